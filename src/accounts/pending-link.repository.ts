@@ -1,0 +1,45 @@
+import type { SqlEntityManager } from '@mikro-orm/sql';
+import { PendingLink } from './pending-link.entity.js';
+
+/** An attempt as it was remembered. Hashes are SHA-256 in hex. */
+export interface PendingLinkRecord {
+  readonly stateHash: string;
+  readonly linkTokenHash: string;
+  readonly nonceHash: string;
+  /** Sealed. */
+  readonly codeVerifier: string;
+  readonly redirectUri: string;
+  /** The signed-in user who began; null when nobody was signed in. */
+  readonly userId: string | null;
+  readonly expiresAt: Date;
+}
+
+/** Remembers an attempt, and forgets those that have expired. */
+export async function rememberLink(
+  em: SqlEntityManager,
+  attempt: PendingLinkRecord,
+  now: Date,
+): Promise<void> {
+  await em.nativeDelete(PendingLink, { expiresAt: { $lte: now } });
+  await em.insert(PendingLink, attempt);
+}
+
+/**
+ * Takes an attempt out, atomically and once: of any number of completions exactly one gets it.
+ *
+ * Only who holds the link token gets it, and of an attempt that a user began only that user; another caller
+ * cannot even use it up.
+ */
+export async function consumeLink(
+  em: SqlEntityManager,
+  by: { stateHash: string; linkTokenHash: string; userId: string | undefined; now: Date },
+): Promise<PendingLinkRecord | undefined> {
+  const rows: PendingLinkRecord[] = await em.execute(
+    `delete from pending_link
+     where state_hash = ? and link_token_hash = ? and (user_id is null or user_id = ?) and expires_at > ?
+     returning state_hash as "stateHash", link_token_hash as "linkTokenHash", nonce_hash as "nonceHash",
+       code_verifier as "codeVerifier", redirect_uri as "redirectUri", user_id as "userId"`,
+    [by.stateHash, by.linkTokenHash, by.userId ?? null, by.now],
+  );
+  return rows[0];
+}

@@ -1,0 +1,20 @@
+import { defineEntity, p } from '@mikro-orm/core';
+import { User } from './user.entity.js';
+
+const RollupAccountSchema = defineEntity({
+  name: 'RollupAccount',
+  tableName: 'rollup_account',
+  uniques: [{ name: 'rollup_account_identity_unique', properties: ['issuer', 'sub'] }],
+  properties: {
+    id: p.uuid().primary(),
+    user: () =>
+      p.manyToOne(User).index('rollup_account_user_id_index').updateRule('no action').deleteRule('restrict'),
+    issuer: p.text(),
+    sub: p.text(),
+    linkedAt: p.datetime(3).defaultRaw('clock_timestamp()'),
+  },
+});
+
+/** One linked Rollup ID identity. The unique (issuer, sub) decides who owns it, also in a race. */
+export class RollupAccount extends RollupAccountSchema.class {}
+RollupAccountSchema.setClass(RollupAccount);

@@ -1,0 +1,175 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { CompleteConfig } from './config.js';
+import { AccountLinking } from './accounts/account-linking.js';
+import { createUserLookup } from './accounts/user-lookup.js';
+import { type Database, openDatabase } from './database/orm.js';
+import { ProviderMisconfiguredError } from './errors.js';
+import { startApollo } from './graphql/apollo.js';
+import { createSchema } from './graphql/schema.js';
+import { createListener, type DevelopmentPage, urlOf } from './http/listener.js';
+import type { Log } from './log.js';
+import { createRequestContexts } from './request-context.js';
+import { verifyRenewal } from './rollup/grant.js';
+import { createIssuer, type Issuer } from './rollup/issuer.js';
+import type { Fetch } from './rollup/provider-call.js';
+import { createRollupClient, type RollupClient } from './rollup/rollup-client.js';
+import type { VerifierOptions } from './rollup/token-verifier.js';
+import { createAccessTokenVerifier } from './rollup/verified-tokens.js';
+import { parseKeyRing } from './vault/keyring.js';
+import { createTokenCipher } from './vault/token-cipher.js';
+import type { RefreshEvent } from './vault/token-refresh.js';
+import { createTokenVault, type TokenVault } from './vault/token-vault.js';
+
+/** The world outside the application, as parameters. */
+export interface Outside {
+  readonly log: Log;
+  readonly fetch?: Fetch;
+  /** Milliseconds. */
+  readonly now?: () => number;
+  /** Served in development only. */
+  readonly pages?: readonly DevelopmentPage[];
+  readonly openDatabase?: typeof openDatabase;
+}
+
+/** A running application. */
+export interface App {
+  readonly url: string;
+  /** Stops taking requests, lets running ones and running refreshes finish, closes the database. */
+  close(): Promise<void>;
+}
+
+/**
+ * Puts the application together and starts it. The only place where the parts meet.
+ *
+ * Throws `ConfigError` for a bad key ring and `StartupError` when the database, its keys or the provider's
+ * identity are not as the settings say. A provider that is merely down keeps nothing from starting.
+ */
+export async function createApp(config: CompleteConfig, outside: Outside): Promise<App> {
+  const cipher = createTokenCipher(parseKeyRing(config.vault.keys));
+  const open = outside.openDatabase ?? openDatabase;
+  const database = await open(config.database, (sql) => outside.log.trace({ sql }, 'statement'));
+  try {
+    return await startOn(database, cipher, config, outside);
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+}
+
+async function startOn(
+  database: Database,
+  cipher: ReturnType<typeof createTokenCipher>,
+  config: CompleteConfig,
+  { log, fetch = globalThis.fetch, now = Date.now, pages = [] }: Outside,
+): Promise<App> {
+  const migrated = await database.migrate();
+  if (migrated.length > 0) log.info({ migrations: migrated }, 'migrated');
+  const { issuer, client, verifier } = createProvider(config, fetch, now);
+  const vault = createVault(database, cipher, config, client, verifier, log);
+  await vault.checkKeys();
+  await greetProvider(issuer, log);
+  const linking = new AccountLinking({
+    em: database.em,
+    client,
+    verifier,
+    vault,
+    cipher,
+    redirectUris: config.rollup.redirectUris,
+    allowedScopes: config.provider.allowedScopes,
+    linkTtlSeconds: config.linkTtlSeconds,
+  });
+  const apollo = await startApollo({
+    schema: await createSchema(),
+    introspection: config.http.introspection,
+    production: config.production,
+    report: (error, correlationId) => log.error({ err: error, correlationId }, 'internal error'),
+  });
+  let draining = false;
+  const listener = await createListener({
+    ...config.http,
+    log,
+    apollo,
+    pages,
+    verifyAccessToken: createAccessTokenVerifier(verifier),
+    createContext: createRequestContexts({
+      em: database.em,
+      vault,
+      linking,
+      lookUpUser: createUserLookup(database.em, config.rollup.issuer),
+    }),
+    isReady: async () => !draining && (await database.isReady()),
+  });
+  await listener.listen({ host: config.http.host, port: config.http.port });
+  return {
+    url: urlOf(listener),
+    close: async () => {
+      draining = true;
+      await listener.close();
+      await apollo.stop();
+      await vault.drain();
+      await database.close();
+    },
+  };
+}
+
+function createProvider(
+  { rollup, provider }: CompleteConfig,
+  fetch: Fetch,
+  now: () => number,
+): { issuer: Issuer; client: RollupClient; verifier: VerifierOptions } {
+  const { timeoutMs } = provider;
+  const keyTimes = {
+    maxAgeMs: provider.jwksMaxAgeSeconds * 1_000,
+    cooldownMs: provider.jwksCooldownSeconds * 1_000,
+    staleMs: provider.jwksStaleSeconds * 1_000,
+  };
+  const issuer = createIssuer({ issuer: rollup.issuer, timeoutMs, keyTimes, fetch, now });
+  const { clientId, clientSecret } = rollup;
+  const client = createRollupClient({ issuer, clientId, clientSecret, timeoutMs, fetch });
+  return { issuer, client, verifier: { issuer, clientId, now } };
+}
+
+/** The vault does not know Rollup ID: it is handed a function that renews tokens. */
+function createVault(
+  database: Database,
+  cipher: ReturnType<typeof createTokenCipher>,
+  { vault, provider }: CompleteConfig,
+  client: RollupClient,
+  verifier: VerifierOptions,
+  log: Log,
+): TokenVault {
+  return createTokenVault(database.em, {
+    cipher,
+    askProvider: async ({ accessToken, refreshToken }) =>
+      verifyRenewal(await client.refresh(refreshToken), accessToken, verifier),
+    now: verifier.now,
+    sleep: (ms, signal) => pause(ms, undefined, { signal, ref: false }),
+    random: Math.random,
+    newId: randomUUID,
+    onEvent: (event) => logRefresh(log, event),
+    marginMs: vault.accessTokenMarginSeconds * 1_000,
+    leaseMs: vault.refreshLeaseSeconds * 1_000,
+    waitMs: provider.timeoutMs + 2_000,
+    backOffBaseMs: 5_000,
+  });
+}
+
+function logRefresh(log: Log, event: RefreshEvent): void {
+  const { type, accountId } = event;
+  const err = 'cause' in event ? event.cause : undefined;
+  if (type === 'misconfigured' || type === 'seal_broken')
+    log.error({ event: type, accountId, err }, 'refresh');
+  else if (type === 'failed' || type === 'answer_lost') log.warn({ event: type, accountId, err }, 'refresh');
+  else log.info({ event: type, accountId }, 'refresh');
+}
+
+/** Finds out early when the settings name a wrong issuer; an issuer that cannot be reached may come back. */
+async function greetProvider(issuer: Issuer, log: Log): Promise<void> {
+  try {
+    await issuer.keys();
+  } catch (error) {
+    if (error instanceof ProviderMisconfiguredError) throw error;
+    log.warn({ err: error }, 'the issuer does not answer yet');
+  }
+}

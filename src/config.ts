@@ -1,0 +1,266 @@
+import { readFileSync } from 'node:fs';
+import { ConfigError } from './errors.js';
+
+/** Environment variables as `process.env` gives them. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** How this server and Rollup ID know each other. */
+export interface RollupConfig {
+  /** Exact issuer, no trailing slash; discovery is read below it. */
+  readonly issuer: string;
+  readonly clientId: string;
+  readonly clientSecret: string;
+  /** Allowed redirect URIs, compared as exact strings. */
+  readonly redirectUris: readonly string[];
+}
+
+/** Every setting, read once and frozen. Durations carry their unit in the name. */
+export interface Config {
+  readonly production: boolean;
+  readonly logLevel: string;
+  readonly http: {
+    readonly host: string;
+    readonly port: number;
+    readonly corsOrigins: readonly string[];
+    readonly introspection: boolean;
+    readonly bodyLimitBytes: number;
+    readonly shutdownGraceMs: number;
+  };
+  /** `url` absent: an embedded PGlite in `dataDir`. */
+  readonly database: {
+    readonly url?: string | undefined;
+    readonly dataDir: string;
+    readonly poolMax: number;
+  };
+  /** Absent: the embedded Rollup ID, never in production. */
+  readonly rollup?: RollupConfig | undefined;
+  readonly rollupDevPort: number;
+  readonly provider: {
+    readonly timeoutMs: number;
+    readonly allowedScopes: readonly string[];
+    readonly jwksMaxAgeSeconds: number;
+    readonly jwksCooldownSeconds: number;
+    readonly jwksStaleSeconds: number;
+  };
+  readonly vault: {
+    /** `TOKEN_KEYS`; absent: generated in `dataDir`, never in production. */
+    readonly keys?: string | undefined;
+    readonly accessTokenMarginSeconds: number;
+    readonly refreshLeaseSeconds: number;
+  };
+  readonly linkTtlSeconds: number;
+}
+
+/** A `Config` with nothing left to the embedded defaults: what the application runs on. */
+export type CompleteConfig = Config & {
+  readonly rollup: RollupConfig;
+  readonly vault: Config['vault'] & { readonly keys: string };
+};
+
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'];
+const DAY_SECONDS = 86_400;
+
+/** The settings of the database alone, for commands that need nothing else. Throws `ConfigError`. */
+export function loadDatabaseConfig(env: Environment): Config['database'] {
+  const read = new SettingsReader(env);
+  const database = readDatabase(read);
+  read.finish();
+  return deepFreeze(database);
+}
+
+/**
+ * Reads every setting, or throws one `ConfigError` that lists every problem.
+ *
+ * An empty variable counts as absent. `NODE_ENV=production` refuses embedded parts and generated secrets.
+ *
+ * @param findKeyProblems says what is wrong with `TOKEN_KEYS`; the vault knows, settings do not.
+ */
+export function loadConfig(
+  env: Environment,
+  findKeyProblems: (setting: string) => readonly string[],
+): Config {
+  const read = new SettingsReader(env);
+  const production = read.production;
+  const keys = production ? read.required('TOKEN_KEYS', true) : read.secret('TOKEN_KEYS');
+  for (const problem of keys === undefined ? [] : findKeyProblems(keys)) read.problem(problem);
+  const timeoutMs = read.integer('ROLLUP_TIMEOUT_MS', 5_000, 1, 60_000);
+  const refreshLeaseSeconds = read.integer('REFRESH_LEASE_SECONDS', 15, 1, 3_600);
+  if (refreshLeaseSeconds * 1_000 <= timeoutMs) {
+    read.problem('REFRESH_LEASE_SECONDS must be longer than ROLLUP_TIMEOUT_MS');
+  }
+  const config: Config = {
+    production,
+    logLevel: read.oneOf('LOG_LEVEL', 'info', LOG_LEVELS),
+    http: {
+      host: read.optional('HOST') ?? '127.0.0.1',
+      port: read.integer('PORT', 4000, 0, 65_535),
+      corsOrigins: read.list('CORS_ORIGINS').filter((origin) => read.isOrigin('CORS_ORIGINS', origin)),
+      introspection: read.boolean('INTROSPECTION', !production),
+      bodyLimitBytes: read.integer('BODY_LIMIT_BYTES', 100_000, 1_000, 10_000_000),
+      shutdownGraceMs: read.integer('SHUTDOWN_GRACE_MS', 10_000, 0, 600_000),
+    },
+    database: readDatabase(read),
+    rollup: readRollup(read, production),
+    rollupDevPort: read.integer('ROLLUP_DEV_PORT', 4001, 0, 65_535),
+    provider: {
+      timeoutMs,
+      allowedScopes: readAllowedScopes(read),
+      jwksMaxAgeSeconds: read.integer('JWKS_MAX_AGE_SECONDS', 600, 1, DAY_SECONDS),
+      jwksCooldownSeconds: read.integer('JWKS_COOLDOWN_SECONDS', 30, 0, 3_600),
+      jwksStaleSeconds: read.integer('JWKS_STALE_SECONDS', DAY_SECONDS, 0, 30 * DAY_SECONDS),
+    },
+    vault: {
+      keys,
+      accessTokenMarginSeconds: read.integer('ACCESS_TOKEN_MARGIN_SECONDS', 60, 0, 1_800),
+      refreshLeaseSeconds,
+    },
+    linkTtlSeconds: read.integer('LINK_TTL_SECONDS', 600, 1, DAY_SECONDS),
+  };
+  read.finish();
+  return deepFreeze(config);
+}
+
+function readDatabase(read: SettingsReader): Config['database'] {
+  const url = read.production ? read.required('DATABASE_URL', true) : read.secret('DATABASE_URL');
+  if (url !== undefined && !/^postgres(ql)?:\/\/./.test(url)) {
+    read.problem('DATABASE_URL must start with postgresql://');
+  }
+  return {
+    url,
+    dataDir: read.optional('DATA_DIR') ?? '.data',
+    // Two at least: a migration holds its lock on one connection and works on another.
+    poolMax: read.integer('DATABASE_POOL_MAX', 10, 2, 1_000),
+  };
+}
+
+/** All four provider settings together, or none of them outside production. */
+function readRollup(read: SettingsReader, production: boolean): RollupConfig | undefined {
+  const names = ['ROLLUP_ISSUER', 'ROLLUP_CLIENT_ID', 'ROLLUP_CLIENT_SECRET', 'ROLLUP_REDIRECT_URIS'];
+  if (!production && names.every((name) => read.secret(name) === undefined)) return undefined;
+  const issuer = read.required('ROLLUP_ISSUER');
+  if (issuer !== undefined) checkIssuer(read, issuer, production);
+  const redirectUris = read.list('ROLLUP_REDIRECT_URIS');
+  if (redirectUris.length === 0) read.problem('ROLLUP_REDIRECT_URIS is required');
+  for (const uri of redirectUris) checkRedirectUri(read, uri, production);
+  return {
+    issuer: issuer ?? '',
+    clientId: read.required('ROLLUP_CLIENT_ID') ?? '',
+    clientSecret: read.required('ROLLUP_CLIENT_SECRET', true) ?? '',
+    redirectUris,
+  };
+}
+
+function checkIssuer(read: SettingsReader, issuer: string, production: boolean): void {
+  const url = URL.parse(issuer);
+  if (!url || url.origin !== issuer) {
+    read.problem(
+      'ROLLUP_ISSUER must be an origin such as https://passport.rollup.id, without a trailing slash',
+    );
+  } else if (!isSafeOrigin(url, production)) {
+    read.problem('ROLLUP_ISSUER must use https');
+  }
+}
+
+function checkRedirectUri(read: SettingsReader, uri: string, production: boolean): void {
+  const url = URL.parse(uri);
+  if (!url || url.hash !== '' || url.username !== '' || !isSafeOrigin(url, production)) {
+    read.problem('ROLLUP_REDIRECT_URIS must list https URLs without fragment or user name');
+  }
+}
+
+/** Plain http is for this machine only, and never in production. */
+function isSafeOrigin(url: URL, production: boolean): boolean {
+  if (url.protocol === 'https:') return true;
+  return (
+    !production && url.protocol === 'http:' && ['127.0.0.1', 'localhost', '[::1]'].includes(url.hostname)
+  );
+}
+
+function readAllowedScopes(read: SettingsReader): readonly string[] {
+  const scopes = read.list('ROLLUP_SCOPES');
+  return scopes.length > 0 ? scopes : ['openid', 'profile', 'email', 'connected_accounts', 'erc_4337'];
+}
+
+/** Reads one setting at a time and remembers every problem, naming the setting and never its value. */
+class SettingsReader {
+  readonly #problems = new Set<string>();
+  constructor(private readonly env: Environment) {}
+
+  problem(text: string): void {
+    this.#problems.add(text);
+  }
+
+  get production(): boolean {
+    return this.optional('NODE_ENV') === 'production';
+  }
+
+  finish(): void {
+    if (this.#problems.size > 0) throw new ConfigError([...this.#problems]);
+  }
+
+  optional(name: string): string | undefined {
+    const value = this.env[name]?.trim();
+    return value === '' ? undefined : value;
+  }
+
+  /** `NAME`, or the content of the file that `NAME_FILE` names. */
+  secret(name: string): string | undefined {
+    const path = this.optional(`${name}_FILE`);
+    if (path === undefined) return this.optional(name);
+    if (this.optional(name) !== undefined)
+      this.problem(`${name} and ${name}_FILE are both set; set one of them`);
+    try {
+      return readFileSync(path, 'utf8').trim() || undefined;
+    } catch {
+      this.problem(`${name}_FILE names a file that cannot be read`);
+      return undefined;
+    }
+  }
+
+  required(name: string, secret = false): string | undefined {
+    const value = secret ? this.secret(name) : this.optional(name);
+    if (value === undefined) this.problem(`${name} is required`);
+    return value;
+  }
+
+  list(name: string): string[] {
+    return (this.optional(name) ?? '')
+      .split(',')
+      .map((item) => item.trim())
+      .filter((item) => item !== '');
+  }
+
+  integer(name: string, fallback: number, least: number, most: number): number {
+    const value = this.optional(name);
+    if (value === undefined) return fallback;
+    const number = /^\d{1,15}$/.test(value) ? Number(value) : Number.NaN;
+    if (number >= least && number <= most) return number;
+    this.problem(`${name} must be a whole number from ${least} to ${most}`);
+    return fallback;
+  }
+
+  boolean(name: string, fallback: boolean): boolean {
+    const value = this.oneOf(name, fallback ? 'on' : 'off', ['on', 'off', 'true', 'false', '1', '0']);
+    return value === 'on' || value === 'true' || value === '1';
+  }
+
+  oneOf(name: string, fallback: string, allowed: readonly string[]): string {
+    const value = this.optional(name) ?? fallback;
+    if (allowed.includes(value)) return value;
+    this.problem(`${name} must be one of ${allowed.join(', ')}`);
+    return fallback;
+  }
+
+  isOrigin(name: string, origin: string): boolean {
+    const valid = URL.parse(origin)?.origin === origin;
+    if (!valid) this.problem(`${name} must list exact origins such as https://app.example.com`);
+    return valid;
+  }
+}
+
+function deepFreeze<T extends object>(value: T): T {
+  for (const inner of Object.values(value)) {
+    if (typeof inner === 'object' && inner !== null) deepFreeze(inner);
+  }
+  return Object.freeze(value);
+}

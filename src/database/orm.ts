@@ -1,0 +1,140 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { MikroORM, type Options } from '@mikro-orm/core';
+import { Migrator } from '@mikro-orm/migrations';
+import { PgliteDriver } from '@mikro-orm/pglite';
+import { PostgreSqlDriver } from '@mikro-orm/postgresql';
+import type { SqlEntityManager } from '@mikro-orm/sql';
+import { StartupError } from '../errors.js';
+import { lockDataDirectory } from './data-directory.js';
+import { entities } from './entities.js';
+import { InitialMigration } from './migrations/migration20261123000000-initial.js';
+
+/** Where the data lives: a server's URL, a directory for the embedded database, or `memory://`. */
+export interface DatabaseSettings {
+  readonly url?: string | undefined;
+  readonly dataDir: string;
+  readonly poolMax: number;
+}
+
+/** The database as the rest of the house sees it. Always `em.fork()` for one unit of work. */
+export interface Database {
+  readonly em: SqlEntityManager;
+  /** Applies what is missing; safe when several processes call it at once. */
+  migrate(): Promise<readonly string[]>;
+  /** True when it answers and no migration is missing; never throws. */
+  isReady(): Promise<boolean>;
+  close(): Promise<void>;
+}
+
+/** Told of every statement, as text with placeholders: values are never part of it. */
+export type OnStatement = (sql: string) => void;
+
+/** Any number that every version of this program shares; it names the advisory lock around migrations. */
+const MIGRATION_LOCK = 7_655_871;
+const CONNECT_TIMEOUT_MS = 5_000;
+const STATEMENT_TIMEOUT_MS = 5_000;
+
+/** Options shared by the server and by the MikroORM command line (`mikro-orm.config.ts`). */
+export function ormOptions(settings: DatabaseSettings, onStatement?: OnStatement): Partial<Options> {
+  return {
+    ...(onStatement && {
+      onQuery: (sql: string) => {
+        onStatement(sql);
+        return sql;
+      },
+    }),
+    ...(settings.url === undefined
+      ? pgliteOptions(settings.dataDir)
+      : postgresOptions(settings.url, settings.poolMax)),
+    entities,
+    extensions: [Migrator],
+    migrations: {
+      migrationsList: [{ name: 'migration20261123000000-initial', class: InitialMigration }],
+      path: 'src/database/migrations',
+      tableName: 'migration',
+      snapshot: false,
+    },
+    // Messages of the driver quote values. What goes wrong is logged once, at the edge, without them.
+    logger: () => undefined,
+    colors: false,
+  };
+}
+
+function pgliteOptions(dataDir: string): object {
+  return { driver: PgliteDriver, dbName: dataDir === 'memory://' ? dataDir : join(dataDir, 'postgres') };
+}
+
+function postgresOptions(url: string, poolMax: number): object {
+  return {
+    driver: PostgreSqlDriver,
+    clientUrl: url,
+    pool: { min: 0, max: poolMax },
+    driverOptions: {
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      query_timeout: STATEMENT_TIMEOUT_MS,
+      application_name: 'rollup-accounts',
+    },
+  };
+}
+
+/**
+ * Opens the database. Throws `StartupError` when another process holds the data directory, when the server
+ * cannot be reached, or when it is older than PostgreSQL 15.
+ */
+export async function openDatabase(settings: DatabaseSettings, onStatement?: OnStatement): Promise<Database> {
+  const release = lockEmbedded(settings);
+  try {
+    const orm = await MikroORM.init(ormOptions(settings, onStatement));
+    await checkServer(orm.em.fork() as SqlEntityManager);
+    return wrap(orm, settings.url !== undefined, release);
+  } catch (cause) {
+    release();
+    throw cause;
+  }
+}
+
+function lockEmbedded({ url, dataDir }: DatabaseSettings): () => void {
+  if (url !== undefined || dataDir === 'memory://') return () => undefined;
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  return lockDataDirectory(dataDir);
+}
+
+function wrap(orm: MikroORM, isServer: boolean, release: () => void): Database {
+  const em = orm.em as SqlEntityManager;
+  const up = async (): Promise<string[]> => (await orm.migrator.up()).map(({ name }) => name);
+  return {
+    em,
+    // The lock belongs to a transaction of its own: it needs no session, so a pooler in transaction mode
+    // works. The embedded database is one connection in one process and needs none.
+    migrate: async () =>
+      isServer
+        ? em.fork().transactional(async (tx) => {
+            await tx.execute('select pg_advisory_xact_lock(?)', [MIGRATION_LOCK]);
+            return up();
+          })
+        : up(),
+    isReady: async () => {
+      try {
+        await em.fork().execute('select 1');
+        return (await orm.migrator.getPending()).length === 0;
+      } catch {
+        return false;
+      }
+    },
+    close: async () => {
+      await orm.close(true);
+      release();
+    },
+  };
+}
+
+async function checkServer(em: SqlEntityManager): Promise<void> {
+  let rows: { version: number }[];
+  try {
+    rows = await em.execute("select current_setting('server_version_num')::int as version");
+  } catch (cause) {
+    throw new StartupError('The database of DATABASE_URL cannot be reached.', { cause });
+  }
+  if ((rows[0]?.version ?? 0) < 150_000) throw new StartupError('PostgreSQL 15 or later is needed.');
+}

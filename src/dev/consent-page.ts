@@ -1,0 +1,84 @@
+import type { Answer } from './answer.js';
+import type { AuthorizationRequest } from './authorize.js';
+import { type Html, html, page } from './page.js';
+import type { Person } from './people.js';
+import type { ProviderState } from './provider-state.js';
+
+const SCOPE_TEXTS: Record<string, { title: string; text: string }> = {
+  profile: { title: 'Profile', text: 'Read your name and picture.' },
+  email: { title: 'Email', text: 'Read your email address.' },
+  connected_accounts: {
+    title: 'Connected accounts',
+    text: 'List the accounts you connected and their identifiers.',
+  },
+  erc_4337: {
+    title: 'Smart contract wallets',
+    text: 'Read your wallet addresses and transact on your behalf.',
+  },
+};
+
+/** The screen on which someone picks who they are and what the application may read. */
+export function consentPage(
+  state: ProviderState,
+  request: AuthorizationRequest,
+  query: URLSearchParams,
+  signedIn: string | undefined,
+): Answer {
+  const first = state.people.find(({ sub }) => sub === signedIn) ?? state.people[0];
+  const scopes = request.scopes.filter((scope) => scope in SCOPE_TEXTS);
+  const people = state.people.map((person) => personChoice(person, person === first));
+  return page(
+    'Sign in to the example application',
+    html`<p class="soft">It will send you back to <code>${request.redirectUri.origin}</code>.</p>
+      <form method="post" action="/authorize">
+        <input type="hidden" name="request" value="${query.toString()}" />
+        <fieldset>
+          <legend>Continue as</legend>
+          <div class="rows">${people}</div>
+        </fieldset>
+        ${scopes.length === 0 ? '' : scopeChoices(scopes)}
+        <div class="actions">
+          <button class="primary" name="decision" value="approve">Allow</button>
+          <button name="decision" value="cancel">Cancel</button>
+        </div>
+      </form>`,
+  );
+}
+
+function personChoice(person: Person, checked: boolean): Html {
+  return html`<label class="row">
+    <input type="radio" name="person" value="${person.sub}" ${checked ? 'checked' : ''} />
+    ${personRow(person)}
+  </label>`;
+}
+
+/** A person's face, name, email and how much they connected. */
+export function personRow(person: Person): Html {
+  const face =
+    person.picture === undefined
+      ? html`<i class="face"></i>`
+      : html`<img class="face" alt="" src="${person.picture}" />`;
+  const { connectedAccounts, wallets } = person;
+  return html`${face}<span
+      >${person.name ?? 'Someone without a name'}<small>${person.email ?? 'no email'}</small></span
+    >
+    <small>${countOf(connectedAccounts, 'account')}, ${countOf(wallets, 'wallet')}</small>`;
+}
+
+function countOf(things: readonly unknown[], name: string): string {
+  return `${things.length} ${name}${things.length === 1 ? '' : 's'}`;
+}
+
+function scopeChoices(scopes: readonly string[]): Html {
+  const rows = scopes.map(
+    (scope) =>
+      html`<label class="row">
+        <input type="checkbox" name="scope" value="${scope}" checked />
+        <span>${SCOPE_TEXTS[scope]?.title ?? scope}<small>${SCOPE_TEXTS[scope]?.text ?? ''}</small></span>
+      </label>`,
+  );
+  return html`<fieldset>
+    <legend>The application may</legend>
+    <div class="rows">${rows}</div>
+  </fieldset>`;
+}

@@ -1,0 +1,123 @@
+import {
+  type AuthorizationRequest,
+  approveAs,
+  approveSilently,
+  cancelledCallback,
+  readAuthorization,
+} from './authorize.js';
+import type { CallCounts } from './call-counts.js';
+import type { Person } from './people.js';
+import type { ProviderState } from './provider-state.js';
+import { defaultSwitches, type Switches } from './switches.js';
+import { issueTokens } from './token-endpoint.js';
+import { mintToken, type MintOverrides, type TokenKind } from './tokens.js';
+
+/** What someone chooses on the consent screen. */
+export interface Choice {
+  /** The first of the people by default. */
+  readonly person?: Person;
+  /** Those asked for by default. */
+  readonly scopes?: readonly string[];
+  /** Binds the code to another client, which no honest request does. */
+  readonly codeClientId?: string;
+}
+
+/** A running provider: Passport and Galaxy on one origin. */
+export interface RollupId {
+  /** The origin, which is the issuer: no trailing slash. */
+  readonly url: string;
+  readonly clientId: string;
+  readonly clientSecret: string;
+  readonly galaxyUrl: string;
+  readonly galaxyKey: string;
+  readonly redirectUris: readonly string[];
+  /** Read at each call: people can be added, and their data changed. */
+  readonly people: Person[];
+  readonly calls: CallCounts;
+  readonly switches: Switches;
+  /** Approves as a person in a browser would, silently where no screen is needed; returns the callback URL. Throws on a refused request. */
+  approve(authorizationUrl: string, choice?: Choice): Promise<string>;
+  /** Cancels on the consent screen; returns the callback URL with `access_denied`. */
+  cancel(authorizationUrl: string): Promise<string>;
+  /** Signs one token of a grant, with any claims and header, by any key. */
+  mint(kind: TokenKind, person: Person, overrides?: MintOverrides): Promise<string>;
+  /** Issues what the exchange of a code gives; `openid profile email` by default. */
+  issue(person: Person, scopes?: readonly string[]): Promise<IssuedTokens>;
+  /** Makes a new key sign. The old ones stay published unless `keepOld` is false. */
+  rotateKeys(options?: { keepOld?: boolean }): Promise<void>;
+  /** The person revokes the application in their settings. */
+  revoke(person: Person): void;
+  /** Back to default switches, no faults, no counts, no grants and no codes; keys, credentials and people stay. */
+  reset(): void;
+  /** Stops listening, cuts open connections and ends waiting faults. */
+  close(): Promise<void>;
+}
+
+/** The three tokens of a grant. */
+export interface IssuedTokens {
+  readonly accessToken: string;
+  readonly refreshToken: string;
+  readonly idToken: string;
+}
+
+const DEFAULT_SCOPES = ['openid', 'profile', 'email'];
+
+/** The controls of a provider that listens. */
+export function createControls(state: ProviderState, close: () => Promise<void>): RollupId {
+  const { url, clientId, clientSecret, galaxyKey, redirectUris, people, calls, switches } = state;
+  const values = { url, clientId, clientSecret, galaxyKey, redirectUris, people, calls, switches };
+  return {
+    ...values,
+    galaxyUrl: `${url}/graphql`,
+    approve: async (authorizationUrl, choice = {}) => approve(state, authorizationUrl, choice),
+    cancel: async (authorizationUrl) => cancelledCallback(readRequest(state, authorizationUrl)),
+    mint: async (kind, person, overrides = {}) => {
+      const scopes = overrides.scopes ?? DEFAULT_SCOPES;
+      return await mintToken(state, kind, { issuer: url, sub: person.sub, scopes, person }, overrides);
+    },
+    issue: async (person, scopes = DEFAULT_SCOPES) => {
+      state.grants.approve(person.sub, scopes, state.now());
+      const tokens = await issueTokens(state, { issuer: url, sub: person.sub, scopes, person });
+      const { access_token, refresh_token, id_token } = tokens;
+      return { accessToken: access_token, refreshToken: refresh_token, idToken: id_token };
+    },
+    rotateKeys: async ({ keepOld = true } = {}) => {
+      await state.keys.rotate(state.now(), keepOld);
+      state.save();
+    },
+    revoke: ({ sub }) => {
+      state.grants.revoke(sub);
+      state.save();
+    },
+    reset: () => reset(state),
+    close,
+  };
+}
+
+function approve(state: ProviderState, authorizationUrl: string, choice: Choice): string {
+  const request = readRequest(state, authorizationUrl);
+  const person = choice.person ?? state.people[0];
+  if (person === undefined) throw new Error('The provider has nobody who could approve');
+  const callback =
+    approveSilently(state, request, person.sub) ?? approveAs(state, request, person, choice.scopes);
+  const record = state.codes.find(new URL(callback).searchParams.get('code') ?? '', state.now());
+  if (record !== undefined && choice.codeClientId !== undefined) record.clientId = choice.codeClientId;
+  return callback;
+}
+
+function readRequest(state: ProviderState, authorizationUrl: string): AuthorizationRequest {
+  const { origin, pathname, searchParams } = new URL(authorizationUrl);
+  if (origin !== state.url || pathname !== '/authorize') {
+    throw new Error(`Not an authorization URL of this provider: ${origin}${pathname}`);
+  }
+  state.calls.count('authorize');
+  return readAuthorization(state, searchParams);
+}
+
+function reset(state: ProviderState): void {
+  Object.assign(state.switches, defaultSwitches());
+  state.calls.reset();
+  state.grants.clear();
+  state.codes.clear();
+  state.save();
+}

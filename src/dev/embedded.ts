@@ -1,0 +1,83 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { RollupId } from './rollup-id.js';
+import { startRollupId } from './rollup-id.js';
+
+/** The settings that decide what has to be embedded. */
+interface Settings {
+  readonly http: { readonly port: number };
+  readonly database: { readonly dataDir: string };
+  readonly rollup?: RollupSettings | undefined;
+  readonly rollupDevPort: number;
+  readonly vault: { readonly keys?: string | undefined };
+}
+
+interface RollupSettings {
+  readonly issuer: string;
+  readonly clientId: string;
+  readonly clientSecret: string;
+  readonly redirectUris: readonly string[];
+}
+
+/** Settings with everything embedded that they left out, and what was started for it. */
+export interface Embedded<Given extends Settings> {
+  readonly config: Given & {
+    readonly rollup: RollupSettings;
+    readonly vault: Given['vault'] & { readonly keys: string };
+  };
+  readonly pages: readonly { readonly path: string; readonly render: () => Promise<string> }[];
+  /** The embedded Rollup ID, when the settings name no other. */
+  readonly rollupIdUrl: string | undefined;
+  close(): Promise<void>;
+}
+
+/** Starts and generates what a developer's machine lacks: the provider, its credentials and the key ring. */
+export async function embed<Given extends Settings>(config: Given): Promise<Embedded<Given>> {
+  const { dataDir } = config.database;
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  const keys = config.vault.keys ?? readOrCreateKeys(join(dataDir, 'token-keys'));
+  const provider = config.rollup ? undefined : await startProvider(config);
+  const rollup = config.rollup ?? credentials(provider);
+  return {
+    config: { ...config, rollup, vault: { ...config.vault, keys } },
+    pages: [
+      {
+        path: '/graphiql',
+        render: async () => {
+          // Nine megabytes of editor, loaded when somebody looks.
+          const { renderGraphiqlPage } = await import('./graphiql.js');
+          return renderGraphiqlPage({
+            redirectUri: rollup.redirectUris[0] ?? '',
+            rollupIdUrl: provider?.url,
+          });
+        },
+      },
+    ],
+    rollupIdUrl: provider?.url,
+    close: async () => provider?.close(),
+  };
+}
+
+function startProvider({ http, rollupDevPort, database }: Settings): Promise<RollupId> {
+  return startRollupId({
+    port: http.port === 0 ? 0 : rollupDevPort,
+    statePath: join(database.dataDir, 'rollup-id.json'),
+    graphiqlUrl: http.port === 0 ? undefined : `http://127.0.0.1:${http.port}/graphiql`,
+  });
+}
+
+function credentials(provider: RollupId | undefined): RollupSettings {
+  if (!provider) throw new Error('no provider was started');
+  const { url, clientId, clientSecret, redirectUris } = provider;
+  return { issuer: url, clientId, clientSecret, redirectUris };
+}
+
+function readOrCreateKeys(path: string): string {
+  try {
+    writeFileSync(path, `dev-1:${randomBytes(32).toString('base64url')}\n`, { flag: 'wx', mode: 0o600 });
+  } catch {
+    // It is there already: the tokens in the database need this very key.
+  }
+  return readFileSync(path, 'utf8').trim();
+}

@@ -1,0 +1,18 @@
+import type { FastifyRequest } from 'fastify';
+
+/** The fields of a URL-encoded or multipart form; any other body, JSON included, has none. */
+export async function readForm(request: FastifyRequest): Promise<URLSearchParams> {
+  const { body } = request;
+  const type = request.headers['content-type'] ?? '';
+  if (!Buffer.isBuffer(body)) return new URLSearchParams();
+  if (type.startsWith('application/x-www-form-urlencoded')) return new URLSearchParams(body.toString('utf8'));
+  if (!type.startsWith('multipart/form-data')) return new URLSearchParams();
+  try {
+    const form = await new Response(new Uint8Array(body), { headers: { 'content-type': type } }).formData();
+    const fields = new URLSearchParams();
+    for (const [name, value] of form) if (typeof value === 'string') fields.append(name, value);
+    return fields;
+  } catch {
+    return new URLSearchParams();
+  }
+}

@@ -1,0 +1,103 @@
+import { createHash } from 'node:crypto';
+import { buildSchema } from 'graphql';
+import type { LinkedAccount, Person } from './people.js';
+import type { ProviderState } from './provider-state.js';
+
+/** The part of Galaxy's schema that works for an application from outside. */
+export const GALAXY_SCHEMA = buildSchema(/* GraphQL */ `
+  scalar JSON
+
+  type Query {
+    profile(targetIdentityURN: String): Profile
+    connectedAccounts(targetIdentityURN: String): [Node!]
+    authorizedApps: [App]
+  }
+
+  type Profile {
+    displayName: String
+    pfp: PFP
+  }
+
+  union PFP = StandardPFP | NFTPFP
+
+  type StandardPFP {
+    image: String
+  }
+
+  type NFTPFP {
+    image: String
+    isToken: Boolean
+  }
+
+  type Node {
+    baseUrn: String!
+    qc: JSON
+    rc: JSON
+  }
+
+  type App {
+    clientId: String!
+    icon: String!
+    title: String!
+    timestamp: Float!
+  }
+`);
+
+/** Lets a field run for a caller: throws, or returns the `sub` of the caller's token if there is one. */
+export type GalaxyGuard = () => Promise<string | undefined>;
+
+/** The fields of Galaxy's query type. `guard` is asked by each; `unauthenticated` makes the error of a missing token. */
+export function galaxyFields(
+  state: ProviderState,
+  guard: GalaxyGuard,
+  unauthenticated: () => Error,
+): Record<string, (args: { targetIdentityURN?: string | null }) => Promise<unknown>> {
+  const target = async (named: string | null | undefined): Promise<string> => {
+    const caller = await guard();
+    const sub = named ?? caller;
+    if (sub === undefined) throw unauthenticated();
+    return sub;
+  };
+  const find = (sub: string): Person | undefined => state.people.find((person) => person.sub === sub);
+  return {
+    profile: async ({ targetIdentityURN }) => {
+      const person = find(await target(targetIdentityURN));
+      return person === undefined ? null : profileOf(person);
+    },
+    connectedAccounts: async ({ targetIdentityURN }) =>
+      find(await target(targetIdentityURN))?.publicAccounts.map(nodeOf) ?? null,
+    authorizedApps: async () => appsOf(state, await target(undefined)),
+  };
+}
+
+function profileOf(person: Person): Record<string, unknown> {
+  const pfp = person.pfp ?? (person.picture === undefined ? undefined : { image: person.picture });
+  return {
+    displayName: person.displayName ?? person.name ?? null,
+    pfp: pfp === undefined ? null : { ...pfp, __typename: pfp.isToken === true ? 'NFTPFP' : 'StandardPFP' },
+  };
+}
+
+const CRYPTO_TYPES = new Set(['eth', 'smart_contract_wallet']);
+
+function nodeOf({ type, identifier }: LinkedAccount): Record<string, unknown> {
+  // Rollup ID hashes with keccak-256; any stable 64 digits serve here.
+  const digest = createHash('sha3-256').update(`urn:rollupid:idref:${type}/${identifier}`).digest('hex');
+  return {
+    baseUrn: `urn:rollupid:account/0x${digest}`,
+    qc: { alias: identifier },
+    rc: {
+      addr_type: type,
+      node_type: CRYPTO_TYPES.has(type) ? 'crypto' : type === 'email' ? 'vault' : 'oauth',
+    },
+  };
+}
+
+function appsOf(state: ProviderState, sub: string): Record<string, unknown>[] {
+  const timestamp = state.grants.approvedAt(sub);
+  if (timestamp === undefined) return [];
+  return [{ clientId: state.clientId, icon: APP_ICON, title: 'Example application', timestamp }];
+}
+
+const APP_ICON =
+  'data:image/svg+xml,%3Csvg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"%3E%3Ccircle cx="4" cy="4" r="4" fill="%235b34d6"/%3E%3C/svg%3E';

@@ -1,0 +1,84 @@
+/** What one identity has allowed the application. */
+export interface GrantRecord {
+  sub: string;
+  /** The scope sets approved since the last revocation. */
+  approvals: string[][];
+  /** When last approved, in milliseconds. */
+  approvedAt: number;
+  revoked: boolean;
+  /** `jti` of the refresh tokens issued since the last revocation. */
+  issued: string[];
+  /** `jti` of the refresh tokens issued before it. */
+  refused: string[];
+}
+
+/** The approvals people gave to the application. */
+export class Grants {
+  private readonly records = new Map<string, GrantRecord>();
+
+  constructor(records: readonly GrantRecord[] = []) {
+    for (const record of records) this.records.set(record.sub, record);
+  }
+
+  /** Remembers an approval; `at` in milliseconds. */
+  approve(sub: string, scopes: readonly string[], at: number): void {
+    const record = this.open(sub);
+    record.revoked = false;
+    record.approvedAt = at;
+    if (!this.covers(sub, scopes)) record.approvals.push([...scopes]);
+  }
+
+  /** Whether one earlier approval has all these scopes, so that no screen is needed. */
+  covers(sub: string, scopes: readonly string[]): boolean {
+    const approvals = this.records.get(sub)?.approvals ?? [];
+    return approvals.some((approved) => scopes.every((scope) => approved.includes(scope)));
+  }
+
+  /** When the identity last approved the application, in milliseconds; undefined without an approval. */
+  approvedAt(sub: string): number | undefined {
+    const record = this.records.get(sub);
+    return record !== undefined && record.approvals.length > 0 ? record.approvedAt : undefined;
+  }
+
+  /** Remembers a refresh token. */
+  issue(sub: string, jti: string): void {
+    this.open(sub).issued.push(jti);
+  }
+
+  /** Ends every approval of an identity. */
+  revoke(sub: string): void {
+    const record = this.open(sub);
+    record.revoked = true;
+    record.approvals = [];
+    record.refused.push(...record.issued.splice(0));
+  }
+
+  /** Whether the identity revoked the application and has not approved it again. */
+  isRevoked(sub: string): boolean {
+    return this.records.get(sub)?.revoked ?? false;
+  }
+
+  /** Whether a documented provider would refuse this refresh token: its grant was revoked after it was issued. */
+  isRefused(sub: string, jti: string | undefined): boolean {
+    const record = this.records.get(sub);
+    return record !== undefined && (record.revoked || (jti !== undefined && record.refused.includes(jti)));
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    this.records.clear();
+  }
+
+  /** The records, for the state file. */
+  toJSON(): GrantRecord[] {
+    return [...this.records.values()];
+  }
+
+  private open(sub: string): GrantRecord {
+    const known = this.records.get(sub);
+    if (known !== undefined) return known;
+    const record = { sub, approvals: [], approvedAt: 0, revoked: false, issued: [], refused: [] };
+    this.records.set(sub, record);
+    return record;
+  }
+}

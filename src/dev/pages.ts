@@ -1,0 +1,82 @@
+import type { Answer } from './answer.js';
+import { personRow } from './consent-page.js';
+import { html, page } from './page.js';
+import type { ProviderState } from './provider-state.js';
+
+/** The page of a request that never returns to the application. */
+export function refusedPage(message: string, status: number): Answer {
+  return page(
+    'This sign-in cannot go on',
+    html`<p role="alert">${message}</p>
+      <p class="soft">Rollup ID does not tell the application. Go back and begin again.</p>`,
+    status,
+  );
+}
+
+/** The provider's front page: what it is, who is in it, what was called. */
+export function homePage(state: ProviderState): Answer {
+  const { calls, people, url, clientId, graphiqlUrl } = state;
+  const counts = (
+    ['authorize', 'exchange', 'refresh', 'userinfo', 'discovery', 'jwks', 'galaxy'] as const
+  ).map(
+    (name) =>
+      html`<tr>
+        <td>${name}</td>
+        <td>${calls[name]}</td>
+      </tr>`,
+  );
+  return page(
+    'A Rollup ID of your own',
+    html`<p>
+        It stands in for Passport and Galaxy while you develop: same endpoints, same tokens, same errors, no
+        network and no real accounts.
+      </p>
+      ${graphiqlUrl === undefined ? '' : html`<p><a href="${graphiqlUrl}">Open GraphiQL</a> to begin a link.</p>`}
+      <h2>People</h2>
+      <div class="rows">${people.map((person) => html`<div class="row">${personRow(person)}</div>`)}</div>
+      <p><a href="/signout">Sign out</a> to be asked again who you are.</p>
+      <h2>Calls so far</h2>
+      <table>
+        ${counts}
+      </table>
+      <h2>For an application</h2>
+      <p>
+        Issuer <code>${url}</code><br />Client id <code>${clientId}</code><br />Galaxy
+        <code>${url}/graphql</code>
+      </p>
+      <p><a href="/.well-known/openid-configuration">Discovery document</a></p>`,
+  );
+}
+
+/** Where the browser lands at the example application: shows the callback URL to be handed to the API. */
+export function callbackPage(
+  callbackUrl: string,
+  cancelled: boolean,
+  graphiqlUrl: string | undefined,
+): Answer {
+  const graphiql = graphiqlUrl === undefined ? html`GraphiQL` : html`<a href="${graphiqlUrl}">GraphiQL</a>`;
+  return page(
+    cancelled ? 'You cancelled' : 'Almost there',
+    html`<p>
+        Rollup ID sent you back to this address. Copy all of
+        it${cancelled ? ': it tells the application that you did.' : ' and use it within two minutes.'}
+      </p>
+      <textarea readonly aria-label="Callback URL" spellcheck="false">${callbackUrl}</textarea>
+      <h2>How to go on</h2>
+      <p>
+        In ${graphiql}, run this mutation with the address as <code>url</code> and the
+        <code>linkToken</code> that <code>startRollupLink</code> gave you:
+      </p>
+      <pre>${MUTATION}</pre>`,
+  );
+}
+
+const MUTATION = `mutation ($url: String!, $linkToken: String!) {
+  linkRollupAccount(
+    input: { callback: { url: $url, linkToken: $linkToken } }
+  ) {
+    user { id name }
+    accessToken
+    userErrors { code message }
+  }
+}`;

@@ -1,0 +1,45 @@
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { JWK } from 'jose';
+import type { GrantRecord } from './grants.js';
+
+/** What survives a restart. */
+export interface StoredState {
+  clientId: string;
+  clientSecret: string;
+  galaxyKey: string;
+  keys: JWK[];
+  grants: GrantRecord[];
+}
+
+/** Reads the state of an earlier run; undefined when there was none. Throws when the file is not such a state. */
+export function readState(path: string): StoredState | undefined {
+  if (!existsSync(path)) return undefined;
+  const state = parse(readFileSync(path, 'utf8'));
+  if (state === undefined) throw new Error(`Not a state file of the embedded Rollup ID: ${path}`);
+  return state;
+}
+
+/** Writes the state so that a reader sees the old or the new one, and only this user can read it. */
+export function writeState(path: string, state: StoredState): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  const draft = `${path}.${process.pid}.tmp`;
+  writeFileSync(draft, `${JSON.stringify(state, null, 2)}\n`, { mode: 0o600 });
+  renameSync(draft, path);
+}
+
+function parse(text: string): StoredState | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isStoredState(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isStoredState(value: unknown): value is StoredState {
+  if (typeof value !== 'object' || value === null) return false;
+  const { clientId, clientSecret, galaxyKey, keys, grants } = value as Record<string, unknown>;
+  const texts = [clientId, clientSecret, galaxyKey];
+  return texts.every((text) => typeof text === 'string') && Array.isArray(keys) && Array.isArray(grants);
+}

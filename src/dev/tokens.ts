@@ -1,0 +1,128 @@
+import { randomBytes, webcrypto } from 'node:crypto';
+import { type CryptoKey, decodeJwt, errors, type JWTPayload, jwtVerify } from 'jose';
+import type { Person } from './people.js';
+import { internalCallFailed, knownError, ProviderError } from './provider-errors.js';
+import type { ProviderState } from './provider-state.js';
+
+/** The three tokens of a grant. Only their claims tell them apart: see `scope` and `exp`. */
+export type TokenKind = 'access' | 'refresh' | 'id';
+
+/** How a minted token differs from a real one. */
+export interface MintOverrides {
+  /** The granted scopes; `openid profile email` by default. */
+  readonly scopes?: readonly string[];
+  /** Claims to set; `undefined` removes one. */
+  readonly claims?: Record<string, unknown>;
+  /** Header parameters to set; `undefined` removes one. The signature is made by the key's own algorithm; `alg: 'none'` leaves it empty. */
+  readonly header?: Record<string, unknown>;
+  /** The private key that signs, or an HMAC key; the provider's own by default. */
+  readonly key?: CryptoKey;
+}
+
+/** Whom a token is about and who issues it: `issuer` is the origin the client called. */
+export interface TokenSubject {
+  readonly issuer: string;
+  readonly sub: string;
+  readonly scopes: readonly string[];
+  /** The source of the profile claims of an ID token. */
+  readonly person?: Person | undefined;
+}
+
+/** Signs a token of a grant. */
+export async function mintToken(
+  state: ProviderState,
+  kind: TokenKind,
+  subject: TokenSubject,
+  overrides: MintOverrides = {},
+): Promise<string> {
+  const { kid, privateKey } = state.keys.current;
+  const header = {
+    alg: 'ES256',
+    jku: `${subject.issuer}/.well-known/jwks.json`,
+    kid,
+    typ: 'JWT',
+    ...overrides.header,
+  };
+  const claims = { ...claimsOf(state, kind, subject), ...overrides.claims };
+  if (kind === 'refresh' && typeof claims.jti === 'string') state.grants.issue(subject.sub, claims.jti);
+  return await sign(header, claims, overrides.key ?? privateKey);
+}
+
+function claimsOf(state: ProviderState, kind: TokenKind, subject: TokenSubject): Record<string, unknown> {
+  const iat = Math.floor(state.now() / 1000);
+  const exp = iat + state.switches.accessTokenLifetimeSeconds;
+  const scope = subject.scopes.join(' ');
+  const jti = `0x${randomBytes(24).toString('hex')}`;
+  const base = { iss: subject.issuer, aud: [state.clientId], sub: subject.sub, iat };
+  if (kind === 'access') return { ...base, exp, jti, scope };
+  if (kind === 'refresh') return { ...base, jti, scope };
+  const profile = subject.scopes.includes('profile')
+    ? { name: subject.person?.name, picture: subject.person?.picture }
+    : {};
+  return { ...base, exp, ...profile };
+}
+
+// Not jose's signer: a test must be able to write headers that no honest signer would.
+async function sign(
+  header: Record<string, unknown>,
+  claims: Record<string, unknown>,
+  key: CryptoKey,
+): Promise<string> {
+  const input = `${encode(header)}.${encode(claims)}`;
+  if (header['alg'] === 'none') return `${input}.`;
+  const algorithm = { name: key.algorithm.name, hash: 'SHA-256' };
+  const signature = await webcrypto.subtle.sign(algorithm, key, Buffer.from(input));
+  return `${input}.${Buffer.from(signature).toString('base64url')}`;
+}
+
+function encode(value: Record<string, unknown>): string {
+  return Buffer.from(JSON.stringify(value)).toString('base64url');
+}
+
+/** Reads a token's claims without verifying it; `method` is the inner method that fails on something else. */
+export function decodeToken(token: string, method: string): JWTPayload {
+  if (token.split('.').length !== 3) throw new ProviderError(internalCallFailed(method, 'Invalid JWT'));
+  try {
+    return decodeJwt(token);
+  } catch {
+    throw new ProviderError(internalCallFailed(method, 'Failed to parse the decoded payload as JSON'));
+  }
+}
+
+/** Verifies signature, expiry and, when one is given, the issuer. Throws the known 401 errors. */
+export async function verifyToken(
+  state: ProviderState,
+  token: string,
+  options: { issuer?: string } = {},
+): Promise<JWTPayload> {
+  try {
+    const { payload } = await jwtVerify(
+      token,
+      ({ kid }) => {
+        const key = state.keys.find(kid);
+        if (key === undefined) throw new errors.JWKSNoMatchingKey();
+        return key;
+      },
+      { ...options, algorithms: ['ES256'], currentDate: new Date(state.now()) },
+    );
+    return payload;
+  } catch (error) {
+    throw new ProviderError(knownError('UNAUTHORIZED', verificationMessage(error)));
+  }
+}
+
+function verificationMessage(error: unknown): string {
+  if (error instanceof errors.JWTExpired) return 'expired token';
+  if (error instanceof errors.JWTClaimValidationFailed) return 'token claim validation failed';
+  if (error instanceof errors.JWTInvalid) return 'invalid token';
+  return 'token verification failed';
+}
+
+/** The `sub` written in a token, verified or not; undefined when there is none to read. */
+export function subjectIn(token: string | null): string | undefined {
+  try {
+    return token === null ? undefined : decodeJwt(token).sub;
+  } catch {
+    return undefined;
+  }
+}

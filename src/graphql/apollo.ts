@@ -1,0 +1,57 @@
+import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
+import { unwrapResolverError } from '@apollo/server/errors';
+import {
+  ApolloServerPluginCacheControlDisabled,
+  ApolloServerPluginLandingPageDisabled,
+  ApolloServerPluginSchemaReportingDisabled,
+  ApolloServerPluginUsageReportingDisabled,
+} from '@apollo/server/plugin/disabled';
+import type { GraphQLSchema } from 'graphql';
+import { UnauthenticatedError } from '../errors.js';
+import type { RequestContext } from './context.js';
+import { createErrorFormatter, type ReportInternalError } from './format-error.js';
+
+/** What the GraphQL server is made of. */
+export interface ApolloOptions {
+  readonly schema: GraphQLSchema;
+  readonly introspection: boolean;
+  readonly production: boolean;
+  readonly report: ReportInternalError;
+}
+
+/** Makes and starts the GraphQL server. Its defaults are for a public API; ours are for one that holds credentials. */
+export async function startApollo(options: ApolloOptions): Promise<ApolloServer<RequestContext>> {
+  const server = new ApolloServer<RequestContext>({
+    schema: options.schema,
+    introspection: options.introspection,
+    hideSchemaDetailsFromClientErrors: options.production,
+    includeStacktraceInErrorResponses: false,
+    csrfPrevention: true,
+    allowBatchedHttpRequests: false,
+    persistedQueries: false,
+    stopOnTerminationSignals: false,
+    formatError: createErrorFormatter(options.report),
+    plugins: [
+      ApolloServerPluginCacheControlDisabled(),
+      ApolloServerPluginLandingPageDisabled(),
+      ApolloServerPluginSchemaReportingDisabled(),
+      ApolloServerPluginUsageReportingDisabled(),
+      challengeAnonymous,
+    ],
+  });
+  await server.start();
+  return server;
+}
+
+/** Nobody signed in where somebody must be: 401 with a bare challenge, as no token was wrong (RFC 6750 §3.1). */
+const challengeAnonymous: ApolloServerPlugin<RequestContext> = {
+  async requestDidStart() {
+    return {
+      async willSendResponse({ errors, response }) {
+        if (!errors?.some((error) => unwrapResolverError(error) instanceof UnauthenticatedError)) return;
+        response.http.status = 401;
+        response.http.headers.set('www-authenticate', 'Bearer');
+      },
+    };
+  },
+};

@@ -1,0 +1,15 @@
+import { Ctx, Query, Resolver } from 'type-graphql';
+import type { ConsentedScope } from '../accounts/consented-scope.js';
+import { ConsentedScopeType } from './consented-scope.type.js';
+import { type RequestContext, requireViewer } from './context.js';
+
+@Resolver()
+export class ConsentedScopesQuery {
+  @Query(() => [ConsentedScopeType], {
+    description:
+      "What the caller's access token allows. Needs a valid access token; the identity need not be linked.",
+  })
+  consentedScopes(@Ctx() context: RequestContext): readonly ConsentedScope[] {
+    return context.describeScopes(requireViewer(context).scopes);
+  }
+}

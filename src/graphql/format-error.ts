@@ -1,0 +1,61 @@
+import { randomUUID } from 'node:crypto';
+import { unwrapResolverError } from '@apollo/server/errors';
+import type { GraphQLFormattedError } from 'graphql';
+import { AppError, ProviderUnavailableError } from '../errors.js';
+
+/** Our codes that a client may meet as a top-level error. */
+const PUBLIC_CODES = new Set([
+  'UNAUTHENTICATED',
+  'FORBIDDEN',
+  'BAD_USER_INPUT',
+  'NOT_LINKED',
+  'REAUTHENTICATION_REQUIRED',
+  'PROVIDER_UNAVAILABLE',
+  'PROVIDER_MISCONFIGURED',
+  'RATE_LIMITED',
+]);
+/** Codes of Apollo Server for requests that are not well-formed or not valid. */
+const TRANSPORT_CODES = new Set([
+  'GRAPHQL_PARSE_FAILED',
+  'GRAPHQL_VALIDATION_FAILED',
+  'OPERATION_RESOLUTION_FAILURE',
+  'BAD_REQUEST',
+  'BAD_USER_INPUT',
+  'PERSISTED_QUERY_NOT_FOUND',
+  'PERSISTED_QUERY_NOT_SUPPORTED',
+]);
+
+/** Told of every error that a client is not told about; `correlationId` is in the client's answer. */
+export type ReportInternalError = (error: unknown, correlationId: string) => void;
+
+/**
+ * Translates errors at the edge, whatever `NODE_ENV` says: ours keep their code and message, Apollo's own stay
+ * as they are, and everything else is an internal error with nothing but a `correlationId`.
+ */
+export function createErrorFormatter(report: ReportInternalError) {
+  return (formatted: GraphQLFormattedError, thrown: unknown): GraphQLFormattedError => {
+    const error = unwrapResolverError(thrown);
+    const place = {
+      ...(formatted.path && { path: formatted.path }),
+      ...(formatted.locations && { locations: formatted.locations }),
+    };
+    if (error instanceof AppError && PUBLIC_CODES.has(error.code)) {
+      return { message: error.message, ...place, extensions: publicExtensions(error) };
+    }
+    const code = formatted.extensions?.['code'];
+    if (typeof code === 'string' && TRANSPORT_CODES.has(code)) {
+      return { message: formatted.message, ...place, extensions: { code } };
+    }
+    const correlationId = randomUUID();
+    report(error, correlationId);
+    const extensions = { code: 'INTERNAL_SERVER_ERROR', correlationId };
+    return { message: 'Something went wrong on our side.', ...place, extensions };
+  };
+}
+
+/** The code, and what a client needs to go on. */
+export function publicExtensions(error: AppError): Record<string, unknown> {
+  if (error instanceof ProviderUnavailableError)
+    return { code: error.code, retryAfterMs: error.retryAfterMs };
+  return { code: error.code };
+}

@@ -1,0 +1,69 @@
+import { GraphQLDateTime } from 'graphql-scalars';
+import { Ctx, Field, FieldResolver, ID, ObjectType, registerEnumType, Resolver, Root } from 'type-graphql';
+import type { AccountRecord } from '../accounts/account.repository.js';
+import type { ConsentedScope } from '../accounts/consented-scope.js';
+import { ConsentedScopeType } from './consented-scope.type.js';
+import type { RequestContext, TokenSummary } from './context.js';
+
+export const RollupAccountStatus = {
+  ACTIVE: 'ACTIVE',
+  REAUTHENTICATION_REQUIRED: 'REAUTHENTICATION_REQUIRED',
+} as const;
+
+registerEnumType(RollupAccountStatus, {
+  name: 'RollupAccountStatus',
+  description: 'Whether Rollup ID still accepts the stored tokens.',
+  valuesConfig: {
+    REAUTHENTICATION_REQUIRED: {
+      description: 'Only a new link helps: send the user through startRollupLink.',
+    },
+  },
+});
+
+@ObjectType('RollupAccount', { description: 'A Rollup ID identity linked to a user.' })
+export class RollupAccountType {
+  @Field(() => ID)
+  id!: string;
+
+  @Field(() => String, { description: 'The identity URN, byte for byte.' })
+  sub!: string;
+
+  @Field(() => String, { description: 'The issuer that the identity belongs to.' })
+  issuer!: string;
+
+  @Field(() => GraphQLDateTime)
+  linkedAt!: Date;
+}
+
+/** What depends on the tokens: clear columns, loaded for all accounts of a request at once. */
+@Resolver(() => RollupAccountType)
+export class RollupAccountFields {
+  @FieldResolver(() => RollupAccountStatus)
+  async status(
+    @Root() account: AccountRecord,
+    @Ctx() context: RequestContext,
+  ): Promise<TokenSummary['status']> {
+    return (await context.tokensOf(account.id)).status;
+  }
+
+  @FieldResolver(() => [ConsentedScopeType], { description: 'What the stored access token allows.' })
+  async scopes(
+    @Root() account: AccountRecord,
+    @Ctx() context: RequestContext,
+  ): Promise<readonly ConsentedScope[]> {
+    return context.describeScopes((await context.tokensOf(account.id)).scopes);
+  }
+
+  @FieldResolver(() => GraphQLDateTime, { nullable: true })
+  async accessTokenExpiresAt(@Root() account: AccountRecord, @Ctx() context: RequestContext): Promise<Date> {
+    return (await context.tokensOf(account.id)).accessTokenExpiresAt;
+  }
+
+  @FieldResolver(() => GraphQLDateTime, { nullable: true, description: 'Null until the first refresh.' })
+  async lastRefreshedAt(
+    @Root() account: AccountRecord,
+    @Ctx() context: RequestContext,
+  ): Promise<Date | null> {
+    return (await context.tokensOf(account.id)).lastRefreshedAt;
+  }
+}

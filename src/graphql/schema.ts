@@ -1,0 +1,37 @@
+// TypeGraphQL reads parameter types through it; it has to be there before the first decorator runs.
+import 'reflect-metadata';
+import { type GraphQLSchema, isInputObjectType, lexicographicSortSchema, printSchema } from 'graphql';
+import { buildSchema } from 'type-graphql';
+import { ConsentedScopesQuery } from './consented-scopes.query.js';
+import { LinkRollupAccountMutation } from './link-rollup-account.mutation.js';
+import { MeQuery } from './me.query.js';
+import { RenewAccessTokenMutation } from './renew-access-token.mutation.js';
+import { RollupAccountFields } from './rollup-account.type.js';
+import { StartRollupLinkMutation } from './start-rollup-link.mutation.js';
+import { UnlinkRollupAccountMutation } from './unlink-rollup-account.mutation.js';
+import { UserFields } from './user.type.js';
+
+/** Builds the public schema. Deterministic: `schema/schema.graphql` is its printed form. */
+export async function createSchema(): Promise<GraphQLSchema> {
+  const schema = await buildSchema({
+    resolvers: [
+      MeQuery,
+      ConsentedScopesQuery,
+      StartRollupLinkMutation,
+      LinkRollupAccountMutation,
+      RenewAccessTokenMutation,
+      UnlinkRollupAccountMutation,
+      UserFields,
+      RollupAccountFields,
+    ],
+    validate: false,
+  });
+  const input = schema.getType('LinkRollupAccountInput');
+  if (isInputObjectType(input)) input.isOneOf = true;
+  return schema;
+}
+
+/** The schema as text, in an order that does not depend on how it was built. */
+export function printPublicSchema(schema: GraphQLSchema): string {
+  return `${printSchema(lexicographicSortSchema(schema))}\n`;
+}

@@ -1,0 +1,35 @@
+import { GraphQLDateTime } from 'graphql-scalars';
+import { Ctx, Field, FieldResolver, ID, ObjectType, Resolver, Root } from 'type-graphql';
+import type { AccountRecord, UserRecord } from '../accounts/account.repository.js';
+import type { RequestContext } from './context.js';
+import { RollupAccountType } from './rollup-account.type.js';
+
+@ObjectType('User', { description: 'A user of the application.' })
+export class UserType {
+  @Field(() => ID)
+  id!: string;
+
+  @Field(() => String, { nullable: true, description: 'Needs the scope "profile".' })
+  name!: string | null;
+
+  @Field(() => String, { nullable: true, description: 'URL of a picture. Needs the scope "profile".' })
+  picture!: string | null;
+
+  @Field(() => String, { nullable: true, description: 'Needs the scope "email".' })
+  email!: string | null;
+
+  @Field(() => GraphQLDateTime)
+  createdAt!: Date;
+}
+
+/** `User.rollupAccounts`, loaded for all users of a request at once. */
+@Resolver(() => UserType)
+export class UserFields {
+  @FieldResolver(() => [RollupAccountType], { description: 'The linked Rollup ID identities, oldest first.' })
+  rollupAccounts(
+    @Root() user: UserRecord,
+    @Ctx() context: RequestContext,
+  ): Promise<readonly AccountRecord[]> {
+    return context.accountsOf(user.id);
+  }
+}

@@ -1,0 +1,13 @@
+import type { FastifyInstance } from 'fastify';
+
+/**
+ * `/healthz`: 200 while the process lives. `/readyz`: 200 when requests can be served, else 503; it asks anew
+ * each time, so it recovers by itself. The bodies say nothing about versions, hosts or causes.
+ */
+export function addHealth(listener: FastifyInstance, isReady: () => Promise<boolean>): void {
+  listener.get('/healthz', async () => ({ status: 'ok' }));
+  listener.get('/readyz', async (_request, reply) => {
+    const ready = await isReady();
+    return reply.code(ready ? 200 : 503).send({ status: ready ? 'ready' : 'not ready' });
+  });
+}

@@ -1,0 +1,64 @@
+import { type DestinationStream, type Logger, pino } from 'pino';
+import { AppError } from './errors.js';
+
+/** Where events go, one JSON object a line. */
+export type Log = Logger;
+
+/** Signed and sealed tokens, provider codes, our 256-bit secrets, and what URLs carry in their query. */
+const SECRET_SHAPES = [
+  /eyJ[\w-]{8,}(?:\.[\w-]*)+/g,
+  /(?<=[?&"'](?:code|state|nonce|code_verifier|client_secret|refresh_token|access_token|link_token)=)[^&"'\s\\]+/gi,
+  /\b0x[\da-f]{48}\b/gi,
+  /(?<![\w-])[\w-]{43}(?![\w-])/g,
+];
+
+/**
+ * Makes the log. Nothing that opens a door is written, whoever logs it: each finished line is searched for
+ * what looks like a token, a code or a secret, and for `secrets`, the configured ones, word by word.
+ */
+export function createLog(level: string, secrets: readonly string[], destination?: DestinationStream): Log {
+  const words = secrets.filter((secret) => secret.length >= 8);
+  const options = {
+    level,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
+    serializers: { err: describeError },
+    hooks: { streamWrite: (line: string) => redact(line, words) },
+  };
+  return destination ? pino(options, destination) : pino(options);
+}
+
+function redact(line: string, words: readonly string[]): string {
+  let text = line;
+  for (const shape of SECRET_SHAPES) text = text.replace(shape, '[redacted]');
+  for (const word of words) text = text.replaceAll(word, '[redacted]');
+  return text;
+}
+
+/**
+ * An error for the operator: what, where and why. Of a database error only its code and the names involved:
+ * its message quotes the values of the row.
+ */
+export function describeError(error: unknown): Record<string, unknown> {
+  if (!(error instanceof Error)) return { type: typeof error };
+  const stack = error.stack
+    ?.split('\n')
+    .filter((line) => /^\s+at /.test(line))
+    .slice(0, 12)
+    .join('\n');
+  const cause = error.cause === undefined ? undefined : describeError(error.cause);
+  const common = { type: error.name, ...pick(error, ['code', 'reason']), stack, cause };
+  if ('sqlState' in error || 'severity' in error) {
+    return {
+      ...common,
+      cause: undefined,
+      ...pick(error, ['sqlState', 'severity', 'constraint', 'table', 'routine']),
+    };
+  }
+  return { ...common, message: error instanceof AppError ? error.message : error.message.slice(0, 500) };
+}
+
+function pick(error: Error, names: readonly string[]): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(error).filter(([name]) => names.includes(name)));
+}

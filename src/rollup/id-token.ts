@@ -1,0 +1,58 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { TokenRejectedError } from '../errors.js';
+import { requireExpiry, verifyToken, type VerifierOptions } from './token-verifier.js';
+
+/** What a verified ID token says about the person. Claims that were not consented to are absent. */
+export interface IdToken {
+  readonly sub: string;
+  readonly name?: string;
+  readonly picture?: string;
+  readonly email?: string;
+}
+
+const MAX_LIFE_SECONDS = 86_400;
+
+/**
+ * Verifies an ID token (OpenID Connect Core §3.1.3.7).
+ *
+ * @param nonceHash SHA-256 (hex) of the nonce that was sent. Rollup ID ignores nonces, so an ID token without
+ * one is accepted; one with another nonce is not.
+ *
+ * Throws `TokenRejectedError` or `ProviderUnavailableError`.
+ */
+export async function verifyIdToken(
+  token: string,
+  options: VerifierOptions,
+  nonceHash?: string,
+): Promise<IdToken> {
+  const claims = await verifyToken(token, options);
+  if (claims['scope'] !== undefined) throw new TokenRejectedError('not an ID token');
+  requireExpiry(claims, MAX_LIFE_SECONDS);
+  checkParty(claims.aud, claims['azp'], options.clientId);
+  if (nonceHash !== undefined) checkNonce(claims['nonce'], nonceHash);
+  return { sub: claims.sub, ...readPersonClaims(claims) };
+}
+
+/** Takes over the few claims we keep, and only as non-empty text. */
+export function readPersonClaims(claims: Readonly<Record<string, unknown>>): Omit<IdToken, 'sub'> {
+  return { ...text('name'), ...text('picture'), ...text('email') };
+
+  function text(name: 'name' | 'picture' | 'email'): Record<string, string> {
+    const value = claims[name];
+    return typeof value === 'string' && value !== '' && value.length <= 10_000 && !value.includes('\0')
+      ? { [name]: value }
+      : {};
+  }
+}
+
+function checkParty(aud: string | string[], azp: unknown, clientId: string): void {
+  const audiences = Array.isArray(aud) ? aud : [aud];
+  if (audiences.some((audience) => audience !== clientId)) throw new TokenRejectedError('aud');
+  if (azp !== undefined && azp !== clientId) throw new TokenRejectedError('azp');
+}
+
+function checkNonce(nonce: unknown, nonceHash: string): void {
+  if (nonce === undefined) return;
+  const given = createHash('sha256').update(String(nonce)).digest();
+  if (!timingSafeEqual(given, Buffer.from(nonceHash, 'hex'))) throw new TokenRejectedError('nonce');
+}

@@ -1,0 +1,94 @@
+import { createApp } from './app.js';
+import { type CompleteConfig, type Environment, loadConfig } from './config.js';
+import { ConfigError } from './errors.js';
+import type { DevelopmentPage } from './http/listener.js';
+import { createLog, type Log } from './log.js';
+import { findKeyProblems } from './vault/keyring.js';
+
+/** The settings complete, and what was started to make them so. */
+interface Surroundings {
+  readonly config: CompleteConfig;
+  readonly pages: readonly DevelopmentPage[];
+  readonly rollupIdUrl?: string | undefined;
+  close(): Promise<void>;
+}
+
+/**
+ * Runs the server until SIGTERM or SIGINT, then lets what is running finish within the grace and exits with 0.
+ * Exits with 1 when it cannot start, when it fails, or when the grace is over.
+ */
+export async function serve(env: Environment): Promise<void> {
+  const loaded = loadConfig(env, findKeyProblems);
+  const around = await surround(loaded);
+  const { config } = around;
+  const log = createLog(config.logLevel, [
+    config.rollup.clientSecret,
+    config.vault.keys,
+    passwordOf(config.database.url),
+  ]);
+  exitOnFatal(log);
+  const app = await createApp(config, { log, pages: around.pages });
+  log.info({ url: app.url, ...(around.rollupIdUrl && { rollupId: around.rollupIdUrl }) }, 'ready');
+  if (!config.production) announce(app.url, around.rollupIdUrl);
+  stopOnSignal(log, config.http.shutdownGraceMs, async () => {
+    await app.close();
+    await around.close();
+  });
+}
+
+/** In production the settings are complete or refused; elsewhere a developer gets what is missing. */
+async function surround(config: ReturnType<typeof loadConfig>): Promise<Surroundings> {
+  if (!config.production) {
+    const { embed } = await import('./dev/embedded.js');
+    return embed(config);
+  }
+  const { rollup, vault } = config;
+  if (!rollup || vault.keys === undefined) throw new ConfigError(['production needs every setting']);
+  return {
+    config: { ...config, rollup, vault: { ...vault, keys: vault.keys } },
+    pages: [],
+    close: async () => undefined,
+  };
+}
+
+function announce(url: string, rollupIdUrl: string | undefined): void {
+  process.stderr.write(`\n  Open ${url}/graphiql in your browser.\n`);
+  if (rollupIdUrl) process.stderr.write(`  The embedded Rollup ID is at ${rollupIdUrl}\n`);
+  process.stderr.write('\n');
+}
+
+function stopOnSignal(log: Log, graceMs: number, close: () => Promise<void>): void {
+  let stopping = false;
+  const stop = (signal: NodeJS.Signals): void => {
+    if (stopping) return;
+    stopping = true;
+    log.info({ signal }, 'stopping');
+    setTimeout(() => {
+      log.error({ graceMs }, 'the shutdown grace is over');
+      process.exit(1);
+    }, graceMs).unref();
+    close().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        log.error({ err: error }, 'stopping failed');
+        process.exit(1);
+      },
+    );
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+}
+
+/** A process in an unknown state holds other people's tokens: it says why and ends. */
+function exitOnFatal(log: Log): void {
+  const fatal = (error: unknown): void => {
+    log.fatal({ err: error }, 'fatal');
+    process.exit(1);
+  };
+  process.on('uncaughtException', fatal);
+  process.on('unhandledRejection', fatal);
+}
+
+function passwordOf(url: string | undefined): string {
+  return (url === undefined ? null : URL.parse(url))?.password ?? '';
+}

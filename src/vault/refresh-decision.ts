@@ -1,0 +1,42 @@
+import type { SealedRow } from './sealed-tokens.repository.js';
+import { remainingMs } from './token-set.js';
+
+/**
+ * What to do for a caller who wants an access token, given the row as it is now.
+ *
+ * - `serve`: the stored token is good enough, or the best there will be
+ * - `refresh`: nobody is asking the provider; try to claim the lease and ask
+ * - `wait`: somebody holds the lease; look again soon
+ * - `pause`: the provider failed a moment ago and the token has ended
+ * - `lost`: a rotating provider's answer never came back; asking again could kill the only live token
+ * - `dead`: only a new link helps
+ */
+export type RefreshDecision = 'serve' | 'refresh' | 'wait' | 'pause' | 'lost' | 'dead';
+
+/**
+ * Decides from the row alone; pure, so that every state can be listed in a test.
+ *
+ * @param minTtlMs least remaining life that the caller accepts without a refresh, in milliseconds.
+ * @param now this process's clock, milliseconds; only the token's own expiry is judged by it.
+ */
+export function decideRefresh(row: SealedRow, minTtlMs: number, now: number): RefreshDecision {
+  if (row.status !== 'ACTIVE') return 'dead';
+  const ttlMs = remainingMs(row.accessTokenExpiresAt, now);
+  if (ttlMs >= minTtlMs && ttlMs > 0) return 'serve';
+  if (row.refreshToken === null) return ttlMs > 0 ? 'serve' : 'dead';
+  if (row.retryInMs > 0) return ttlMs > 0 ? 'serve' : 'pause';
+  if (row.leaseId === null) return 'refresh';
+  if (row.leaseRemainingMs > 0) return 'wait';
+  return row.refreshTokenRotates ? 'lost' : 'refresh';
+}
+
+/**
+ * Milliseconds before the provider is asked again after failure number `failures` (from 1): the base doubled
+ * each time up to five minutes, plus up to half of it again, and never less than the provider's own word.
+ *
+ * @param random between 0 and 1; spreads processes and accounts apart.
+ */
+export function backOffMs(failures: number, baseMs: number, random: number, retryAfterMs = 0): number {
+  const step = Math.min(baseMs * 2 ** Math.min(failures - 1, 16), 300_000);
+  return Math.round(Math.max(step * (1 + random / 2), Math.min(retryAfterMs, 3_600_000)));
+}

@@ -1,0 +1,39 @@
+import { defineEntity, p } from '@mikro-orm/core';
+
+const SealedTokensSchema = defineEntity({
+  name: 'SealedTokens',
+  tableName: 'sealed_tokens',
+  checks: [
+    { name: 'sealed_tokens_status_check', expression: "status in ('ACTIVE', 'REAUTHENTICATION_REQUIRED')" },
+  ],
+  properties: {
+    accountId: p.uuid().primary(),
+    status: p.text().$type<TokenStatus>(),
+    /** Scopes of the access token, space-separated as in the token (RFC 6749 §3.3). */
+    scope: p.text(),
+    accessToken: p.text(),
+    idToken: p.text().nullable(),
+    refreshToken: p.text().nullable(),
+    /** The kids that the three ciphertexts name, space-separated. */
+    keyIds: p.text(),
+    accessTokenExpiresAt: p.datetime(3),
+    lastRefreshedAt: p.datetime(3).nullable(),
+    /** Moves with every change of the tokens; whoever writes names the one they read. */
+    generation: p.integer(),
+    /** Whether the provider replaced the refresh token in an earlier answer. */
+    refreshTokenRotates: p.boolean().default(false),
+    /** Who asks the provider now, or asked and never came back: the recorded intent. */
+    leaseId: p.uuid().nullable(),
+    leaseExpiresAt: p.datetime(3).nullable(),
+    failureCount: p.integer().default(0),
+    /** No refresh before this moment, by the clock of the database. */
+    retryAt: p.datetime(3).nullable(),
+  },
+});
+
+/** Whether the provider still accepts what is stored. */
+export type TokenStatus = 'ACTIVE' | 'REAUTHENTICATION_REQUIRED';
+
+/** The sealed tokens of one account. What a profile read needs is clear; what opens doors is ciphertext. */
+export class SealedTokens extends SealedTokensSchema.class {}
+SealedTokensSchema.setClass(SealedTokens);

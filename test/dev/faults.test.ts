@@ -1,0 +1,153 @@
+import { decodeJwt, generateKeyPair } from 'jose';
+import { createGate, type Fault } from '../../src/dev/faults.js';
+import { createPerson } from '../../src/dev/people.js';
+import { knownError } from '../../src/dev/provider-errors.js';
+import { type RollupId, startRollupId } from '../../src/dev/rollup-id.js';
+import { newCode, postToken, type Reply, userinfo } from './client.js';
+
+const ada = createPerson({ name: 'Ada', email: 'ada@example.com' });
+
+describe('the fault script', () => {
+  let rollup: RollupId;
+  let refreshToken: string;
+  beforeAll(async () => {
+    rollup = await startRollupId({ people: [ada] });
+  });
+  beforeEach(async () => {
+    rollup.reset();
+    ({ refreshToken } = await rollup.issue(ada));
+  });
+  afterAll(async () => await rollup.close());
+
+  const refresh = async (): Promise<Reply> => await postToken(rollup, { refresh_token: refreshToken });
+  async function rawRefresh(init: RequestInit = {}): Promise<Response> {
+    const body = new URLSearchParams({
+      client_id: rollup.clientId,
+      client_secret: rollup.clientSecret,
+      refresh_token: refreshToken,
+    });
+    return await fetch(`${rollup.url}/token`, { method: 'POST', body, ...init });
+  }
+
+  test('plays each queued fault once, then the standing one, then none', async () => {
+    const { refresh: script } = rollup.switches.faults;
+    script.queue.push({ status: 502 }, knownError('UNAUTHORIZED', 'expired token'));
+    script.standing = { status: 503, headers: { 'Retry-After': '7' }, body: { message: 'busy' } };
+    const queued = await rawRefresh();
+    expect([queued.status, await queued.text()]).toEqual([502, '']);
+    expect(await refresh()).toMatchObject({ status: 401, body: { message: 'expired token' } });
+    const standing = await refresh();
+    expect([standing.status, standing.headers.get('retry-after')]).toEqual([503, '7']);
+    expect((await refresh()).status).toBe(503);
+    script.standing = undefined;
+    expect((await refresh()).status).toBe(200);
+    expect(rollup.calls.refresh).toBe(5);
+  });
+
+  test('reaches both uses of the token endpoint through `token`, one through its own name', async () => {
+    rollup.switches.faults.exchange.queue.push({ status: 500, body: { message: 'exchange' } });
+    rollup.switches.faults.token.standing = { status: 503, body: { message: 'both' } };
+    const code = await newCode(rollup);
+    const messages = [];
+    for (const fields of [{ code }, { code }, { refresh_token: refreshToken }]) {
+      messages.push((await postToken(rollup, fields)).body['message']);
+    }
+    expect(messages).toEqual(['exchange', 'both', 'both']);
+  });
+
+  test.each(['discovery', 'jwks', 'userinfo', 'galaxy'] as const)('reaches %s', async (point) => {
+    rollup.switches.faults[point].queue.push({ status: 418 });
+    const paths = {
+      discovery: '/.well-known/openid-configuration',
+      jwks: '/.well-known/jwks.json',
+      userinfo: '/userinfo',
+      galaxy: '/graphql?query=%7B__typename%7D',
+    };
+    expect((await fetch(rollup.url + paths[point])).status).toBe(418);
+    expect(rollup.calls[point]).toBe(1);
+  });
+
+  test('holds calls at a gate until it is released', async () => {
+    const gate = createGate();
+    rollup.switches.faults.refresh.standing = gate.fault;
+    let answered = 0;
+    const calls = [refresh(), refresh()].map(async (call) => {
+      const { status } = await call;
+      answered += 1;
+      return status;
+    });
+    await gate.arrived;
+    expect(answered).toBe(0);
+    gate.release();
+    expect(await Promise.all(calls)).toEqual([200, 200]);
+  });
+
+  test('delays an answer, which a caller may give up on', async () => {
+    const gate = createGate();
+    rollup.switches.faults.refresh.queue.push({ delayMs: 3_600_000, ...gate.fault });
+    const caller = new AbortController();
+    const call = rawRefresh({ signal: caller.signal });
+    await gate.arrived;
+    caller.abort();
+    await expect(call).rejects.toThrow('aborted');
+    rollup.switches.faults.refresh.queue.push({ delayMs: 1 });
+    expect((await refresh()).status).toBe(200);
+  });
+
+  test('cuts the connection before the headers, after the work is done', async () => {
+    rollup.switches.strict = true;
+    const code = await newCode(rollup);
+    rollup.switches.faults.exchange.queue.push({ reset: 'before-headers' });
+    await expect(postToken(rollup, { code })).rejects.toThrow('fetch failed');
+    expect((await postToken(rollup, { code })).body['message']).toBe('expired code');
+  });
+
+  test('cuts the body after the headers', async () => {
+    rollup.switches.faults.refresh.queue.push({ reset: 'after-headers' });
+    const response = await rawRefresh();
+    expect(response.status).toBe(200);
+    await expect(response.text()).rejects.toThrow('terminated');
+  });
+
+  test('drips a body and sends raw bytes with any content type', async () => {
+    const fault: Fault = { body: '<html>', headers: { 'Content-Type': 'text/html' }, dripMs: 1 };
+    rollup.switches.faults.refresh.queue.push(fault, { body: new Uint8Array([0xff, 0xfe]) });
+    const dripped = await rawRefresh();
+    expect(dripped.headers.get('content-type')).toBe('text/html');
+    expect(await dripped.text()).toBe('<html>');
+    expect(new Uint8Array(await (await rawRefresh()).arrayBuffer())).toEqual(new Uint8Array([0xff, 0xfe]));
+  });
+
+  test('redirects', async () => {
+    rollup.switches.faults.refresh.queue.push({ redirectTo: 'https://elsewhere.example/' });
+    const response = await rawRefresh({ redirect: 'manual' });
+    expect([response.status, response.headers.get('location')]).toEqual([302, 'https://elsewhere.example/']);
+  });
+
+  test('edits a successful answer and leaves an error alone', async () => {
+    const { privateKey: key } = await generateKeyPair('ES256');
+    const header = { jku: 'https://hostile.example/jwks.json' };
+    rollup.switches.faults.refresh.standing = {
+      transform: async (answer) => ({
+        ...answer,
+        access_token: await rollup.mint('access', createPerson(), { key, header }),
+        refresh_token: 'rotated',
+        expires_in: 60,
+      }),
+    };
+    const { body } = await refresh();
+    expect(body).toMatchObject({ token_type: 'Bearer', refresh_token: 'rotated', expires_in: 60 });
+    expect(decodeJwt(String(body['access_token'])).sub).not.toBe(ada.sub);
+    expect((await userinfo(rollup, String(body['access_token']))).status).toBe(401);
+    expect((await postToken(rollup, { refresh_token: 'garbage' })).body).not.toHaveProperty('expires_in');
+  });
+
+  test('lets the provider close while calls are held', async () => {
+    const held = await startRollupId();
+    const gate = createGate();
+    held.switches.faults.jwks.standing = gate.fault;
+    const closed = gate.arrived.then(async () => await held.close());
+    await expect(fetch(`${held.url}/.well-known/jwks.json`)).rejects.toThrow('fetch failed');
+    await closed;
+  });
+});

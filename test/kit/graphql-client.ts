@@ -1,0 +1,53 @@
+import type { TypedDocumentString } from '../generated/graphql.js';
+
+/** One entry of `errors`. */
+export interface GraphqlError {
+  readonly message: string;
+  readonly path?: readonly (string | number)[];
+  readonly extensions: Readonly<Record<string, unknown>>;
+}
+
+/** An answer as it came over HTTP. `data` is typed by the document; look at `errors` before trusting it. */
+export interface Answer<Data> {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly data: Data;
+  readonly errors: readonly GraphqlError[];
+  readonly text: string;
+}
+
+/** Sends an operation over real HTTP. */
+export type Ask = <Data, Variables>(
+  document: TypedDocumentString<Data, Variables> | string,
+  variables?: Variables,
+  options?: { readonly token?: string | undefined; readonly headers?: Readonly<Record<string, string>> },
+) => Promise<Answer<Data>>;
+
+/** A client for the server at `url`. */
+export function createGraphqlClient(url: string): Ask {
+  return async <Data>(
+    document: { toString(): string },
+    variables?: unknown,
+    { token, headers }: Parameters<Ask>[2] = {},
+  ): Promise<Answer<Data>> => {
+    const response = await fetch(`${url}/graphql`, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        accept: 'application/graphql-response+json',
+        ...(token !== undefined && { authorization: `Bearer ${token}` }),
+        ...headers,
+      },
+      body: JSON.stringify({ query: document.toString(), variables }),
+    });
+    const text = await response.text();
+    const body = JSON.parse(text) as { data: Data; errors?: GraphqlError[] };
+    return {
+      status: response.status,
+      headers: response.headers,
+      data: body.data,
+      errors: body.errors ?? [],
+      text,
+    };
+  };
+}

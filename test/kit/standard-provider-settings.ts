@@ -1,0 +1,99 @@
+import { randomBytes } from 'node:crypto';
+import { exportJWK, generateKeyPair } from 'jose';
+import type { Configuration } from 'oidc-provider';
+import { createAdapter, type Records } from './standard-provider-records.js';
+
+/** Someone who can sign in. */
+export interface StandardPerson {
+  readonly sub: string;
+  readonly name?: string;
+  readonly picture?: string;
+  readonly email?: string;
+}
+
+export interface Settings {
+  readonly clientId: string;
+  readonly clientSecret: string;
+  readonly redirectUris: readonly string[];
+  readonly people: readonly StandardPerson[];
+  readonly records: Records;
+  /** Asked each time an access token is issued. */
+  readonly accessTokenLifetimeSeconds: () => number;
+}
+
+/** oidc-provider signs no access tokens but those that are bound to a resource. */
+export const RESOURCE = 'urn:standard-provider:api';
+const SCOPES = ['openid', 'profile', 'email'];
+const DAY = 86_400;
+
+/** Everything is set that oidc-provider would print a warning about. */
+export async function configure(settings: Settings): Promise<Configuration> {
+  const { people, records } = settings;
+  const { privateKey } = await generateKeyPair('ES256', { extractable: true });
+  return {
+    adapter: (model) => createAdapter(model, records),
+    jwks: { keys: [{ ...(await exportJWK(privateKey)), kid: 'standard-1', alg: 'ES256', use: 'sig' }] },
+    cookies: { keys: [randomBytes(24).toString('base64url')] },
+    clients: [clientOf(settings)],
+    scopes: SCOPES,
+    claims: { openid: ['sub'], profile: ['name', 'picture'], email: ['email'] },
+    conformIdTokenClaims: false, // userinfo takes no token that is bound to a resource
+    findAccount: (_ctx, sub) => {
+      const person = people.find((one) => one.sub === sub);
+      return person && { accountId: sub, claims: () => ({ ...person }) };
+    },
+    pkce: { required: () => true },
+    issueRefreshToken: () => true,
+    rotateRefreshToken: true,
+    expiresWithSession: () => false,
+    interactions: { url: (_ctx, { uid }) => `/interaction/${uid}` },
+    clientBasedCORS: () => false,
+    renderError: (ctx, out) => void (ctx.body = out),
+    ttl: {
+      AuthorizationCode: 60,
+      IdToken: 3_600,
+      Interaction: 600,
+      Session: DAY,
+      Grant: DAY,
+      RefreshToken: DAY,
+    },
+    features: {
+      devInteractions: { enabled: false },
+      rpInitiatedLogout: { enabled: false },
+      resourceIndicators: signedAccessTokens(settings),
+    },
+  };
+}
+
+function clientOf({
+  clientId,
+  clientSecret,
+  redirectUris,
+}: Settings): NonNullable<Configuration['clients']>[number] {
+  return {
+    client_id: clientId,
+    client_secret: clientSecret,
+    redirect_uris: [...redirectUris],
+    grant_types: ['authorization_code', 'refresh_token'],
+    token_endpoint_auth_method: 'client_secret_post',
+    id_token_signed_response_alg: 'ES256',
+  };
+}
+
+function signedAccessTokens({
+  clientId,
+  accessTokenLifetimeSeconds,
+}: Settings): NonNullable<Configuration['features']>['resourceIndicators'] {
+  return {
+    enabled: true,
+    defaultResource: () => RESOURCE,
+    useGrantedResource: () => true,
+    getResourceServerInfo: () => ({
+      scope: SCOPES.join(' '),
+      audience: clientId,
+      accessTokenTTL: accessTokenLifetimeSeconds(),
+      accessTokenFormat: 'jwt',
+      jwt: { sign: { alg: 'ES256' } },
+    }),
+  };
+}

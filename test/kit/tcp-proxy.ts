@@ -1,0 +1,94 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+
+/**
+ * What happens to bytes and connections: `pass` forwards; `hold` accepts and forwards nothing until it is `pass`
+ * again, when what was held flows; `refuse` resets every new connection and leaves the open ones alone.
+ */
+export type ProxyMode = 'pass' | 'hold' | 'refuse';
+
+/** A network between a client and a server that a test can take away. */
+export interface TcpProxy {
+  /** On 127.0.0.1. */
+  readonly port: number;
+  mode: ProxyMode;
+  /** How many clients are connected now. */
+  readonly connections: number;
+  /** Resets every open connection on both sides. */
+  cut(): void;
+  close(): Promise<void>;
+}
+
+/** The two sockets of one connection. */
+class Link {
+  constructor(
+    readonly client: Socket,
+    readonly target: Socket,
+    onClose: () => void,
+  ) {
+    client.on('close', onClose);
+    for (const [socket, other] of [
+      [client, target],
+      [target, client],
+    ] as const) {
+      // The other side sees an error as the reset that it was; a proper end travels through the pipe.
+      socket.on('error', () => other.resetAndDestroy());
+    }
+  }
+
+  pass(): void {
+    this.hold(); // piped twice, every byte would arrive twice
+    this.client.pipe(this.target);
+    this.target.pipe(this.client);
+  }
+
+  hold(): void {
+    this.client.unpipe();
+    this.target.unpipe();
+  }
+
+  cut(): void {
+    this.client.resetAndDestroy();
+    this.target.resetAndDestroy();
+  }
+}
+
+/** Starts a proxy in mode `pass`. */
+export async function startTcpProxy(target: { targetHost: string; targetPort: number }): Promise<TcpProxy> {
+  const links = new Set<Link>();
+  let mode: ProxyMode = 'pass';
+  const cut = (): void => links.forEach((link) => link.cut());
+
+  const server = createServer({ allowHalfOpen: true }, (client) => {
+    if (mode === 'refuse') {
+      client.resetAndDestroy();
+      return;
+    }
+    const to = { host: target.targetHost, port: target.targetPort, allowHalfOpen: true };
+    const link = new Link(client, connect(to), () => links.delete(link));
+    links.add(link);
+    if (mode === 'pass') link.pass();
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+
+  return {
+    port: (server.address() as AddressInfo).port,
+    get mode() {
+      return mode;
+    },
+    set mode(next) {
+      mode = next;
+      if (next !== 'refuse') links.forEach((link) => link[next]());
+    },
+    get connections() {
+      return links.size;
+    },
+    cut,
+    async close() {
+      cut();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
