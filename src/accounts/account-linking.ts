@@ -89,7 +89,12 @@ export class AccountLinking {
     const [state, nonce, codeVerifier, linkToken] = [secret(), secret(), secret(), secret()];
     const codeChallenge = createHash('sha256').update(codeVerifier).digest('base64url');
     const authorizationUrl = await client.authorizationUrl({
-      ...{ redirectUri, scopes, state, nonce, codeChallenge, forceConsent },
+      redirectUri,
+      scopes,
+      state,
+      nonce,
+      codeChallenge,
+      forceConsent,
     });
     const now = verifier.now();
     const expiresAt = new Date(now + linkTtlSeconds * 1_000);

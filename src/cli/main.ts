@@ -75,15 +75,13 @@ async function main(): Promise<number | undefined> {
   return 0;
 }
 
-main().then(
-  (code) => {
-    if (code !== undefined) process.exit(code);
-  },
-  (error: unknown) => {
-    if (error instanceof AppError) process.stderr.write(`rollup-accounts: ${error.message}\n`);
-    if (!(error instanceof AppError) || error.cause) {
-      process.stderr.write(`${JSON.stringify({ level: 'fatal', err: describeError(error) })}\n`);
-    }
-    process.exit(1);
-  },
-);
+function explain(error: unknown): number {
+  if (error instanceof AppError) process.stderr.write(`rollup-accounts: ${error.message}\n`);
+  if (!(error instanceof AppError) || error.cause) {
+    process.stderr.write(`${JSON.stringify({ level: 'fatal', err: describeError(error) })}\n`);
+  }
+  return 1;
+}
+
+const exitCode = await main().catch(explain);
+if (exitCode !== undefined) process.exit(exitCode);

@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { MikroORM, type Options } from '@mikro-orm/core';
 import { Migrator } from '@mikro-orm/migrations';
 import { PgliteDriver } from '@mikro-orm/pglite';
@@ -33,6 +34,8 @@ export type OnStatement = (sql: string) => void;
 /** Any number that every version of this program shares; it names the advisory lock around migrations. */
 const MIGRATION_LOCK = 7_655_871;
 const CONNECT_TIMEOUT_MS = 5_000;
+const CONNECT_TRIES = 10;
+const CONNECT_PAUSE_MS = 500;
 const STATEMENT_TIMEOUT_MS = 5_000;
 
 /** Options shared by the server and by the MikroORM command line (`mikro-orm.config.ts`). */
@@ -80,13 +83,13 @@ function postgresOptions(url: string, poolMax: number): object {
 
 /**
  * Opens the database. Throws `StartupError` when another process holds the data directory, when the server
- * cannot be reached, or when it is older than PostgreSQL 15.
+ * cannot be reached within some seconds, or when it is older than PostgreSQL 15.
  */
 export async function openDatabase(settings: DatabaseSettings, onStatement?: OnStatement): Promise<Database> {
   const release = lockEmbedded(settings);
   try {
     const orm = await MikroORM.init(ormOptions(settings, onStatement));
-    await checkServer(orm.em.fork() as SqlEntityManager);
+    await awaitServer(orm.em.fork() as SqlEntityManager);
     return wrap(orm, settings.url !== undefined, release);
   } catch (cause) {
     release();
@@ -129,12 +132,20 @@ function wrap(orm: MikroORM, isServer: boolean, release: () => void): Database {
   };
 }
 
-async function checkServer(em: SqlEntityManager): Promise<void> {
-  let rows: { version: number }[];
-  try {
-    rows = await em.execute("select current_setting('server_version_num')::int as version");
-  } catch (cause) {
-    throw new StartupError('The database of DATABASE_URL cannot be reached.', { cause });
+/** A database that starts beside the server is not always there first. */
+async function awaitServer(em: SqlEntityManager): Promise<void> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      const [row] = await em.execute<{ version: number }[]>(
+        "select current_setting('server_version_num')::int as version",
+      );
+      if ((row?.version ?? 0) >= 150_000) return;
+      throw new StartupError('PostgreSQL 15 or later is needed.');
+    } catch (cause) {
+      if (cause instanceof StartupError) throw cause;
+      if (tries >= CONNECT_TRIES)
+        throw new StartupError('The database of DATABASE_URL cannot be reached.', { cause });
+      await pause(CONNECT_PAUSE_MS);
+    }
   }
-  if ((rows[0]?.version ?? 0) < 150_000) throw new StartupError('PostgreSQL 15 or later is needed.');
 }

@@ -16,13 +16,9 @@ export interface GraphiqlOptions {
 
 /** The page, complete in itself: editor, workers and styles are in the HTML, and nothing is fetched but /graphql. */
 export function renderGraphiqlPage({ redirectUri, rollupIdUrl }: GraphiqlOptions): string {
-  const html = renderGraphiQL({
-    title: 'rollup-accounts · GraphiQL',
-    defaultTabs: tabs(redirectUri) as [],
-    shouldPersistHeaders: true,
-    // The option is read by the page but missing in its type.
-    ...{ endpoint: '/graphql' },
-  });
+  // The page reads `endpoint`, which its type lacks.
+  const options = { title: 'rollup-accounts · GraphiQL', endpoint: '/graphql', shouldPersistHeaders: true };
+  const html = renderGraphiQL({ ...options, defaultTabs: tabs(redirectUri) as [] });
   const link =
     rollupIdUrl === undefined ? '' : `<a href="${rollupIdUrl}" target="_blank">Embedded Rollup ID</a>`;
   const bar = `<nav class="flow"><b>rollup-accounts</b>

@@ -86,9 +86,19 @@ async function readPerson(
   const lacks =
     (scopes.includes('email') && fromId.email === undefined) ||
     (scopes.includes('profile') && fromId.name === undefined && fromId.picture === undefined);
-  const claims = lacks ? await client.userinfo(accessToken) : { sub };
+  const claims = lacks ? await readUserinfo() : { sub };
   if (claims['sub'] !== sub) throw new SubjectMismatchError();
   return consented({ ...readPersonClaims(claims), ...fromId }, scopes);
+
+  // Both tokens are verified already: a userinfo that refuses them has nothing to add, one that is down might.
+  async function readUserinfo(): Promise<Record<string, unknown>> {
+    try {
+      return await client.userinfo(accessToken);
+    } catch (error) {
+      if (error instanceof TokenRejectedError) return { sub };
+      throw error;
+    }
+  }
 }
 
 /** Whatever an answer carries beyond the consented scopes is not ours to keep. */

@@ -121,6 +121,15 @@ const BAD_CODE = new Set([
   'Authorized data error. Re-authorization by user required',
 ]);
 
+/** What a standard provider says when this server's own request is at fault (RFC 6749 §5.2). */
+const CLIENT_FAULTS = new Set([
+  'invalid_client',
+  'unauthorized_client',
+  'unsupported_grant_type',
+  'invalid_request',
+  'invalid_scope',
+]);
+
 /** Rollup ID's error bodies have a `message` and no `error`; a standard provider's are the other way round. */
 function refreshFailure(answer: ProviderAnswer): Error {
   const { error, message } = readError(answer);
@@ -136,14 +145,16 @@ function refreshFailure(answer: ProviderAnswer): Error {
 function exchangeFailure(answer: ProviderAnswer): Error {
   const { error, message } = readError(answer);
   const options = { cause: new Error(describe(answer)) };
-  if (error === 'invalid_grant' || BAD_CODE.has(message)) return new CodeRejectedError(options);
+  if (error === 'invalid_grant' || error === 'invalid_request' || BAD_CODE.has(message)) {
+    return new CodeRejectedError(options);
+  }
   if (isMisconfigured(answer)) return new ProviderMisconfiguredError(options);
   return new ProviderUnavailableError(answer.retryAfterMs, options);
 }
 
 function isMisconfigured(answer: ProviderAnswer): boolean {
   const { error, message } = readError(answer);
-  if (error === 'invalid_client' || error === 'unauthorized_client') return true;
+  if (CLIENT_FAULTS.has(error)) return true;
   return answer.status === 400 && message === 'invalid client credentials';
 }
 

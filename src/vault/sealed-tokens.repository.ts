@@ -212,9 +212,7 @@ export async function eraseSealed(em: SqlEntityManager, accountId: string): Prom
 }
 
 /** For every kid that rows name: one ciphertext sealed with it and where it belongs, to try the key on. */
-export async function sampleCiphertexts(
-  em: SqlEntityManager,
-): Promise<
+export async function sampleCiphertexts(em: SqlEntityManager): Promise<
   {
     kid: string;
     accountId: string;

@@ -149,7 +149,10 @@ export class TokenRefresher {
     if (!(await store.claim({ accountId, generation, leaseId, leaseMs }))) return undefined;
     let answer: TokenSet;
     try {
-      answer = await askProvider(await this.#openForRefresh(row));
+      const current = await this.#openForRefresh(row);
+      const given = await askProvider(current);
+      // Handing the same refresh token back is no rotation.
+      answer = given.refreshToken === current.refreshToken ? { ...given, refreshToken: undefined } : given;
     } catch (error) {
       return this.#settleFailure(row, leaseId, error);
     }

@@ -28,7 +28,7 @@ const DAY = 86_400;
 
 /** Everything is set that oidc-provider would print a warning about. */
 export async function configure(settings: Settings): Promise<Configuration> {
-  const { people, records } = settings;
+  const { people, records, accessTokenLifetimeSeconds } = settings;
   const { privateKey } = await generateKeyPair('ES256', { extractable: true });
   return {
     adapter: (model) => createAdapter(model, records),
@@ -50,6 +50,7 @@ export async function configure(settings: Settings): Promise<Configuration> {
     clientBasedCORS: () => false,
     renderError: (ctx, out) => void (ctx.body = out),
     ttl: {
+      AccessToken: accessTokenLifetimeSeconds,
       AuthorizationCode: 60,
       IdToken: 3_600,
       Interaction: 600,
@@ -82,7 +83,6 @@ function clientOf({
 
 function signedAccessTokens({
   clientId,
-  accessTokenLifetimeSeconds,
 }: Settings): NonNullable<Configuration['features']>['resourceIndicators'] {
   return {
     enabled: true,
@@ -91,7 +91,6 @@ function signedAccessTokens({
     getResourceServerInfo: () => ({
       scope: SCOPES.join(' '),
       audience: clientId,
-      accessTokenTTL: accessTokenLifetimeSeconds(),
       accessTokenFormat: 'jwt',
       jwt: { sign: { alg: 'ES256' } },
     }),

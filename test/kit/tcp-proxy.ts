@@ -14,6 +14,8 @@ export interface TcpProxy {
   mode: ProxyMode;
   /** How many clients are connected now. */
   readonly connections: number;
+  /** How many were refused so far. */
+  readonly refused: number;
   /** Resets every open connection on both sides. */
   cut(): void;
   close(): Promise<void>;
@@ -57,10 +59,12 @@ class Link {
 export async function startTcpProxy(target: { targetHost: string; targetPort: number }): Promise<TcpProxy> {
   const links = new Set<Link>();
   let mode: ProxyMode = 'pass';
+  let refused = 0;
   const cut = (): void => links.forEach((link) => link.cut());
 
   const server = createServer({ allowHalfOpen: true }, (client) => {
     if (mode === 'refuse') {
+      refused += 1;
       client.resetAndDestroy();
       return;
     }
@@ -83,6 +87,9 @@ export async function startTcpProxy(target: { targetHost: string; targetPort: nu
     },
     get connections() {
       return links.size;
+    },
+    get refused() {
+      return refused;
     },
     cut,
     async close() {

@@ -1,0 +1,106 @@
+import type { Person } from '../../src/dev/people.js';
+import { ConsentedScopesDocument, MeDocument } from '../generated/graphql.js';
+import { startWorld, type World } from '../kit/world.js';
+
+describe('consentedScopes', () => {
+  let world: World;
+  beforeAll(async () => (world = await startWorld()));
+  afterAll(() => world.close());
+  beforeEach(() => world.reset());
+
+  test('answers an identity that is not linked, and links nothing by it', async () => {
+    const { status, data, errors } = await ask(await mint(['openid', 'email']));
+    expect({ status, errors }).toEqual({ status: 200, errors: [] });
+    expect(data.consentedScopes).toEqual([
+      {
+        name: 'openid',
+        title: 'OpenID',
+        description: expect.any(String),
+        unlocks: ['RollupAccount.sub'],
+      },
+      { name: 'email', title: 'Email', description: expect.any(String), unlocks: ['User.email'] },
+    ]);
+    expect(await world.em().execute('select * from app_user')).toEqual([]);
+  });
+
+  test('answers what the token presented allows, whatever the stored one may', async () => {
+    await world.link(person(), { scopes: ['openid', 'profile', 'email'] });
+    const token = await mint(['openid']);
+    const { data } = await world.ask(MeDocument, {}, { token });
+    const stored = data.me?.rollupAccounts.flatMap(({ scopes }) => scopes.map(({ name }) => name));
+    expect(stored).toEqual(['openid', 'profile', 'email']);
+    expect(await names(token)).toEqual(['openid']);
+  });
+
+  test.each(['read:tea_leaves', 'constructor', '__proto__', 'OpenID'])(
+    'passes the unknown scope %s through with its name as its title',
+    async (name) => {
+      const { data } = await ask(await mint(['openid', name]));
+      expect(data.consentedScopes[1]).toEqual({ name, title: name, description: null, unlocks: [] });
+    },
+  );
+
+  test('keeps the order of the token', async () => {
+    const orders = [
+      ['email', 'openid', 'unknown', 'profile'],
+      ['profile', 'unknown', 'openid', 'email'],
+    ];
+    for (const order of orders) expect(await names(await mint(order))).toEqual(order);
+  });
+
+  test('names a scope once, where it first stands, however often the token does', async () => {
+    const scope = ['email', 'openid', 'email', 'tea', 'openid', 'tea'];
+    expect(await names(await mint(scope))).toEqual(['email', 'openid', 'tea']);
+  });
+
+  test('knows all five scopes of Rollup ID, and unlocks only what the schema has', async () => {
+    const known = ['openid', 'profile', 'email', 'connected_accounts', 'erc_4337'];
+    const { consentedScopes } = (await ask(await mint(known))).data;
+    expect(consentedScopes.filter(({ name, title, description }) => name === title || !description)).toEqual(
+      [],
+    );
+    const unlocks = consentedScopes.flatMap((scope) => scope.unlocks);
+    expect(unlocks).toEqual(expect.arrayContaining(['User.name', 'User.picture', 'User.email']));
+    const fields = await schemaCoordinates();
+    expect(unlocks.filter((coordinate) => !fields.includes(coordinate))).toEqual([]);
+  });
+
+  test('challenges nobody in particular with 401 and no answer', async () => {
+    const { status, headers, data, errors } = await ask();
+    expect({ status, data }).toEqual({ status: 401, data: null });
+    expect(headers.get('www-authenticate')).toBe('Bearer');
+    expect(errors.map(({ extensions }) => extensions)).toEqual([{ code: 'UNAUTHENTICATED' }]);
+  });
+
+  test.each(['idToken', 'refreshToken'] as const)('refuses the %s of the same grant', async (kind) => {
+    const tokens = await world.rollup.issue(person());
+    const { status, headers, errors } = await ask(tokens[kind]);
+    expect({ status, challenge: headers.get('www-authenticate') }).toEqual({
+      status: 401,
+      challenge: 'Bearer error="invalid_token"',
+    });
+    expect(errors.map(({ extensions }) => extensions)).toEqual([{ code: 'UNAUTHENTICATED' }]);
+    expect((await ask(tokens.accessToken)).status).toBe(200);
+  });
+
+  function person(): Person {
+    const [first] = world.rollup.people;
+    if (!first) throw new Error('the provider has nobody');
+    return first;
+  }
+
+  const mint = (scopes: string[]): Promise<string> => world.rollup.mint('access', person(), { scopes });
+  const ask = (token?: string) => world.ask(ConsentedScopesDocument, {}, { token });
+  const names = async (token: string): Promise<string[]> =>
+    (await ask(token)).data.consentedScopes.map(({ name }) => name);
+
+  async function schemaCoordinates(): Promise<string[]> {
+    interface Introspected {
+      __schema: { types: { name: string; fields: { name: string }[] | null }[] };
+    }
+    const { data } = await world.ask<Introspected, never>('{ __schema { types { name fields { name } } } }');
+    return data.__schema.types.flatMap((type) =>
+      (type.fields ?? []).map((field) => `${type.name}.${field.name}`),
+    );
+  }
+});

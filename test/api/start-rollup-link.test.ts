@@ -1,0 +1,247 @@
+import { createHash } from 'node:crypto';
+import { createApp } from '../../src/app.js';
+import { type Database, openDatabase } from '../../src/database/orm.js';
+import { ProviderMisconfiguredError } from '../../src/errors.js';
+import { createLog } from '../../src/log.js';
+import type { Fetch } from '../../src/rollup/provider-call.js';
+import { type StartRollupLinkInput, StartRollupLinkDocument } from '../generated/graphql.js';
+import { createGraphqlClient } from '../kit/graphql-client.js';
+import { type StartAnswer, startWorld, type World } from '../kit/world.js';
+
+const HOST = 'app.example.com';
+const REDIRECT_URI = `https://${HOST}/callback`;
+/** The default of LINK_TTL_SECONDS. */
+const TTL_MS = 600_000;
+/** 32 bytes in base64url. */
+const SECRET = /^[\w-]{43}$/;
+/** An issuer with TLS, which exists only as answers of a `fetch`. */
+const ISSUER = 'https://passport.example';
+const METADATA = {
+  issuer: ISSUER,
+  authorization_endpoint: `${ISSUER}/authorize`,
+  token_endpoint: `${ISSUER}/token`,
+  userinfo_endpoint: `${ISSUER}/userinfo`,
+  jwks_uri: `${ISSUER}/jwks.json`,
+};
+
+function sha256(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}
+
+describe('startRollupLink', () => {
+  let world: World;
+  let spare: Database;
+  /** Bodies of the calls to the provider; null where there is none. */
+  const sent: (RequestInit['body'] | null)[] = [];
+  const recordingFetch: Fetch = async (input, init) => {
+    sent.push(init?.body ?? null);
+    return fetch(input, init);
+  };
+  beforeAll(async () => {
+    world = await startWorld({ fetch: recordingFetch, env: { ROLLUP_REDIRECT_URIS: REDIRECT_URI } });
+    spare = await openDatabase(world.config.database);
+  });
+  afterAll(async () => {
+    await spare.close();
+    await world.close();
+  });
+  beforeEach(async () => {
+    await world.reset();
+    sent.length = 0;
+  });
+
+  async function begin(input: Partial<StartRollupLinkInput> = {}): Promise<StartAnswer> {
+    const whole = { redirectUri: REDIRECT_URI, scopes: ['openid', 'email'], ...input };
+    return (await world.ask(StartRollupLinkDocument, { input: whole })).data.startRollupLink;
+  }
+  const parametersOf = (begun: StartAnswer): Record<string, string> =>
+    Object.fromEntries(new URL(begun.authorizationUrl ?? '').searchParams);
+  const attempts = async (em = world.em()): Promise<Record<string, unknown>[]> =>
+    em.execute('select * from pending_link');
+
+  /** The PKCE verifier, which leaves the server with the code and at no other time. */
+  async function verifierOf(begun: StartAnswer): Promise<string> {
+    await world.finish(begun, `${REDIRECT_URI}?code=any&state=${begun.state}`);
+    const body = sent.findLast((one) => one instanceof URLSearchParams);
+    return body?.get('code_verifier') ?? '';
+  }
+
+  test('answers where to send the browser, and until when the link may be completed', async () => {
+    const earliest = world.clock.now() + TTL_MS;
+    const begun = await begin();
+    const expiresAt = Date.parse(begun.expiresAt ?? '');
+    expect(begun.userErrors).toEqual([]);
+    expect(begun.authorizationUrl).toMatch(`${world.rollup.url}/authorize?`);
+    expect(begun.state).toBe(parametersOf(begun)['state']);
+    expect(begun.linkToken).toMatch(SECRET);
+    expect(begun.authorizationUrl).not.toContain(begun.linkToken);
+    expect(expiresAt).toBeGreaterThanOrEqual(earliest);
+    expect(expiresAt).toBeLessThanOrEqual(world.clock.now() + TTL_MS);
+  });
+
+  test('LNK-01 sends exactly what the code flow with PKCE needs, and the scopes asked for once each', async () => {
+    const begun = await begin({ scopes: ['email', 'openid', 'email'] });
+    expect(parametersOf(begun)).toEqual({
+      response_type: 'code',
+      client_id: world.rollup.clientId,
+      redirect_uri: REDIRECT_URI,
+      scope: 'email openid',
+      state: begun.state,
+      nonce: expect.stringMatching(SECRET),
+      code_challenge: expect.stringMatching(SECRET),
+      code_challenge_method: 'S256',
+    });
+  });
+
+  test('LNK-01 exchanges the code with the verifier of the challenge and the same redirect URI', async () => {
+    const begun = await begin();
+    const verifier = await verifierOf(begun);
+    expect(verifier).toMatch(SECRET);
+    expect(sha256(verifier).toString('base64url')).toBe(parametersOf(begun)['code_challenge']);
+    const body = sent.find((one) => one instanceof URLSearchParams);
+    expect(Object.fromEntries(body ?? [])).toMatchObject({ redirect_uri: REDIRECT_URI, code: 'any' });
+  });
+
+  test('LNK-01 state, nonce, challenge and link token are 256 bits each and never come twice', async () => {
+    const secrets: (string | null | undefined)[] = [];
+    for (let count = 0; count < 50; count += 1) {
+      const begun = await begin();
+      const { nonce, code_challenge: challenge } = parametersOf(begun);
+      secrets.push(begun.state, begun.linkToken, nonce, challenge);
+    }
+    expect(secrets.filter((one) => !SECRET.test(one ?? ''))).toEqual([]);
+    expect(new Set(secrets).size).toBe(200);
+  });
+
+  test.each([
+    [true, 'consent'],
+    [false, undefined],
+    [null, undefined],
+  ])('LNK-01 with forceConsent %s the prompt is %s', async (forceConsent, prompt) => {
+    expect(parametersOf(await begin({ forceConsent }))['prompt']).toBe(prompt);
+  });
+
+  test.each([
+    ['another host', 'https://evil.example/callback'],
+    ['a subdomain', `https://${HOST}.evil.example/callback`],
+    ['a path traversal', `https://${HOST}/other/../callback`],
+    ['an @', `https://${HOST}@evil.example/callback`],
+    ['a backslash', `https:\\\\${HOST}\\callback`],
+    ['no scheme', `//${HOST}/callback`],
+    ['a user', `https://user:password@${HOST}/callback`],
+    ['a fragment', `${REDIRECT_URI}#fragment`],
+    ['a port', `https://${HOST}:443/callback`],
+    ['a script', `javascript:location="${REDIRECT_URI}"`],
+    ['another case', `HTTPS://${HOST.toUpperCase()}/callback`],
+    ['an international name', `https://ａpp.example.com/callback`],
+  ])('LNK-24 refuses a redirect URI with %s and remembers and sends nothing', async (_what, redirectUri) => {
+    const begun = await begin({ redirectUri });
+    expect(begun).toMatchObject({ authorizationUrl: null, state: null, linkToken: null, expiresAt: null });
+    expect(begun.userErrors).toMatchObject([{ code: 'REDIRECT_URI_NOT_ALLOWED', field: 'redirectUri' }]);
+    expect(await attempts()).toEqual([]);
+    expect(sent).toEqual([]);
+  });
+
+  test.each([
+    ['none', []],
+    ['an unknown one', ['openid', 'admin']],
+    ['one with a space', ['openid email']],
+    ['an empty one', ['openid', '']],
+    ['one in another case', ['OpenID']],
+  ])('LNK-24 refuses a list of scopes with %s', async (_what, scopes) => {
+    const begun = await begin({ scopes });
+    expect(begun).toMatchObject({ authorizationUrl: null, linkToken: null });
+    expect(begun.userErrors).toMatchObject([{ code: 'SCOPE_NOT_ALLOWED', field: 'scopes' }]);
+    expect(await attempts()).toEqual([]);
+    expect(sent).toEqual([]);
+  });
+
+  test('LNK-01 keeps state, nonce, verifier and link token as hash or ciphertext only', async () => {
+    const begun = await begin();
+    const rows = await attempts();
+    const { state = '', nonce = '' } = parametersOf(begun);
+    const secrets = [state, nonce, await verifierOf(begun), begun.linkToken ?? ''];
+    expect(rows).toHaveLength(1);
+    expect(Object.values(rows[0] ?? {})).toContain(sha256(state).toString('hex'));
+    const kept = [JSON.stringify(rows), ...world.logLines, ...world.statements].join('\n');
+    for (const secret of secrets) {
+      expect(secret).toMatch(SECRET);
+      expect(kept).not.toContain(secret);
+      expect(kept).not.toContain(Buffer.from(secret, 'base64url').toString('hex'));
+    }
+  });
+
+  test('LNK-31 forgets expired attempts when another one begins', async () => {
+    await begin();
+    const [old] = await attempts();
+    world.clock.advance(TTL_MS);
+    await begin();
+    const left = await attempts();
+    expect(left).toHaveLength(1);
+    expect(left).not.toContainEqual(old);
+  });
+
+  test('LNK-26 a server that never saw the provider says so, recovers, and trusts no wrong answer', async () => {
+    let answer = (): Response => Response.error();
+    const app = await serve(() => answer()).starting;
+    const ask = async () =>
+      createGraphqlClient(app.url)(StartRollupLinkDocument, {
+        input: { redirectUri: REDIRECT_URI, scopes: ['openid'] },
+      });
+    try {
+      answer = () => new Response('<html>', { status: 502 });
+      expect((await ask()).data.startRollupLink).toMatchObject({
+        authorizationUrl: null,
+        userErrors: [{ code: 'PROVIDER_UNAVAILABLE', field: null }],
+      });
+      answer = () => Response.json({ ...METADATA, issuer: 'https://evil.example' });
+      expect((await ask()).errors).toMatchObject([{ extensions: { code: 'PROVIDER_MISCONFIGURED' } }]);
+      expect(await attempts(spare.em.fork())).toEqual([]);
+      answer = () => Response.json(METADATA);
+      expect((await ask()).data.startRollupLink.userErrors).toEqual([]);
+    } finally {
+      await app.close();
+    }
+  });
+
+  test.each([
+    ['another issuer', { issuer: `${ISSUER}/` }],
+    ['a token endpoint without TLS', { token_endpoint: 'http://passport.example/token' }],
+    ['a token endpoint on another origin', { token_endpoint: 'https://evil.example/token' }],
+    ['keys on another origin', { jwks_uri: `${ISSUER}.evil.example/jwks.json` }],
+    ['no userinfo endpoint', { userinfo_endpoint: undefined }],
+  ])('LNK-26 refuses to start when discovery names %s', async (_what, edit) => {
+    const { asked, closed, logLines, starting } = serve(() => Response.json({ ...METADATA, ...edit }));
+    const error: unknown = await starting.catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(ProviderMisconfiguredError);
+    expect(asked).toEqual([`${ISSUER}/.well-known/openid-configuration`]);
+    expect(closed).toHaveBeenCalledTimes(1);
+    const told = [String(error), ...logLines].join('\n');
+    expect(told).not.toMatch(new RegExp(`evil|${world.rollup.clientId}|${world.rollup.clientSecret}`));
+  });
+
+  test('LNK-26 starts when discovery names nothing wrong, even if the keys cannot be had', async () => {
+    const { asked, starting } = serve((url) =>
+      url.endsWith('/jwks.json') ? Response.error() : Response.json(METADATA),
+    );
+    await (await starting).close();
+    expect(asked).toContain(`${ISSUER}/jwks.json`);
+  });
+
+  /** Starts a second server, whose provider is this function and whose database outlives it. */
+  function serve(answer: (url: string) => Response) {
+    const asked: string[] = [];
+    const logLines: string[] = [];
+    const closed = jest.fn(async () => undefined);
+    const config = { ...world.config, rollup: { ...world.config.rollup, issuer: ISSUER } };
+    const starting = createApp(config, {
+      log: createLog('trace', [], { write: (line) => void logLines.push(line) }),
+      openDatabase: async () => ({ ...spare, close: closed }),
+      fetch: async (input) => {
+        asked.push(String(input));
+        return answer(String(input));
+      },
+    });
+    return { asked, closed, logLines, starting };
+  }
+});

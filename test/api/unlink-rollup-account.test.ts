@@ -1,0 +1,78 @@
+import type { Person } from '../../src/dev/people.js';
+import { MeDocument, RenewAccessTokenDocument, UnlinkRollupAccountDocument } from '../generated/graphql.js';
+import { startWorld, type World } from '../kit/world.js';
+
+describe('unlinkRollupAccount', () => {
+  let world: World;
+  let [ada, ben]: readonly Person[] = [];
+  beforeAll(async () => (world = await startWorld()));
+  afterAll(() => world.close());
+  beforeEach(async () => {
+    await world.reset();
+    [ada, ben] = world.rollup.people;
+  });
+
+  test('erases the tokens and, with the last identity, the user', async () => {
+    const { accountId, token } = await link(ada);
+    const { data } = await unlink(accountId, token);
+    expect(data.unlinkRollupAccount).toEqual({ unlinkedAccountId: accountId, userErrors: [] });
+    expect(await countRows()).toEqual({ users: 0, accounts: 0, tokens: 0 });
+    expect((await world.ask(MeDocument, {}, { token })).data).toEqual({ me: null });
+    const renewed = await world.ask(RenewAccessTokenDocument, { input: {} }, { token });
+    expect(renewed.errors[0]?.extensions).toEqual({ code: 'NOT_LINKED' });
+  });
+
+  test('keeps the user and the other identities', async () => {
+    const { accountId, token } = await link(ada);
+    const second = await link(ben, token);
+    expect((await unlink(second.accountId, token)).data.unlinkRollupAccount.userErrors).toEqual([]);
+    const { data } = await world.ask(MeDocument, {}, { token });
+    expect(data.me?.rollupAccounts.map(({ id }) => id)).toEqual([accountId]);
+    expect(await countRows()).toEqual({ users: 1, accounts: 1, tokens: 1 });
+  });
+
+  test('answers another user like somebody who names an account of nobody', async () => {
+    const { accountId } = await link(ada);
+    const { token } = await link(ben);
+    const foreign = await unlink(accountId, token);
+    const unknown = await unlink('5b0ed2a4-8a6e-4b5e-9a37-1f5b3a2c9d10', token);
+    expect(foreign.data).toEqual(unknown.data);
+    expect(foreign.data.unlinkRollupAccount.userErrors).toMatchObject([
+      { code: 'ACCOUNT_NOT_FOUND', field: 'accountId' },
+    ]);
+    expect(await countRows()).toEqual({ users: 2, accounts: 2, tokens: 2 });
+  });
+
+  test('of the same account twice at once succeeds once', async () => {
+    const { accountId, token } = await link(ada);
+    const answers = await Promise.all([unlink(accountId, token), unlink(accountId, token)]);
+    const succeeded = answers.filter(
+      ({ data }) => data?.unlinkRollupAccount?.unlinkedAccountId === accountId,
+    );
+    expect(succeeded).toHaveLength(1);
+    expect(await countRows()).toEqual({ users: 0, accounts: 0, tokens: 0 });
+  });
+
+  test('is refused without a bearer token', async () => {
+    const { status, errors } = await unlink('5b0ed2a4-8a6e-4b5e-9a37-1f5b3a2c9d10');
+    expect([status, errors[0]?.extensions]).toEqual([401, { code: 'UNAUTHENTICATED' }]);
+  });
+
+  async function link(person: Person | undefined, token?: string) {
+    if (!person) throw new Error('the provider has too few people');
+    const { account, accessToken } = await world.link(person, { token });
+    return { accountId: account?.id ?? '', token: accessToken ?? '' };
+  }
+
+  function unlink(accountId: string, token?: string) {
+    return world.ask(UnlinkRollupAccountDocument, { input: { accountId } }, { token });
+  }
+
+  async function countRows(): Promise<unknown> {
+    const [row] = await world.em().execute(
+      `select (select count(*)::int from app_user) as users, (select count(*)::int from rollup_account) as accounts,
+         (select count(*)::int from sealed_tokens) as tokens`,
+    );
+    return row;
+  }
+});

@@ -1,0 +1,80 @@
+import { randomKey } from '../kit/world.js';
+import { runProgram } from '../kit/processes.js';
+
+const production = {
+  NODE_ENV: 'production',
+  PORT: '0',
+  DATABASE_URL: 'postgresql://nobody:hunter2secret@127.0.0.1:1/none',
+  ROLLUP_ISSUER: 'https://passport.example',
+  ROLLUP_CLIENT_ID: 'client',
+  ROLLUP_CLIENT_SECRET: 'a-client-secret-of-some-length',
+  ROLLUP_REDIRECT_URIS: 'https://app.example/callback',
+  TOKEN_KEYS: randomKey('k1'),
+};
+
+describe('settings', () => {
+  test.each([
+    ['DATABASE_URL', ''],
+    ['DATABASE_URL', 'mysql://root@localhost/secret-database'],
+    ['ROLLUP_ISSUER', ''],
+    ['ROLLUP_ISSUER', 'http://passport.example'],
+    ['ROLLUP_ISSUER', 'https://passport.example/'],
+    ['ROLLUP_CLIENT_ID', ''],
+    ['ROLLUP_CLIENT_SECRET', ''],
+    ['ROLLUP_REDIRECT_URIS', 'http://app.example/callback'],
+    ['TOKEN_KEYS', ''],
+    ['TOKEN_KEYS', 'k1:c2hvcnQtc2VjcmV0'],
+    ['TOKEN_KEYS', 'k1:ZXhhbXBsZS1rZXktZnJvbS10aGUtUkVBRE1FLTAwMDE'],
+    ['PORT', 'eighty-secret'],
+    ['REFRESH_LEASE_SECONDS', '5'],
+    ['CORS_ORIGINS', 'https://app.example/path-secret'],
+  ])(
+    'HTP-24 %s = "%s" in production: exit 1, the setting is named and its value is not',
+    async (name, value) => {
+      const run = runProgram(['serve'], { ...production, [name]: value });
+      expect(await run.exited).toBe(1);
+      expect(run.output()).toContain(name);
+      if (value.length > 2) expect(run.output()).not.toContain(value);
+      expect(run.output()).not.toContain('hunter2secret');
+    },
+  );
+
+  test('HTP-24 every problem is reported together', async () => {
+    const run = runProgram(['serve'], { NODE_ENV: 'production', PORT: 'x', LINK_TTL_SECONDS: '-1' });
+    expect(await run.exited).toBe(1);
+    for (const name of [
+      'DATABASE_URL',
+      'ROLLUP_ISSUER',
+      'ROLLUP_CLIENT_SECRET',
+      'TOKEN_KEYS',
+      'PORT',
+      'LINK_TTL_SECONDS',
+    ]) {
+      expect(run.output()).toContain(name);
+    }
+  });
+
+  test('a secret may be given as a file, and not as both', async () => {
+    const run = runProgram(['serve'], { ...production, ROLLUP_CLIENT_SECRET_FILE: '/nonexistent/file' });
+    expect(await run.exited).toBe(1);
+    expect(run.output()).toContain('ROLLUP_CLIENT_SECRET and ROLLUP_CLIENT_SECRET_FILE are both set');
+    expect(run.output()).toContain('ROLLUP_CLIENT_SECRET_FILE names a file that cannot be read');
+  });
+});
+
+describe('the command line', () => {
+  test.each(['serve', 'migrate', 'schema'])('explains %s', async (command) => {
+    const run = runProgram([command, '--help'], {});
+    expect(await run.exited).toBe(0);
+    expect(run.output()).toContain(`rollup-accounts ${command}: `);
+  });
+
+  test.each([[[]], [['unknown']], [['serve', 'twice']], [['serve', '--fast']]])(
+    'refuses %j with its usage',
+    async (args) => {
+      const run = runProgram(args, {});
+      expect(await run.exited).toBe(2);
+      expect(run.output()).toContain('Usage: rollup-accounts <command>');
+    },
+  );
+});

@@ -1,0 +1,81 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { MikroORM } from '@mikro-orm/core';
+import type { SqlMikroORM } from '@mikro-orm/sql';
+import { ormOptions } from '../../src/database/orm.js';
+import { runProgram } from '../kit/processes.js';
+import { startTcpProxy } from '../kit/tcp-proxy.js';
+import { createTestDatabase, type TestDatabase } from '../kit/test-database.js';
+
+const server = process.env['TEST_DATABASE_URL'];
+const onServer = server ? describe : undefined;
+const embedded = server ? undefined : describe;
+
+onServer?.('migrations on a server', () => {
+  let database: TestDatabase;
+  let url: string;
+  beforeEach(async () => {
+    database = await createTestDatabase();
+    url = database.env.DATABASE_URL ?? '';
+  });
+  afterEach(() => database.drop());
+
+  test('HTP-25 four processes migrate at once: exactly one applies, none fails', async () => {
+    const runs = [1, 2, 3, 4].map(() => runProgram(['migrate'], { DATABASE_URL: url }));
+    expect(await Promise.all(runs.map(({ exited }) => exited))).toEqual([0, 0, 0, 0]);
+    expect(runs.filter((run) => run.output().startsWith('applied'))).toHaveLength(1);
+  });
+
+  test('HTP-25 a database that comes up after the server is waited for', async () => {
+    const { hostname, port } = new URL(url);
+    const proxy = await startTcpProxy({ targetHost: hostname, targetPort: Number(port) });
+    proxy.mode = 'refuse';
+    const throughProxy = new URL(url);
+    throughProxy.port = String(proxy.port);
+    const run = runProgram(['migrate'], { DATABASE_URL: throughProxy.href });
+    while (proxy.refused === 0) await new Promise((resolve) => setImmediate(resolve));
+    proxy.mode = 'pass';
+    expect(await run.exited).toBe(0);
+    await proxy.close();
+  });
+});
+
+embedded?.('migrations on the embedded database', () => {
+  let dataDir: string;
+  beforeEach(async () => (dataDir = await mkdtemp(join(tmpdir(), 'rollup-accounts-'))));
+  afterEach(() => rm(dataDir, { recursive: true }));
+
+  test('HTP-25 four processes migrate at once: one applies, the others are told why they may not', async () => {
+    const runs = [1, 2, 3, 4].map(() => runProgram(['migrate'], { DATA_DIR: dataDir }));
+    const codes = await Promise.all(runs.map(({ exited }) => exited));
+    expect(codes.toSorted()).toEqual([0, 1, 1, 1]);
+    for (const run of runs.filter((_, index) => codes[index] === 1)) {
+      expect(run.output()).toContain('Another process uses DATA_DIR');
+    }
+    const again = runProgram(['migrate'], { DATA_DIR: dataDir });
+    expect(await again.exited).toBe(0);
+    expect(again.output()).toBe('the database is up to date\n');
+  });
+});
+
+test('the tables that the migrations make are those that the entities describe', async () => {
+  const database = await createTestDatabase();
+  const settings = { url: database.env.DATABASE_URL, dataDir: database.env.DATA_DIR, poolMax: 2 };
+  const orm = await MikroORM.init(ormOptions(settings));
+  await orm.migrator.up();
+  const difference = await (orm as SqlMikroORM).schema.getUpdateSchemaSQL({ wrap: false });
+  await orm.close(true);
+  await database.drop();
+  // The vault does not know the accounts: its foreign key is in the migration and in no entity.
+  expect(difference.trim()).toBe(
+    'alter table "sealed_tokens" drop constraint "sealed_tokens_account_id_fkey";',
+  );
+});
+
+test('HTP-25 a database that never comes up ends the start with a clear message', async () => {
+  const run = runProgram(['migrate'], { DATABASE_URL: 'postgresql://nobody:hunter2secret@127.0.0.1:1/none' });
+  expect(await run.exited).toBe(1);
+  expect(run.output()).toContain('The database of DATABASE_URL cannot be reached.');
+  expect(run.output()).not.toContain('hunter2secret');
+});

@@ -1,0 +1,45 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+
+/** A run of the program as an operator starts it, in a process of its own. */
+export interface Run {
+  readonly process: ChildProcess;
+  /** What it wrote so far, both streams. */
+  output(): string;
+  /** Resolves with the exit code, or the signal's name. */
+  readonly exited: Promise<number | string>;
+  /** Resolves when the output contains `text`; rejects when the process ends before. */
+  until(text: string): Promise<void>;
+}
+
+/** Starts `rollup-accounts <args>` with these settings and none of the caller's. */
+export function runProgram(args: readonly string[], env: Readonly<Record<string, string>>): Run {
+  const child = spawn(process.execPath, ['dist/cli/main.js', ...args], {
+    env: { PATH: process.env['PATH'] ?? '', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  const watchers = new Set<() => void>();
+  const read = (chunk: Buffer): void => {
+    output += chunk.toString();
+    for (const watch of watchers) watch();
+  };
+  child.stdout.on('data', read);
+  child.stderr.on('data', read);
+  const exited = new Promise<number | string>((resolve) => {
+    child.once('close', (code, signal) => resolve(code ?? signal ?? 'unknown'));
+  });
+  return {
+    process: child,
+    output: () => output,
+    exited,
+    until: (text) =>
+      new Promise((resolve, reject) => {
+        const watch = (): void => {
+          if (output.includes(text)) resolve();
+        };
+        watchers.add(watch);
+        watch();
+        void exited.then(() => reject(new Error(`ended before "${text}":\n${output}`)));
+      }),
+  };
+}

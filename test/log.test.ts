@@ -1,0 +1,94 @@
+import { Writable } from 'node:stream';
+import type { SqlEntityManager } from '@mikro-orm/sql';
+import { createLog, describeError } from '../src/log.js';
+import { startWorld, type World } from './kit/world.js';
+
+const SECRET = 'hunter2-the-value-of-a-row';
+
+describe('the log', () => {
+  test.each([
+    ['a signed token', 'eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl'],
+    [
+      'a code in a URL',
+      'https://app.example/cb?code=abc123secret&state=def456secret',
+      'abc123secret',
+      'def456secret',
+    ],
+    ['a provider code', `0x${'ab'.repeat(24)}`],
+    ['a link token', 'x'.repeat(43)],
+    ['the client secret', SECRET],
+  ])('never carries %s, wherever it stands', (_title, text, ...parts) => {
+    const lines: string[] = [];
+    const sink = new Writable({
+      write: (chunk: Buffer, _encoding, done) => (lines.push(chunk.toString()), done()),
+    });
+    const log = createLog('trace', [SECRET], sink);
+    log.info({ field: text, deep: { [text]: [text] } }, `about ${text}`);
+    log.error({ err: new Error(`failed with ${text}`, { cause: new Error(text) }) });
+    for (const part of parts.length > 0 ? parts : [text]) expect(lines.join('')).not.toContain(part);
+    for (const line of lines) expect(() => JSON.parse(line) as unknown).not.toThrow();
+  });
+});
+
+describe('an error of the database', () => {
+  let world: World;
+  beforeAll(async () => (world = await startWorld()));
+  afterAll(() => world.close());
+
+  const failures: [string, (em: SqlEntityManager) => Promise<unknown>][] = [
+    [
+      'a unique violation',
+      (em) => em.execute(`insert into app_user (id, name) values (?, ?), (?, ?)`, [ID, SECRET, ID, SECRET]),
+    ],
+    [
+      'a bad status',
+      (em) =>
+        em.execute(`insert into sealed_tokens values (?, ?, '', '', null, null, '', now(), null, 1)`, [
+          ID,
+          SECRET,
+        ]),
+    ],
+    ['a bad UUID', (em) => em.execute('select * from app_user where id = ?', [SECRET])],
+    [
+      'a value that is too long',
+      (em) =>
+        em.execute(
+          `create temporary table short as select ?::varchar(400) as text; alter table short alter text type varchar(3)`,
+          [SECRET],
+        ),
+    ],
+    ['a missing column', (em) => em.execute('select nothing from app_user where name = ?', [SECRET])],
+  ];
+
+  test.each(failures)('STO-03 %s is logged without the values of the statement', async (_title, fail) => {
+    const error: unknown = await fail(world.em()).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(Error);
+    expect(JSON.stringify(describeError(error))).not.toContain(SECRET);
+    expect(describeError(error)).toMatchObject({ type: expect.stringMatching(/Exception|Error/) });
+    expect(world.logLines.join('')).not.toContain(SECRET);
+  });
+
+  test('STO-03 reaches a client as an internal error with a correlationId that finds it in the log', async () => {
+    await world.em().execute('alter table app_user add constraint nobody check (name is null)');
+    const [person] = world.rollup.people;
+    if (!person) throw new Error('the provider has nobody');
+    const begun = await world.start();
+    const url = await world.rollup.approve(begun.authorizationUrl ?? '', { person });
+    const { errors, text } = await world.ask(
+      'mutation ($i: LinkRollupAccountInput!) { linkRollupAccount(input: $i) { userErrors { code } } }',
+      { i: { callback: { url, linkToken: begun.linkToken } } },
+    );
+    expect(errors[0]).toMatchObject({
+      message: 'Something went wrong on our side.',
+      extensions: { code: 'INTERNAL_SERVER_ERROR', correlationId: expect.any(String) },
+    });
+    expect(text).not.toContain(person.name ?? 'a name');
+    const line = world.logLines.find((entry) =>
+      entry.includes(String(errors[0]?.extensions['correlationId'])),
+    );
+    expect(line).toContain('"constraint":"nobody"');
+    expect(world.logLines.join('')).not.toContain(person.name ?? 'a name');
+  });
+});
+
+const ID = '5b0ed2a4-8a6e-4b5e-9a37-1f5b3a2c9d10';

@@ -1,0 +1,57 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { createIssuer } from '../../src/rollup/issuer.js';
+import { createRollupClient, type RollupClient } from '../../src/rollup/rollup-client.js';
+import type { TokenResponse } from '../../src/rollup/token-response.js';
+import type { VerifierOptions } from '../../src/rollup/token-verifier.js';
+import type { Approval } from '../kit/standard-provider-approval.js';
+import type { StandardProvider } from '../kit/standard-provider.js';
+
+/** One sign-in: where it came back, what to hold that against, and the call that exchanges its code. */
+export interface SignIn {
+  readonly callback: URL;
+  readonly state: string;
+  readonly nonceHash: string;
+  exchange(codeVerifier?: string): Promise<TokenResponse>;
+}
+
+/** Our own client, set up with a standard provider. */
+export interface StandardClient {
+  readonly client: RollupClient;
+  readonly options: VerifierOptions;
+  clientWith(clientSecret: string): RollupClient;
+  signIn(approval?: Approval, forceConsent?: boolean): Promise<SignIn>;
+}
+
+export function createStandardClient({
+  url,
+  clientId,
+  clientSecret,
+  redirectUris,
+  approve,
+}: StandardProvider): StandardClient {
+  const keyTimes = { maxAgeMs: 600_000, cooldownMs: 60_000, staleMs: 3_600_000 };
+  const issuer = createIssuer({ issuer: url, timeoutMs: 5_000, keyTimes, fetch, now: Date.now });
+  const clientWith = (secret: string): RollupClient =>
+    createRollupClient({ issuer, clientId, clientSecret: secret, timeoutMs: 5_000, fetch });
+  const client = clientWith(clientSecret);
+  const [redirectUri = ''] = redirectUris;
+
+  async function signIn(approval: Approval = {}, forceConsent = false): Promise<SignIn> {
+    const [state, nonce, verifier] = [newSecret(), newSecret(), newSecret()];
+    const scopes = ['openid', 'profile', 'email'];
+    const codeChallenge = sha256(verifier, 'base64url');
+    const request = { redirectUri, scopes, state, nonce, codeChallenge, forceConsent };
+    const callback = new URL(await approve(await client.authorizationUrl(request), approval));
+    const code = callback.searchParams.get('code') ?? '';
+    const exchange: SignIn['exchange'] = async (codeVerifier = verifier) =>
+      await client.exchangeCode({ code, codeVerifier, redirectUri });
+    return { callback, state, nonceHash: sha256(nonce, 'hex'), exchange };
+  }
+  return { client, options: { issuer, clientId, now: Date.now }, clientWith, signIn };
+}
+
+const newSecret = (): string => randomBytes(32).toString('base64url');
+
+function sha256(text: string, encoding: 'hex' | 'base64url'): string {
+  return createHash('sha256').update(text).digest(encoding);
+}

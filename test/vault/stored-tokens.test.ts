@@ -1,0 +1,119 @@
+import { createApp } from '../../src/app.js';
+import type { Person } from '../../src/dev/people.js';
+import { createLog } from '../../src/log.js';
+import { StartupError } from '../../src/errors.js';
+import { MeDocument, RenewAccessTokenDocument } from '../generated/graphql.js';
+import { randomKey, startWorld, type World } from '../kit/world.js';
+
+describe('stored tokens', () => {
+  let world: World;
+  let people: Person[];
+  beforeAll(async () => (world = await startWorld()));
+  afterAll(() => world.close());
+  beforeEach(async () => {
+    await world.reset();
+    people = world.rollup.people;
+  });
+
+  test('are in the database only as ciphertext', async () => {
+    const issued = await world.rollup.issue(people[0] as Person);
+    await world.ask(
+      'mutation ($tokens: RollupTokensInput!) { linkRollupAccount(input: { tokens: $tokens }) { userErrors { code } } }',
+      { tokens: issued },
+    );
+    const dump = JSON.stringify(
+      await world.em().execute('select * from sealed_tokens, rollup_account, app_user'),
+    );
+    expect(dump).toContain('access_token');
+    for (const token of Object.values(issued)) {
+      for (const part of token.split('.')) expect(dump).not.toContain(part);
+    }
+  });
+
+  test.each(['access_token', 'refresh_token'])(
+    'STO-10 a %s with a flipped bit ends that link, tells the operator, and touches nobody else',
+    async (column) => {
+      const [victim, other] = [await link(people[0]), await link(people[1])];
+      await edit(victim.accountId, `overlay(${column} placing 'x' from length(${column}) - 30)`, column);
+      if (column === 'refresh_token') world.clock.advance(3_590_000);
+      expect(await renewCode(victim.token)).toBe('REAUTHENTICATION_REQUIRED');
+      expect(await statusOf(victim.token)).toBe('REAUTHENTICATION_REQUIRED');
+      expect(world.logLines.join('')).toContain('"event":"seal_broken"');
+      expect(await renewCode(other.token)).toBeUndefined();
+      expect(world.rollup.calls.refresh).toBe(column === 'refresh_token' ? 1 : 0);
+    },
+  );
+
+  test.each(['left(access_token, 20)', "''", "access_token || '.AA'"])(
+    'STO-11 an access token stored as %s ends that link',
+    async (damage) => {
+      const victim = await link(people[0]);
+      await edit(victim.accountId, damage, 'access_token');
+      expect(await renewCode(victim.token)).toBe('REAUTHENTICATION_REQUIRED');
+      expect(await statusOf(victim.token)).toBe('REAUTHENTICATION_REQUIRED');
+    },
+  );
+
+  test('swapped between two accounts do not open', async () => {
+    const [first, second] = [await link(people[0]), await link(people[1])];
+    await edit(
+      first.accountId,
+      `(select access_token from sealed_tokens where account_id = '${second.accountId}')`,
+      'access_token',
+    );
+    expect(await renewCode(first.token)).toBe('REAUTHENTICATION_REQUIRED');
+    expect(await renewCode(second.token)).toBeUndefined();
+  });
+
+  test.each([
+    ['without the kid that rows use', randomKey('k9')],
+    ['with the wrong bytes for it', randomKey('k1')],
+  ])(
+    'STO-17 the server refuses to start %s, says which key it needs, and changes no row',
+    async (_title, keys) => {
+      await link(people[0]);
+      const before = await world.em().execute('select * from sealed_tokens');
+      const config = { ...world.config, vault: { ...world.config.vault, keys } };
+      const shared = {
+        em: world.em(),
+        migrate: async () => [],
+        isReady: async () => true,
+        close: async () => undefined,
+      };
+      const starting = createApp(config, {
+        log: silentLog(),
+        now: world.clock.now,
+        openDatabase: async () => shared,
+      });
+      const error = await starting.catch((reason: unknown) => reason);
+      expect(error).toBeInstanceOf(StartupError);
+      expect(error).toMatchObject({ message: expect.stringContaining('"k1"') });
+      expect(await world.em().execute('select * from sealed_tokens')).toEqual(before);
+    },
+  );
+
+  async function link(person: Person | undefined): Promise<{ accountId: string; token: string }> {
+    if (!person) throw new Error('the provider has too few people');
+    const { account, accessToken } = await world.link(person);
+    return { accountId: account?.id ?? '', token: accessToken ?? '' };
+  }
+
+  async function edit(accountId: string, expression: string, column: string): Promise<void> {
+    await world
+      .em()
+      .execute(`update sealed_tokens set ${column} = ${expression} where account_id = ?`, [accountId]);
+  }
+
+  async function renewCode(token: string): Promise<unknown> {
+    const { errors } = await world.ask(RenewAccessTokenDocument, { input: {} }, { token });
+    return errors[0]?.extensions['code'];
+  }
+
+  async function statusOf(token: string): Promise<string | undefined> {
+    return (await world.ask(MeDocument, {}, { token })).data.me?.rollupAccounts[0]?.status;
+  }
+});
+
+function silentLog() {
+  return createLog('silent', []);
+}
