@@ -3,7 +3,6 @@ import { renderGraphiQL } from '@graphql-yoga/render-graphiql';
 /** One prepared tab of GraphiQL. */
 interface Tab {
   readonly query: string;
-  readonly variables?: string;
   readonly headers?: string;
 }
 
@@ -24,12 +23,15 @@ export function renderGraphiqlPage({ redirectUri, rollupIdUrl }: GraphiqlOptions
   const bar = `<nav class="flow"><b>rollup-accounts</b>
     <span>1 start a link, open its authorizationUrl · 2 link with the callback URL and linkToken · 3 put the access
     token into Headers and ask</span>${link}</nav>`;
-  return html.replace('<body>', `<body>${STYLE}${bar}`);
+  return html.replace(ROOT, () => `${STYLE}${bar}${ROOT}`);
 }
 
+const ROOT = '<div id="root"></div>';
+
 const STYLE = `<style>
-  body { display: flex; flex-direction: column; }
-  #root { flex: 1; min-height: 0; }
+  body { display: flex; flex-direction: column; height: 100vh; margin: 0; overflow: hidden; }
+  #root { flex: 1; min-height: 0; height: auto; width: 100%; }
+  #root > * { height: 100%; width: 100%; }
   .flow { display: flex; gap: 1.5rem; padding: .6rem 1rem; font: 14px/1.4 system-ui, sans-serif;
     background: #1d2433; color: #dfe5f2; }
   .flow span { flex: 1; color: #aab4c8; }
@@ -39,21 +41,24 @@ const STYLE = `<style>
 const BEARER = JSON.stringify({ Authorization: 'Bearer <accessToken of step 2>' }, null, 2);
 
 function tabs(redirectUri: string): Tab[] {
-  const start = { redirectUri, scopes: ['openid', 'profile', 'email'] };
-  const callback = { url: '<the complete callback URL>', linkToken: '<linkToken of step 1>' };
   return [
-    { query: START, variables: JSON.stringify({ input: start }, null, 2) },
-    { query: LINK, variables: JSON.stringify({ input: { callback } }, null, 2) },
+    { query: startLink(redirectUri) },
+    { query: LINK },
     { query: ME, headers: BEARER },
     { query: RENEW, headers: BEARER },
-    { query: UNLINK, variables: JSON.stringify({ accountId: '<id of step 3>' }, null, 2), headers: BEARER },
+    { query: UNLINK, headers: BEARER },
   ];
 }
 
-const START = `# 1. Begin a link. Open the authorizationUrl in a new tab, choose who you are, and copy the
-#    URL that you are sent back to.
-mutation StartLink($input: StartRollupLinkInput!) {
-  startRollupLink(input: $input) {
+const startLink = (redirectUri: string): string => `# 1. Begin a link. Open its authorizationUrl in a new tab,
+#    choose who you are, copy the address you come back to.
+mutation StartLink {
+  startRollupLink(
+    input: {
+      redirectUri: ${JSON.stringify(redirectUri)}
+      scopes: ["openid", "profile", "email"]
+    }
+  ) {
     authorizationUrl
     linkToken
     expiresAt
@@ -62,9 +67,16 @@ mutation StartLink($input: StartRollupLinkInput!) {
 }
 `;
 
-const LINK = `# 2. Complete it: paste the callback URL and the linkToken of step 1 into the variables.
-mutation Link($input: LinkRollupAccountInput!) {
-  linkRollupAccount(input: $input) {
+const LINK = `# 2. Complete it with that address and the linkToken of step 1.
+mutation Link {
+  linkRollupAccount(
+    input: {
+      callback: {
+        url: "<the complete callback URL>"
+        linkToken: "<linkToken of step 1>"
+      }
+    }
+  ) {
     isNewUser
     user { id name email }
     accessToken
@@ -74,20 +86,28 @@ mutation Link($input: LinkRollupAccountInput!) {
 }
 `;
 
-const ME = `# 3. Who is calling, and what did they consent to? Paste the access token into the headers.
+const ME = `# 3. Who is calling, and what did they consent to?
+#    Put the access token of step 2 into the headers below.
 query Me {
   me {
     id
     name
     email
     picture
-    rollupAccounts { id sub status scopes { name title } accessTokenExpiresAt }
+    rollupAccounts {
+      id
+      sub
+      status
+      scopes { name title }
+      accessTokenExpiresAt
+    }
   }
   consentedScopes { name title description unlocks }
 }
 `;
 
-const RENEW = `# 4. A fresh access token; the provider is asked only when the stored one is near its end.
+const RENEW = `# 4. A fresh access token. Rollup ID is asked only when the
+#    stored one is near its end.
 mutation Renew {
   renewAccessToken(input: {}) {
     accessToken
@@ -98,8 +118,8 @@ mutation Renew {
 `;
 
 const UNLINK = `# 5. End the link: the stored tokens are erased.
-mutation Unlink($accountId: ID!) {
-  unlinkRollupAccount(input: { accountId: $accountId }) {
+mutation Unlink {
+  unlinkRollupAccount(input: { accountId: "<id of step 3>" }) {
     unlinkedAccountId
     userErrors { code message }
   }

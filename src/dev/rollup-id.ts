@@ -5,7 +5,7 @@ import type { Person } from './people.js';
 import { openProviderState } from './provider-state.js';
 import { addEndpoints } from './routes.js';
 
-export type { Choice, IssuedTokens, RollupId } from './controls.js';
+export type { RollupId } from './controls.js';
 
 /** How to start the embedded provider; everything has a default. */
 export interface RollupIdOptions {

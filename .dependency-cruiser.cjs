@@ -1,0 +1,60 @@
+/** Who may import whom. A new edge between two rooms is a decision: make it here, with its reason. */
+const allowed = {
+  '^src/(server|cli/main)\\.ts$':
+    '^src/(app|config|errors|log|server)\\.ts$|^src/(vault/keyring|database/orm|http/listener|graphql/schema)\\.ts$',
+  '^src/(accounts)/': '^src/(accounts|vault|rollup)/|^src/errors\\.ts$',
+  '^src/vault/': '^src/vault/|^src/errors\\.ts$',
+  '^src/rollup/': '^src/rollup/|^src/errors\\.ts$',
+  '^src/graphql/': '^src/(graphql|accounts)/|^src/errors\\.ts$',
+  '^src/http/': '^src/(http|graphql)/|^src/errors\\.ts$',
+  '^src/database/': '^src/database/|^src/(accounts|vault)/[^/]+\\.entity\\.ts$|^src/errors\\.ts$',
+  '^src/dev/': '^src/dev/',
+  '^src/log\\.ts$': '^src/errors\\.ts$',
+  '^src/config\\.ts$': '^src/errors\\.ts$',
+  '^src/errors\\.ts$': '^$',
+};
+
+module.exports = {
+  forbidden: [
+    { name: 'no-circles', severity: 'error', from: {}, to: { circular: true } },
+    ...Object.entries(allowed).map(([from, to]) => ({
+      name: `room ${from}`,
+      severity: 'error',
+      from: { path: from },
+      to: { path: '^src/', pathNot: from.includes('server') ? `${to}|^src/dev/embedded\\.ts$` : to },
+    })),
+    {
+      name: 'dev-is-lazy-and-only-for-the-server',
+      comment:
+        'Nothing that is shipped loads the embedded provider, except the server, lazily, outside production.',
+      severity: 'error',
+      from: { path: '^src/(?!dev/)' },
+      to: { path: '^src/dev/', pathNot: '^src/dev/embedded\\.ts$' },
+    },
+    {
+      name: 'dev-never-at-import-time',
+      severity: 'error',
+      from: { path: '^src/(?!dev/)' },
+      to: { path: '^src/dev/', dynamic: false, dependencyTypesNot: ['type-only'] },
+    },
+    {
+      name: 'drivers-live-in-database',
+      comment: 'The type of the entity manager may travel; a driver may not.',
+      severity: 'error',
+      from: { path: '^src/(?!database/)' },
+      to: { path: 'node_modules/(@mikro-orm/(postgresql|pglite|migrations)|pg|@electric-sql)/' },
+    },
+    {
+      name: 'tests-stay-outside',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { path: '^(test|bench)/' },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'] },
+  },
+};

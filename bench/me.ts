@@ -1,0 +1,95 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import autocannon, { type Result } from 'autocannon';
+import { createPerson } from '../src/dev/people.js';
+import { startRollupId } from '../src/dev/rollup-id.js';
+import { createGraphqlClient } from '../test/kit/graphql-client.js';
+import { runProgram } from '../test/kit/processes.js';
+import { createTestDatabase } from '../test/kit/test-database.js';
+import { randomKey } from '../test/kit/world.js';
+
+/**
+ * The hot path: how many `me` a second one server process answers, with a thousand callers in turn.
+ * `TEST_DATABASE_URL` measures a real PostgreSQL; without it the embedded database.
+ */
+const PEOPLE = 1_000;
+const SECONDS = Number(process.env['BENCH_SECONDS'] ?? 10);
+const CONNECTIONS = 50;
+const QUERIES = {
+  'me { id name email }': '{ me { id name email } }',
+  'me { rollupAccounts { sub scopes } }': '{ me { id rollupAccounts { sub status scopes { name } } } }',
+};
+
+const database = await createTestDatabase();
+const people = Array.from({ length: PEOPLE }, (_, index) => createPerson({ name: `Person ${index}` }));
+const rollup = await startRollupId({ people });
+const server = runProgram(['serve'], {
+  ...database.env,
+  NODE_ENV: 'test',
+  PORT: '0',
+  LOG_LEVEL: 'info',
+  ROLLUP_ISSUER: rollup.url,
+  ROLLUP_CLIENT_ID: rollup.clientId,
+  ROLLUP_CLIENT_SECRET: rollup.clientSecret,
+  ROLLUP_REDIRECT_URIS: rollup.redirectUris.join(','),
+  TOKEN_KEYS: randomKey('k1'),
+});
+await server.until('"msg":"ready"');
+const url = /"url":"([^"]+)"/.exec(server.output())?.[1] ?? '';
+const tokens = await linkEverybody();
+
+const results = [];
+for (const [name, query] of Object.entries(QUERIES)) {
+  await measure(query, 2);
+  const { requests, latency, non2xx, errors } = await measure(query, SECONDS);
+  results.push({
+    name,
+    requestsPerSecond: requests.average,
+    p50Ms: latency.p50,
+    p99Ms: latency.p99,
+    failed: non2xx + errors,
+  });
+}
+
+console.table(results);
+mkdirSync('bench/results', { recursive: true });
+const setup = {
+  database: database.env.DATABASE_URL ? 'PostgreSQL' : 'PGlite',
+  people: PEOPLE,
+  connections: CONNECTIONS,
+};
+writeFileSync(
+  'bench/results/me.json',
+  `${JSON.stringify({ ...setup, node: process.version, results }, null, 2)}\n`,
+);
+
+server.process.kill('SIGTERM');
+await server.exited;
+await rollup.close();
+await database.drop();
+
+async function linkEverybody(): Promise<string[]> {
+  const ask = createGraphqlClient(url);
+  const linked: string[] = [];
+  for (const person of people) {
+    const issued = await rollup.issue(person, ['openid', 'profile']);
+    const mutation =
+      'mutation ($t: RollupTokensInput!) { linkRollupAccount(input: { tokens: $t }) { userErrors { code } } }';
+    const { errors } = await ask(mutation, { t: issued });
+    if (errors.length > 0) throw new Error(JSON.stringify(errors));
+    linked.push(issued.accessToken);
+  }
+  return linked;
+}
+
+function measure(query: string, duration: number): Promise<Result> {
+  return autocannon({
+    url: `${url}/graphql`,
+    connections: CONNECTIONS,
+    duration,
+    requests: tokens.map((token) => ({
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+      body: JSON.stringify({ query }),
+    })),
+  });
+}
