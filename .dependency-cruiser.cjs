@@ -10,6 +10,7 @@ const allowed = {
   '^src/database/': '^src/database/|^src/(accounts|vault)/[^/]+\\.entity\\.ts$|^src/errors\\.ts$',
   '^src/dev/': '^src/dev/',
   '^src/log\\.ts$': '^src/errors\\.ts$',
+  '^src/metrics\\.ts$': '^src/vault/refresh-attempt\\.ts$',
   '^src/config\\.ts$': '^src/errors\\.ts$',
   '^src/errors\\.ts$': '^$',
 };

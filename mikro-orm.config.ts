@@ -1,5 +1,9 @@
 import { loadDatabaseConfig } from './src/config.js';
+import { claimDataDirectory } from './src/database/data-directory.js';
 import { ormOptions } from './src/database/orm.js';
 
-/** For the MikroORM command line (`npx mikro-orm`): the same options as the server's, from the same settings. */
-export default ormOptions(loadDatabaseConfig(process.env));
+const settings = loadDatabaseConfig(process.env);
+if (settings.url === undefined) process.once('exit', claimDataDirectory(settings.dataDir));
+
+/** For the MikroORM command line (`npm run mikro-orm`): the server's own options, from the same settings. */
+export default ormOptions(settings);

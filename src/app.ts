@@ -9,6 +9,7 @@ import { startApollo } from './graphql/apollo.js';
 import { createSchema } from './graphql/schema.js';
 import { createListener, type DevelopmentPage, urlOf } from './http/listener.js';
 import type { Log } from './log.js';
+import { createMetrics } from './metrics.js';
 import { createRequestContexts } from './request-context.js';
 import { verifyRenewal } from './rollup/grant.js';
 import { createIssuer, type Issuer } from './rollup/issuer.js';
@@ -17,8 +18,9 @@ import { createRollupClient, type RollupClient } from './rollup/rollup-client.js
 import type { VerifierOptions } from './rollup/token-verifier.js';
 import { createAccessTokenVerifier } from './rollup/verified-tokens.js';
 import { parseKeyRing } from './vault/keyring.js';
-import { createTokenCipher } from './vault/token-cipher.js';
-import type { RefreshEvent } from './vault/token-refresh.js';
+import { createTokenCipher, type TokenCipher } from './vault/token-cipher.js';
+import { ProviderGate } from './vault/provider-gate.js';
+import type { RefreshEvent } from './vault/refresh-attempt.js';
 import { createTokenVault, type TokenVault } from './vault/token-vault.js';
 
 /** The world outside the application, as parameters. */
@@ -59,14 +61,19 @@ export async function createApp(config: CompleteConfig, outside: Outside): Promi
 
 async function startOn(
   database: Database,
-  cipher: ReturnType<typeof createTokenCipher>,
+  cipher: TokenCipher,
   config: CompleteConfig,
   { log, fetch = globalThis.fetch, now = Date.now, pages = [] }: Outside,
 ): Promise<App> {
   const migrated = await database.migrate();
   if (migrated.length > 0) log.info({ migrations: migrated }, 'migrated');
   const { issuer, client, verifier } = createProvider(config, fetch, now);
-  const vault = createVault(database, cipher, config, client, verifier, log);
+  const metrics = createMetrics();
+  const vault = createVault(database, cipher, config, { client, verifier }, (event) => {
+    logRefresh(log, event);
+    metrics.countRefresh(event);
+  });
+  metrics.watch(vault);
   await vault.checkKeys();
   await greetProvider(issuer, log);
   const linking = new AccountLinking({
@@ -85,8 +92,7 @@ async function startOn(
     production: config.production,
     report: (error, correlationId) => log.error({ err: error, correlationId }, 'internal error'),
   });
-  let draining = false;
-  const listener = await createListener({
+  const { listener, draining } = await createListener({
     ...config.http,
     log,
     apollo,
@@ -98,13 +104,14 @@ async function startOn(
       linking,
       lookUpUser: createUserLookup(database.em, config.rollup.issuer),
     }),
-    isReady: async () => !draining && (await database.isReady()),
+    isReady: () => database.isReady(),
+    renderMetrics: () => metrics.render(),
   });
   await listener.listen({ host: config.http.host, port: config.http.port });
   return {
     url: urlOf(listener),
     close: async () => {
-      draining = true;
+      await draining.drain(config.http.shutdownDelayMs, config.http.shutdownGraceMs);
       await listener.close();
       await apollo.stop();
       await vault.drain();
@@ -133,25 +140,27 @@ function createProvider(
 /** The vault does not know Rollup ID: it is handed a function that renews tokens. */
 function createVault(
   database: Database,
-  cipher: ReturnType<typeof createTokenCipher>,
+  cipher: TokenCipher,
   { vault, provider }: CompleteConfig,
-  client: RollupClient,
-  verifier: VerifierOptions,
-  log: Log,
+  { client, verifier }: { client: RollupClient; verifier: VerifierOptions },
+  onEvent: (event: RefreshEvent) => void,
 ): TokenVault {
+  const { now } = verifier;
   return createTokenVault(database.em, {
     cipher,
     askProvider: async ({ accessToken, refreshToken }) =>
       verifyRenewal(await client.refresh(refreshToken), accessToken, verifier),
-    now: verifier.now,
+    gate: new ProviderGate({ maxInFlight: provider.maxInFlight, trialEveryMs: provider.trialEveryMs, now }),
+    now,
     sleep: (ms, signal) => pause(ms, undefined, { signal, ref: false }),
     random: Math.random,
     newId: randomUUID,
-    onEvent: (event) => logRefresh(log, event),
+    onEvent,
+    rotation: vault.rotation,
     marginMs: vault.accessTokenMarginSeconds * 1_000,
     leaseMs: vault.refreshLeaseSeconds * 1_000,
-    waitMs: provider.timeoutMs + 2_000,
-    backOffBaseMs: 5_000,
+    waitMs: vault.refreshWaitMs,
+    backOffBaseMs: vault.refreshBackOffMs,
   });
 }
 
@@ -160,7 +169,8 @@ function logRefresh(log: Log, event: RefreshEvent): void {
   const err = 'cause' in event ? event.cause : undefined;
   if (type === 'misconfigured' || type === 'seal_broken')
     log.error({ event: type, accountId, err }, 'refresh');
-  else if (type === 'failed' || type === 'answer_lost') log.warn({ event: type, accountId, err }, 'refresh');
+  else if (type === 'failed' || type === 'answer_lost' || type === 'taken_over' || type === 'not_recorded')
+    log.warn({ event: type, accountId, err }, 'refresh');
   else log.info({ event: type, accountId }, 'refresh');
 }
 

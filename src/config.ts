@@ -25,18 +25,22 @@ export interface Config {
     readonly introspection: boolean;
     readonly bodyLimitBytes: number;
     readonly shutdownGraceMs: number;
+    readonly shutdownDelayMs: number;
   };
   /** `url` absent: an embedded PGlite in `dataDir`. */
   readonly database: {
     readonly url?: string | undefined;
     readonly dataDir: string;
     readonly poolMax: number;
+    readonly timeoutMs: number;
   };
   /** Absent: the embedded Rollup ID, never in production. */
   readonly rollup?: RollupConfig | undefined;
   readonly rollupDevPort: number;
   readonly provider: {
     readonly timeoutMs: number;
+    readonly maxInFlight: number;
+    readonly trialEveryMs: number;
     readonly allowedScopes: readonly string[];
     readonly jwksMaxAgeSeconds: number;
     readonly jwksCooldownSeconds: number;
@@ -47,6 +51,9 @@ export interface Config {
     readonly keys?: string | undefined;
     readonly accessTokenMarginSeconds: number;
     readonly refreshLeaseSeconds: number;
+    readonly refreshWaitMs: number;
+    readonly refreshBackOffMs: number;
+    readonly rotation: 'auto' | 'always' | 'never';
   };
   readonly linkTtlSeconds: number;
 }
@@ -98,12 +105,15 @@ export function loadConfig(
       introspection: read.boolean('INTROSPECTION', !production),
       bodyLimitBytes: read.integer('BODY_LIMIT_BYTES', 100_000, 1_000, 10_000_000),
       shutdownGraceMs: read.integer('SHUTDOWN_GRACE_MS', 10_000, 0, 600_000),
+      shutdownDelayMs: read.integer('SHUTDOWN_DELAY_MS', 500, 0, 600_000),
     },
     database: readDatabase(read),
     rollup: readRollup(read, production),
     rollupDevPort: read.integer('ROLLUP_DEV_PORT', 4001, 0, 65_535),
     provider: {
       timeoutMs,
+      maxInFlight: read.integer('ROLLUP_MAX_IN_FLIGHT', 50, 1, 10_000),
+      trialEveryMs: read.integer('ROLLUP_TRIAL_MS', 30_000, 1, 3_600_000),
       allowedScopes: readAllowedScopes(read),
       jwksMaxAgeSeconds: read.integer('JWKS_MAX_AGE_SECONDS', 600, 1, DAY_SECONDS),
       jwksCooldownSeconds: read.integer('JWKS_COOLDOWN_SECONDS', 30, 0, 3_600),
@@ -113,6 +123,9 @@ export function loadConfig(
       keys,
       accessTokenMarginSeconds: read.integer('ACCESS_TOKEN_MARGIN_SECONDS', 60, 0, 1_800),
       refreshLeaseSeconds,
+      refreshWaitMs: read.integer('REFRESH_WAIT_MS', timeoutMs + 2_000, 1, 120_000),
+      refreshBackOffMs: read.integer('REFRESH_BACKOFF_MS', 5_000, 1, 300_000),
+      rotation: read.oneOf('REFRESH_TOKEN_ROTATION', 'auto', ['auto', 'always', 'never']),
     },
     linkTtlSeconds: read.integer('LINK_TTL_SECONDS', 600, 1, DAY_SECONDS),
   };
@@ -130,6 +143,7 @@ function readDatabase(read: SettingsReader): Config['database'] {
     dataDir: read.optional('DATA_DIR') ?? '.data',
     // Two at least: a migration holds its lock on one connection and works on another.
     poolMax: read.integer('DATABASE_POOL_MAX', 10, 2, 1_000),
+    timeoutMs: read.integer('DATABASE_TIMEOUT_MS', 4_000, 100, 60_000),
   };
 }
 
@@ -240,13 +254,14 @@ class SettingsReader {
   }
 
   boolean(name: string, fallback: boolean): boolean {
-    const value = this.oneOf(name, fallback ? 'on' : 'off', ['on', 'off', 'true', 'false', '1', '0']);
+    const value = this.oneOf<string>(name, fallback ? 'on' : 'off', ['on', 'off', 'true', 'false', '1', '0']);
     return value === 'on' || value === 'true' || value === '1';
   }
 
-  oneOf(name: string, fallback: string, allowed: readonly string[]): string {
+  oneOf<Choice extends string>(name: string, fallback: Choice, allowed: readonly Choice[]): Choice {
     const value = this.optional(name) ?? fallback;
-    if (allowed.includes(value)) return value;
+    const choice = allowed.find((candidate) => candidate === value);
+    if (choice !== undefined) return choice;
     this.problem(`${name} must be one of ${allowed.join(', ')}`);
     return fallback;
   }

@@ -1,14 +1,15 @@
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { StartupError } from '../errors.js';
 
 /**
- * Makes this process the only one on the embedded database's directory, which is one connection wide.
+ * Makes the embedded database's directory, and this process the only one on it: it is one connection wide.
  *
  * A lock left behind by a process that is gone is taken over. Returns the release. Throws `StartupError`
  * when a living process holds it.
  */
-export function lockDataDirectory(dataDir: string): () => void {
+export function claimDataDirectory(dataDir: string): () => void {
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const path = join(dataDir, 'lock');
   for (let attempt = 0; attempt < 2; attempt += 1) {
     try {

@@ -1,4 +1,5 @@
-import { mkdirSync } from 'node:fs';
+import type { EventEmitter } from 'node:events';
+import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { MikroORM, type Options } from '@mikro-orm/core';
@@ -7,7 +8,7 @@ import { PgliteDriver } from '@mikro-orm/pglite';
 import { PostgreSqlDriver } from '@mikro-orm/postgresql';
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import { StartupError } from '../errors.js';
-import { lockDataDirectory } from './data-directory.js';
+import { claimDataDirectory } from './data-directory.js';
 import { entities } from './entities.js';
 import { InitialMigration } from './migrations/migration20261123000000-initial.js';
 
@@ -16,6 +17,8 @@ export interface DatabaseSettings {
   readonly url?: string | undefined;
   readonly dataDir: string;
   readonly poolMax: number;
+  /** Milliseconds to get a connection, and for one statement. */
+  readonly timeoutMs: number;
 }
 
 /** The database as the rest of the house sees it. Always `em.fork()` for one unit of work. */
@@ -33,10 +36,8 @@ export type OnStatement = (sql: string) => void;
 
 /** Any number that every version of this program shares; it names the advisory lock around migrations. */
 const MIGRATION_LOCK = 7_655_871;
-const CONNECT_TIMEOUT_MS = 5_000;
 const CONNECT_TRIES = 10;
 const CONNECT_PAUSE_MS = 500;
-const STATEMENT_TIMEOUT_MS = 5_000;
 
 /** Options shared by the server and by the MikroORM command line (`mikro-orm.config.ts`). */
 export function ormOptions(settings: DatabaseSettings, onStatement?: OnStatement): Partial<Options> {
@@ -47,9 +48,7 @@ export function ormOptions(settings: DatabaseSettings, onStatement?: OnStatement
         return sql;
       },
     }),
-    ...(settings.url === undefined
-      ? pgliteOptions(settings.dataDir)
-      : postgresOptions(settings.url, settings.poolMax)),
+    ...(settings.url === undefined ? pgliteOptions(settings.dataDir) : postgresOptions(settings)),
     entities,
     extensions: [Migrator],
     migrations: {
@@ -68,17 +67,32 @@ function pgliteOptions(dataDir: string): object {
   return { driver: PgliteDriver, dbName: dataDir === 'memory://' ? dataDir : join(dataDir, 'postgres') };
 }
 
-function postgresOptions(url: string, poolMax: number): object {
+function postgresOptions({ url, poolMax, timeoutMs }: DatabaseSettings): object {
   return {
     driver: PostgreSqlDriver,
     clientUrl: url,
     pool: { min: 0, max: poolMax },
     driverOptions: {
-      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-      query_timeout: STATEMENT_TIMEOUT_MS,
+      connectionTimeoutMillis: timeoutMs,
+      query_timeout: timeoutMs,
+      keepAlive: true,
       application_name: 'rollup-accounts',
+      onPoolCreated: dropStuckConnections,
     },
   };
+}
+
+/**
+ * A statement that timed out leaves its connection waiting for an answer that may never come, and the pool would
+ * hand that connection out again. It is closed instead.
+ */
+function dropStuckConnections(pool: EventEmitter): void {
+  pool.on(
+    'release',
+    (_error: unknown, client: { readyForQuery?: boolean; connection?: { stream?: Socket } }) => {
+      if (client.readyForQuery === false) client.connection?.stream?.destroy();
+    },
+  );
 }
 
 /**
@@ -99,8 +113,7 @@ export async function openDatabase(settings: DatabaseSettings, onStatement?: OnS
 
 function lockEmbedded({ url, dataDir }: DatabaseSettings): () => void {
   if (url !== undefined || dataDir === 'memory://') return () => undefined;
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  return lockDataDirectory(dataDir);
+  return claimDataDirectory(dataDir);
 }
 
 function wrap(orm: MikroORM, isServer: boolean, release: () => void): Database {

@@ -11,3 +11,10 @@ export function addHealth(listener: FastifyInstance, isReady: () => Promise<bool
     return reply.code(ready ? 200 : 503).send({ status: ready ? 'ready' : 'not ready' });
   });
 }
+
+/** `/metrics`: counters and gauges in the Prometheus text format. They carry no identity and no secret. */
+export function addMetrics(listener: FastifyInstance, render: () => Promise<string>): void {
+  listener.get('/metrics', async (_request, reply) =>
+    reply.type('text/plain; version=0.0.4; charset=utf-8').send(await render()),
+  );
+}

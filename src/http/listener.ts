@@ -13,7 +13,8 @@ import {
 import { ProviderUnavailableError, TokenRejectedError, UnauthenticatedError } from '../errors.js';
 import type { RequestContext, Viewer } from '../graphql/context.js';
 import { publicExtensions } from '../graphql/format-error.js';
-import { addHealth } from './health.js';
+import { addDraining, type Draining } from './draining.js';
+import { addHealth, addMetrics } from './health.js';
 import { resolveViewer, type VerifyAccessToken } from './viewer.js';
 
 /** A page that only a developer sees: served as it is, made when first asked for. */
@@ -31,11 +32,15 @@ export interface ListenerOptions {
   readonly verifyAccessToken: VerifyAccessToken;
   readonly createContext: (viewer: Viewer | undefined) => RequestContext;
   readonly isReady: () => Promise<boolean>;
+  /** Prometheus text. */
+  readonly renderMetrics: () => Promise<string>;
   readonly pages: readonly DevelopmentPage[];
 }
 
 /** The HTTP side: GraphQL, health, and in development the pages. */
-export async function createListener(options: ListenerOptions): Promise<FastifyInstance> {
+export async function createListener(
+  options: ListenerOptions,
+): Promise<{ listener: FastifyInstance; draining: Draining }> {
   const { bodyLimitBytes, corsOrigins, pages, log } = options;
   const listener = fastify({
     loggerInstance: log,
@@ -44,6 +49,7 @@ export async function createListener(options: ListenerOptions): Promise<FastifyI
     requestTimeout: 30_000,
     keepAliveTimeout: 10_000,
     forceCloseConnections: 'idle',
+    return503OnClosing: false,
     genReqId: () => crypto.randomUUID(),
   });
   if (corsOrigins.length > 0)
@@ -64,10 +70,12 @@ export async function createListener(options: ListenerOptions): Promise<FastifyI
     );
   });
   listener.setErrorHandler((error, request, reply) => answerError(error, request, reply));
-  addHealth(listener, options.isReady);
+  const draining = addDraining(listener);
+  addHealth(listener, async () => !draining.isDraining() && (await options.isReady()));
+  addMetrics(listener, options.renderMetrics);
   addGraphql(listener, options);
   for (const page of pages) addPage(listener, page);
-  return listener;
+  return { listener, draining };
 }
 
 /** Where a listening server can be reached. */

@@ -11,10 +11,7 @@ export interface TokenState {
 }
 
 /** A row as the refresh reads it. Every duration was computed by the clock of the database. */
-export interface SealedRow extends TokenState {
-  readonly accessToken: string;
-  readonly idToken: string | null;
-  readonly refreshToken: string | null;
+export interface SealedRow extends TokenState, SealedColumns {
   readonly generation: number;
   readonly refreshTokenRotates: boolean;
   readonly leaseId: string | null;
@@ -25,12 +22,16 @@ export interface SealedRow extends TokenState {
   readonly retryInMs: number;
 }
 
-/** Ciphertexts and clear columns of a link, as they go into the row. */
-export interface SealedLink {
-  readonly scope: string;
+/** The ciphertexts of a row. */
+export interface SealedColumns {
   readonly accessToken: string;
   readonly idToken: string | null;
   readonly refreshToken: string | null;
+}
+
+/** Ciphertexts and clear columns of a link, as they go into the row. */
+export interface SealedLink extends SealedColumns {
+  readonly scope: string;
   readonly keyIds: string;
   readonly accessTokenExpiresAt: Date;
 }
@@ -211,20 +212,20 @@ export async function eraseSealed(em: SqlEntityManager, accountId: string): Prom
   return changed(em, 'delete from sealed_tokens where account_id = ?', [accountId]);
 }
 
-/** For every kid that rows name: one ciphertext sealed with it and where it belongs, to try the key on. */
-export async function sampleCiphertexts(em: SqlEntityManager): Promise<
-  {
-    kid: string;
-    accountId: string;
-    accessToken: string;
-    idToken: string | null;
-    refreshToken: string | null;
-  }[]
-> {
+/** A row that names a kid, to try the key on. */
+export interface CiphertextSample extends SealedColumns {
+  readonly kid: string;
+  readonly accountId: string;
+}
+
+/** For every kid that rows name: up to five of them. */
+export async function sampleCiphertexts(em: SqlEntityManager): Promise<CiphertextSample[]> {
   return em.execute(
-    `select distinct on (kid) kid, account_id as "accountId", access_token as "accessToken",
-       id_token as "idToken", refresh_token as "refreshToken"
-     from sealed_tokens cross join lateral regexp_split_to_table(key_ids, ' ') as kid order by kid`,
+    `select kid, account_id as "accountId", access_token as "accessToken", id_token as "idToken",
+       refresh_token as "refreshToken"
+     from (select *, row_number() over (partition by kid order by account_id) as place
+           from sealed_tokens cross join lateral regexp_split_to_table(key_ids, ' ') as kid) as named
+     where place <= 5 order by kid`,
   );
 }
 

@@ -15,6 +15,8 @@ export interface SealContext {
 export interface TokenCipher {
   readonly currentKid: string;
   seal(plaintext: string, context: SealContext): Promise<string>;
+  /** The kid that a sealed value names, without opening it. Throws `SealBrokenError` MALFORMED. */
+  kidOf(sealed: string): string;
   /** Throws `SealBrokenError`: MALFORMED, UNKNOWN_KEY, WRONG_CONTEXT or TAMPERED. */
   open(sealed: string, context: SealContext): Promise<string>;
 }
@@ -41,6 +43,7 @@ export function createTokenCipher(ring: KeyRing): TokenCipher {
         .setProtectedHeader({ alg: ALG, enc: ENC, kid: ring.currentKid, table, column, account, kind })
         .encrypt(key);
     },
+    kidOf: (sealed) => readHeader(sealed)['kid'] ?? '',
     async open(sealed, context) {
       const header = readHeader(sealed);
       const key = ring.key(header['kid'] ?? '');
@@ -51,11 +54,6 @@ export function createTokenCipher(ring: KeyRing): TokenCipher {
       return decrypt(sealed, key);
     },
   };
-}
-
-/** The kid that a sealed value names, without opening it. Throws `SealBrokenError` MALFORMED. */
-export function kidOf(sealed: string): string {
-  return readHeader(sealed)['kid'] ?? '';
 }
 
 /**

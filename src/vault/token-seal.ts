@@ -1,12 +1,9 @@
-import type { SealedLink } from './sealed-tokens.repository.js';
-import { kidOf, type SealContext, type TokenCipher } from './token-cipher.js';
+import type { SealedColumns, SealedLink } from './sealed-tokens.repository.js';
+import type { SealContext, TokenCipher } from './token-cipher.js';
 import { formatScope, type TokenSet } from './token-set.js';
 
 /** The three tokens by the column that keeps them. */
 export type TokenColumn = 'access_token' | 'id_token' | 'refresh_token';
-
-/** Ciphertexts of a row. */
-export type SealedColumns = Pick<SealedLink, 'accessToken' | 'idToken' | 'refreshToken'>;
 
 /** The only place where this token of this account may be opened. */
 export function sealContext(accountId: string, column: TokenColumn): SealContext {
@@ -29,13 +26,13 @@ export async function sealTokens(
   return {
     ...sealed,
     scope: formatScope(tokens.scopes),
-    keyIds: keyIds(sealed),
+    keyIds: keyIds(cipher, sealed),
     accessTokenExpiresAt: tokens.accessTokenExpiresAt,
   };
 }
 
 /** The kids that these ciphertexts name, once each, space-separated. */
-export function keyIds({ accessToken, idToken, refreshToken }: SealedColumns): string {
-  const kids = [accessToken, idToken, refreshToken].filter((sealed) => sealed !== null).map(kidOf);
+export function keyIds(cipher: TokenCipher, { accessToken, idToken, refreshToken }: SealedColumns): string {
+  const kids = [accessToken, idToken, refreshToken].filter((sealed) => sealed !== null).map(cipher.kidOf);
   return [...new Set(kids)].join(' ');
 }

@@ -11,10 +11,12 @@ import {
   readSealed,
   releaseLease,
   sampleCiphertexts,
+  type CiphertextSample,
   type TokenState,
 } from './sealed-tokens.repository.js';
-import { kidOf, type TokenCipher } from './token-cipher.js';
-import { type RefreshDeps, type RefreshStore, TokenRefresher } from './token-refresh.js';
+import type { TokenCipher } from './token-cipher.js';
+import type { RefreshDeps, RefreshStore } from './refresh-attempt.js';
+import { TokenRefresher } from './token-refresh.js';
 import { sealContext, sealTokens, type TokenColumn } from './token-seal.js';
 import type { FreshAccessToken, TokenSet } from './token-set.js';
 
@@ -30,6 +32,10 @@ export interface TokenVault {
   /** Throws `StartupError` when rows name a key that the ring lacks or that has other bytes. Changes nothing. */
   checkKeys(): Promise<void>;
   drain(): Promise<void>;
+  /** Callers that wait for a refresh now. */
+  waiting(): number;
+  /** Whether the provider refuses this server's credentials. */
+  circuitOpen(): boolean;
 }
 
 /** @param em forked for every use; `deps` as for `TokenRefresher`. */
@@ -44,10 +50,13 @@ export function createTokenVault(em: SqlEntityManager, deps: Omit<RefreshDeps, '
       refresher.accessToken(accountId, minTtlSeconds === undefined ? undefined : minTtlSeconds * 1_000),
     checkKeys: () => checkKeys(em, deps.cipher),
     drain: () => refresher.drain(),
+    waiting: () => refresher.waiting,
+    circuitOpen: () => deps.gate.circuitOpen,
   };
 }
 
-function refreshStore(em: SqlEntityManager): RefreshStore {
+/** The rows of the database as the refresh uses them: each step a unit of work of its own. */
+export function refreshStore(em: SqlEntityManager): RefreshStore {
   return {
     read: (accountId) => readSealed(em.fork(), accountId),
     claim: (claim) => claimLease(em.fork(), claim),
@@ -58,21 +67,29 @@ function refreshStore(em: SqlEntityManager): RefreshStore {
   };
 }
 
+/**
+ * Tries every key that rows name on a few of them: one damaged row says nothing about a key, but no opening row
+ * does.
+ */
 async function checkKeys(em: SqlEntityManager, cipher: TokenCipher): Promise<void> {
-  for (const sample of await sampleCiphertexts(em.fork())) {
-    const columns: [TokenColumn, string | null][] = [
-      ['access_token', sample.accessToken],
-      ['id_token', sample.idToken],
-      ['refresh_token', sample.refreshToken],
-    ];
-    const [column, sealed] = columns.find(([, text]) => text !== null && kidOf(text) === sample.kid) ?? [];
-    if (!column || !sealed) continue;
-    await cipher.open(sealed, sealContext(sample.accountId, column)).catch((cause: unknown) => {
-      throw new StartupError(
-        `Stored tokens are sealed with the key "${sample.kid}", which TOKEN_KEYS lacks or has with other bytes. ` +
-          'Put that key back; nothing was changed.',
-        { cause },
-      );
-    });
+  const samples = Map.groupBy(await sampleCiphertexts(em.fork()), ({ kid }) => kid);
+  for (const [kid, rows] of samples) {
+    const tries = await Promise.allSettled(rows.map((row) => openSample(cipher, row)));
+    if (tries.some(({ status }) => status === 'fulfilled')) continue;
+    throw new StartupError(
+      `Stored tokens are sealed with the key "${kid}", which TOKEN_KEYS lacks or has with other bytes. ` +
+        'Put that key back; nothing was changed.',
+      { cause: tries.find((tried) => tried.status === 'rejected')?.reason },
+    );
   }
+}
+
+async function openSample(cipher: TokenCipher, row: CiphertextSample): Promise<string> {
+  const columns: [TokenColumn, string | null][] = [
+    ['access_token', row.accessToken],
+    ['id_token', row.idToken],
+    ['refresh_token', row.refreshToken],
+  ];
+  const [column, sealed] = columns.find(([, text]) => text !== null && cipher.kidOf(text) === row.kid) ?? [];
+  return cipher.open(sealed ?? '', sealContext(row.accountId, column ?? 'access_token'));
 }

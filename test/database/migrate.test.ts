@@ -61,7 +61,12 @@ embedded?.('migrations on the embedded database', () => {
 
 test('the tables that the migrations make are those that the entities describe', async () => {
   const database = await createTestDatabase();
-  const settings = { url: database.env.DATABASE_URL, dataDir: database.env.DATA_DIR, poolMax: 2 };
+  const settings = {
+    url: database.env.DATABASE_URL,
+    dataDir: database.env.DATA_DIR,
+    poolMax: 2,
+    timeoutMs: 5_000,
+  };
   const orm = await MikroORM.init(ormOptions(settings));
   await orm.migrator.up();
   const difference = await (orm as SqlMikroORM).schema.getUpdateSchemaSQL({ wrap: false });

@@ -5,7 +5,7 @@ import { createGate } from '../../src/dev/faults.js';
 import { ConsentedScopesDocument } from '../generated/graphql.js';
 import { startTcpProxy } from '../kit/tcp-proxy.js';
 import { createTestDatabase } from '../kit/test-database.js';
-import { startWorld, type World, type WorldOptions } from '../kit/world.js';
+import { startWorld, type World } from '../kit/world.js';
 
 const KEYS_FORGOTTEN_MS = 90_000_000; // longer than JWKS_MAX_AGE_SECONDS and JWKS_STALE_SECONDS together
 const live = { status: 200, body: '{"status":"ok"}' };
@@ -13,26 +13,48 @@ const ready = { status: 200, body: '{"status":"ready"}' };
 const notReady = { status: 503, body: '{"status":"not ready"}' };
 
 describe('health', () => {
-  const running: World[] = [];
-  afterEach(async () => {
-    for (const world of running.splice(0)) await world.close();
-  });
+  let world: World;
+  beforeAll(async () => (world = await startWorld()));
+  afterAll(() => world.close());
+  beforeEach(() => world.reset());
 
   test('HTP-13 a healthy server is live and ready', async () => {
-    const world = await start();
     expect(await health(world)).toEqual({ live, ready });
   });
 
   test('HTP-13 a provider that is down is felt by bearers and not by readiness', async () => {
-    let down = false;
-    const world = await start({ fetch: (...call) => (down ? unreachable() : fetch(...call)) });
+    const { faults } = world.rollup.switches;
     expect(await bearerStatus(world)).toBe(200);
-    down = true;
+    for (const script of Object.values(faults)) script.standing = { reset: 'before-headers' };
     world.clock.advance(KEYS_FORGOTTEN_MS);
     expect(await bearerStatus(world)).toBe(503);
     expect(await health(world)).toEqual({ live, ready });
-    down = false;
+    for (const script of Object.values(faults)) script.standing = undefined;
     expect(await bearerStatus(world)).toBe(200);
+  });
+
+  test('HTP-13 a server that misses a migration is live, not ready, and recovers by itself', async () => {
+    await withoutMigrations(world, async () =>
+      expect(await health(world)).toEqual({ live, ready: notReady }),
+    );
+    expect(await health(world)).toEqual({ live, ready });
+  });
+
+  test('HTP-14 what health says holds no version, no host and no DSN', async () => {
+    const answers = [await ask(world, '/healthz'), await ask(world, '/readyz')];
+    await withoutMigrations(world, async () => void answers.push(await ask(world, '/readyz')));
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 503]);
+    const telling = /\d|[/@\\]|localhost|postgres|pglite|memory|node|fastify|rollup|migration/i;
+    expect(answers.map(({ body }) => body).filter((body) => telling.test(body))).toEqual([]);
+    for (const { headers } of answers)
+      expect([headers.get('server'), headers.get('x-powered-by')]).toEqual([null, null]);
+  });
+});
+
+describe('health in trouble', () => {
+  const cleanups: (() => Promise<void>)[] = [];
+  afterEach(async () => {
+    for (const cleanUp of cleanups.splice(0).toReversed()) await cleanUp();
   });
 
   test('HTP-13 a server that never had the keys is live and ready, and gets them without a restart', async () => {
@@ -48,26 +70,13 @@ describe('health', () => {
 
   test('HTP-13 a server whose database is down is live, not ready, and recovers by itself', async () => {
     const outage = await createOutage();
-    try {
-      const world = await start({ env: outage.env });
-      expect(await health(world)).toEqual({ live, ready });
-      await outage.begin(world);
-      expect(await health(world)).toEqual({ live, ready: notReady });
-      expect(await health(world)).toEqual({ live, ready: notReady });
-      await outage.end(world);
-      expect(await health(world)).toEqual({ live, ready });
-      await world.close();
-      running.length = 0;
-    } finally {
-      await outage.close();
-    }
-  });
-
-  test('HTP-13 a server that misses a migration is live, not ready, and recovers by itself', async () => {
-    const world = await start();
-    const [applied] = await world.em().execute<{ name: string }[]>('delete from migration returning name');
+    cleanups.push(outage.close);
+    const world = await start({ env: outage.env });
+    expect(await health(world)).toEqual({ live, ready });
+    await outage.begin(world);
     expect(await health(world)).toEqual({ live, ready: notReady });
-    await world.em().execute('insert into migration (name) values (?)', [applied?.name]);
+    expect(await health(world)).toEqual({ live, ready: notReady });
+    await outage.end(world);
     expect(await health(world)).toEqual({ live, ready });
   });
 
@@ -76,8 +85,7 @@ describe('health', () => {
     const gate = createGate();
     world.rollup.switches.faults.exchange.queue.push(gate.fault);
     const begun = await world.start();
-    const callback = await world.rollup.approve(begun.authorizationUrl ?? '');
-    const running = world.finish(begun, callback);
+    const link = world.finish(begun, await world.rollup.approve(begun.authorizationUrl ?? ''));
     await gate.arrived;
     const closed = world.app.close();
     try {
@@ -85,28 +93,14 @@ describe('health', () => {
         expect(await health(world)).toEqual({ live, ready: notReady });
     } finally {
       gate.release();
+      expect((await link).userErrors).toEqual([]);
       await closed;
     }
-    expect((await running).userErrors).toEqual([]);
   });
 
-  test('HTP-14 what health says holds no version, no host and no DSN', async () => {
-    const world = await start();
-    const answers = [await ask(world, '/healthz'), await ask(world, '/readyz')];
-    await world.em().execute('delete from migration');
-    answers.push(await ask(world, '/readyz'));
-    expect(answers.map(({ status }) => status)).toEqual([200, 200, 503]);
-    const telling = /\d|[/@\\]|localhost|postgres|pglite|memory|node|fastify|rollup|migration/i;
-    expect(answers.map(({ body }) => body).filter((body) => telling.test(body))).toEqual([]);
-    for (const { headers } of answers) {
-      expect([headers.get('server'), headers.get('x-powered-by')]).toEqual([null, null]);
-      expect(headers.get('content-type')).toBe('application/json; charset=utf-8');
-    }
-  });
-
-  async function start(options?: WorldOptions): Promise<World> {
+  async function start(options?: Parameters<typeof startWorld>[0]): Promise<World> {
     const world = await startWorld(options);
-    running.push(world);
+    cleanups.push(world.close);
     return world;
   }
 });
@@ -133,39 +127,51 @@ async function unreachable(): Promise<never> {
   throw new TypeError('fetch failed');
 }
 
+/** The table keeps what was applied; without its rows the server must think that nothing was. */
+async function withoutMigrations(world: World, look: () => Promise<void>): Promise<void> {
+  const applied = await world.em().execute<{ name: string }[]>('delete from migration returning name');
+  try {
+    await look();
+  } finally {
+    for (const { name } of applied)
+      await world.em().execute('insert into migration (name) values (?)', [name]);
+  }
+}
+
 /** A way to lose the database and get it back. */
 interface Outage {
   readonly env: Readonly<Record<string, string>>;
-  begin(world: World): Promise<void>;
-  end(world: World): Promise<void>;
-  close(): Promise<void>;
+  readonly begin: (world: World) => Promise<void>;
+  readonly end: (world: World) => Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
-/** A real server is lost with the network before it; the embedded one by ending its connection. */
+/** A real server is lost with the network before it; the embedded one with its connection. */
 async function createOutage(): Promise<Outage> {
   const { env, drop } = await createTestDatabase();
-  if (env.DATABASE_URL !== undefined) {
-    const url = new URL(env.DATABASE_URL);
-    const proxy = await startTcpProxy({ targetHost: url.hostname, targetPort: Number(url.port || 5432) });
-    url.host = `127.0.0.1:${proxy.port}`;
+  if (env.DATABASE_URL === undefined) {
+    const directory = await mkdtemp(join(tmpdir(), 'rollup-accounts-'));
+    const connectionOf = ({ em }: World) => em().getDriver().getConnection();
     return {
-      env: { DATABASE_URL: url.href },
-      begin: async () => {
-        proxy.mode = 'refuse';
-        proxy.cut();
-      },
-      end: async () => void (proxy.mode = 'pass'),
-      close: async () => {
-        await proxy.close();
-        await drop();
-      },
+      env: { DATA_DIR: directory },
+      begin: (world) => connectionOf(world).getClient().destroy(),
+      end: (world) => connectionOf(world).close(),
+      close: () => rm(directory, { recursive: true }),
     };
   }
-  const directory = await mkdtemp(join(tmpdir(), 'rollup-accounts-'));
+  const url = new URL(env.DATABASE_URL);
+  const proxy = await startTcpProxy({ targetHost: url.hostname, targetPort: Number(url.port || '5432') });
+  url.host = `127.0.0.1:${proxy.port}`;
   return {
-    env: { DATA_DIR: directory },
-    begin: async ({ em }) => em().getDriver().getConnection().getClient().destroy(),
-    end: async ({ em }) => em().getDriver().getConnection().close(),
-    close: () => rm(directory, { recursive: true, force: true }),
+    env: { DATABASE_URL: url.href },
+    begin: async () => {
+      proxy.mode = 'refuse';
+      proxy.cut();
+    },
+    end: async () => void (proxy.mode = 'pass'),
+    close: async () => {
+      await proxy.close();
+      await drop();
+    },
   };
 }

@@ -23,7 +23,7 @@ export async function createTestDatabase(): Promise<TestDatabase> {
 }
 
 async function administer(url: string, statement: string): Promise<void> {
-  const database = await openDatabase({ url, dataDir: '', poolMax: 2 });
+  const database = await openDatabase({ url, dataDir: '', poolMax: 2, timeoutMs: 5_000 });
   await database.em.fork().execute(statement);
   await database.close();
 }

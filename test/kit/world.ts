@@ -80,6 +80,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     {
       NODE_ENV: 'test',
       PORT: '0',
+      SHUTDOWN_DELAY_MS: '0',
       LOG_LEVEL: 'trace',
       ROLLUP_ISSUER: provider.url,
       ROLLUP_CLIENT_ID: provider.clientId,

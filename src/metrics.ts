@@ -1,0 +1,77 @@
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { RefreshEvent } from './vault/refresh-attempt.js';
+
+/** What is read when somebody looks, rather than counted. */
+export interface Gauges {
+  /** Callers that wait for a refresh. */
+  readonly waiting: () => number;
+  readonly circuitOpen: () => boolean;
+}
+
+/** The numbers of one application, in a registry of its own. No label names an account. */
+export interface Metrics {
+  countRefresh(event: RefreshEvent): void;
+  /** Reads `gauges` from now on. */
+  watch(gauges: Gauges): void;
+  /** Prometheus text format. */
+  render(): Promise<string>;
+}
+
+/** Makes the metrics of one application. */
+export function createMetrics(): Metrics {
+  const registers = [new Registry()];
+  const outcomes = new Counter({
+    name: 'rollup_accounts_refreshes_total',
+    help: 'Refreshes by outcome.',
+    labelNames: ['outcome'],
+    registers,
+  });
+  const duration = new Histogram({
+    name: 'rollup_accounts_refresh_duration_seconds',
+    help: 'How long the provider took to answer a refresh.',
+    labelNames: ['outcome'],
+    buckets: [0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10],
+    registers,
+  });
+  const takeovers = new Counter({
+    name: 'rollup_accounts_lease_takeovers_total',
+    help: 'Leases taken over from a process that never came back.',
+    registers,
+  });
+  const backOffs = new Counter({
+    name: 'rollup_accounts_refresh_backoffs_total',
+    help: 'Times that an account was put off after a failure.',
+    registers,
+  });
+  for (const outcome of OUTCOMES) outcomes.inc({ outcome }, 0);
+  return {
+    countRefresh: (event) => {
+      if (event.type === 'taken_over') takeovers.inc();
+      else outcomes.inc({ outcome: event.type });
+      if (event.type === 'failed') backOffs.inc();
+      if ('durationMs' in event) duration.observe({ outcome: event.type }, event.durationMs / 1_000);
+    },
+    watch: ({ waiting, circuitOpen }) => {
+      gauge(registers, 'rollup_accounts_refresh_waiters', 'Callers that wait for a refresh.', waiting);
+      gauge(registers, 'rollup_accounts_circuit_open', '1 while the provider refuses our credentials.', () =>
+        Number(circuitOpen()),
+      );
+    },
+    render: async () => (await Promise.all(registers.map((registry) => registry.metrics()))).join(''),
+  };
+}
+
+const OUTCOMES: readonly RefreshEvent['type'][] = [
+  'refreshed',
+  'superseded',
+  'failed',
+  'grant_dead',
+  'answer_lost',
+  'misconfigured',
+  'seal_broken',
+  'not_recorded',
+];
+
+function gauge(registers: Registry[], name: string, help: string, read: () => number): void {
+  const made: Gauge = new Gauge({ name, help, registers, collect: () => made.set(read()) });
+}

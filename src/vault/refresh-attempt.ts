@@ -1,0 +1,220 @@
+import {
+  GrantDeadError,
+  ProviderMisconfiguredError,
+  ProviderUnavailableError,
+  ReauthenticationRequiredError,
+  SealBrokenError,
+} from '../errors.js';
+import type { ProviderGate } from './provider-gate.js';
+import { backOffMs } from './refresh-decision.js';
+import type { SealedRefresh, SealedRow } from './sealed-tokens.repository.js';
+import type { TokenCipher } from './token-cipher.js';
+import { keyIds, sealContext, sealTokens } from './token-seal.js';
+import { type FreshAccessToken, parseScope, remainingMs, type TokenSet } from './token-set.js';
+
+/** The row operations that a refresh needs; each one is a single statement, see sealed-tokens.repository. */
+export interface RefreshStore {
+  read(accountId: string): Promise<SealedRow | undefined>;
+  claim(claim: { accountId: string; generation: number; leaseId: string; leaseMs: number }): Promise<boolean>;
+  putRefreshed(accountId: string, generation: number, tokens: SealedRefresh): Promise<boolean>;
+  release(accountId: string, leaseId: string, pauseMs: number): Promise<boolean>;
+  markDead(accountId: string, generation: number): Promise<boolean>;
+  markAnswerLost(accountId: string, generation: number): Promise<boolean>;
+}
+
+/** Tokens that can be renewed. */
+export type RenewableTokens = TokenSet & { readonly refreshToken: string };
+
+/**
+ * Asks the provider: current tokens in, new tokens out; what the answer omits is left out.
+ *
+ * Throws `GrantDeadError` only on the provider's clear word, `ProviderMisconfiguredError` when it refuses this
+ * server's credentials, and anything else when it is not known to have answered. It keeps a deadline shorter
+ * than the lease.
+ */
+export type AskProvider = (current: RenewableTokens) => Promise<TokenSet>;
+
+/** What happened, for logs and numbers; never a token. Durations in milliseconds. */
+export type RefreshEvent = { readonly accountId: string } & (
+  | { readonly type: 'taken_over' | 'grant_dead' | 'answer_lost' }
+  | { readonly type: 'refreshed' | 'superseded'; readonly durationMs: number }
+  | {
+      readonly type: 'failed';
+      readonly cause: unknown;
+      readonly durationMs: number;
+      readonly backOffMs: number;
+    }
+  | { readonly type: 'misconfigured' | 'seal_broken' | 'not_recorded'; readonly cause: unknown }
+);
+
+/** Whether a provider replaces the refresh token with every use; `auto` learns it from its answers. */
+export type Rotation = 'auto' | 'always' | 'never';
+
+/** What a refresh depends on. Clock, randomness and pauses are parameters, so that tests own the time. */
+export interface RefreshDeps {
+  readonly store: RefreshStore;
+  readonly cipher: TokenCipher;
+  readonly askProvider: AskProvider;
+  readonly gate: ProviderGate;
+  /** Milliseconds. */
+  readonly now: () => number;
+  readonly sleep: (ms: number, signal?: AbortSignal) => Promise<void>;
+  readonly random: () => number;
+  readonly newId: () => string;
+  readonly onEvent: (event: RefreshEvent) => void;
+  readonly rotation: Rotation;
+  readonly marginMs: number;
+  readonly leaseMs: number;
+  /** How long one caller waits for a result before it gets the best there is. */
+  readonly waitMs: number;
+  readonly backOffBaseMs: number;
+}
+
+/** A settled attempt: the new token, or `undefined` when the row moved on and has to be read again. */
+export type Outcome = FreshAccessToken | undefined;
+
+/** Least pause between two refreshes when the provider hands out tokens that hardly live. */
+const SHORT_LIVED_PAUSE_MS = 10_000;
+const WRITE_FOR_MS = 30_000;
+
+/** One attempt to refresh: claim the lease, ask the provider, settle the row. */
+export class RefreshAttempt {
+  constructor(private readonly deps: RefreshDeps) {}
+
+  /**
+   * Throws `ReauthenticationRequiredError`, `ProviderUnavailableError` or `ProviderMisconfiguredError`; by then the
+   * row and the log know.
+   */
+  async run(row: SealedRow): Promise<Outcome> {
+    const { gate, store, leaseMs, newId, onEvent } = this.deps;
+    const { accountId, generation } = row;
+    gate.check();
+    return gate.run(async () => {
+      const leaseId = newId();
+      // From here on the row tells that the provider may have been asked, should this process die.
+      if (!(await store.claim({ accountId, generation, leaseId, leaseMs }))) return undefined;
+      if (row.leaseId !== null) onEvent({ type: 'taken_over', accountId });
+      return this.#ask(row, leaseId);
+    });
+  }
+
+  async #ask(row: SealedRow, leaseId: string): Promise<Outcome> {
+    const { askProvider, gate, now } = this.deps;
+    const startedAt = now();
+    let current: RenewableTokens;
+    let answer: TokenSet;
+    try {
+      current = await this.#open(row);
+      answer = await askProvider(current);
+    } catch (error) {
+      gate.settle(error);
+      return this.#settleFailure(row, leaseId, error, now() - startedAt);
+    }
+    gate.settle();
+    // Handing the same refresh token back is no rotation.
+    const same = answer.refreshToken === current.refreshToken;
+    return this.#settleSuccess(
+      row,
+      same ? { ...answer, refreshToken: undefined } : answer,
+      now() - startedAt,
+    );
+  }
+
+  async #settleSuccess(row: SealedRow, answer: TokenSet, durationMs: number): Promise<Outcome> {
+    const { store, cipher, now, onEvent, marginMs, rotation } = this.deps;
+    const { accountId, generation } = row;
+    const sealed = await sealTokens(cipher, accountId, answer);
+    const idToken = sealed.idToken ?? row.idToken;
+    const refreshToken = sealed.refreshToken ?? row.refreshToken;
+    const shortLived = remainingMs(answer.accessTokenExpiresAt, now()) < 2 * marginMs;
+    const learned = row.refreshTokenRotates || answer.refreshToken !== undefined;
+    const stored = await this.#insist(() =>
+      store.putRefreshed(accountId, generation, {
+        ...sealed,
+        keyIds: keyIds(cipher, { ...sealed, idToken, refreshToken }),
+        refreshTokenRotates: rotation === 'auto' ? learned : rotation === 'always',
+        pauseMs: shortLived ? SHORT_LIVED_PAUSE_MS : 0,
+      }),
+    );
+    onEvent({ type: stored ? 'refreshed' : 'superseded', accountId, durationMs });
+    return stored ? answer : undefined;
+  }
+
+  async #settleFailure(
+    row: SealedRow,
+    leaseId: string,
+    cause: unknown,
+    durationMs: number,
+  ): Promise<Outcome> {
+    const { store, onEvent, random, backOffBaseMs } = this.deps;
+    const { accountId, generation } = row;
+    if (cause instanceof GrantDeadError) {
+      // The row may hold a newer generation by now: then somebody else's token lives, and this word is not about it.
+      if (!(await this.#insist(() => store.markDead(accountId, generation)))) return undefined;
+      onEvent({ type: 'grant_dead', accountId });
+      throw new ReauthenticationRequiredError({ cause });
+    }
+    if (cause instanceof SealBrokenError) throw await settleBrokenSeal(this.deps, row, cause, leaseId);
+    if (cause instanceof ProviderMisconfiguredError) {
+      onEvent({ type: 'misconfigured', accountId, cause });
+      await this.#release(accountId, leaseId, 0);
+      throw cause;
+    }
+    const retryAfterMs = cause instanceof ProviderUnavailableError ? cause.retryAfterMs : 0;
+    const pauseMs = backOffMs(row.failureCount + 1, backOffBaseMs, random(), retryAfterMs);
+    onEvent({ type: 'failed', accountId, cause, durationMs, backOffMs: pauseMs });
+    await this.#release(accountId, leaseId, pauseMs);
+    throw new ProviderUnavailableError(pauseMs, { cause });
+  }
+
+  async #open(row: SealedRow): Promise<RenewableTokens> {
+    const { cipher } = this.deps;
+    const open = (sealed: string, column: 'access_token' | 'refresh_token'): Promise<string> =>
+      cipher.open(sealed, sealContext(row.accountId, column));
+    return {
+      accessToken: await open(row.accessToken, 'access_token'),
+      refreshToken: await open(row.refreshToken ?? '', 'refresh_token'),
+      accessTokenExpiresAt: row.accessTokenExpiresAt,
+      scopes: parseScope(row.scope),
+    };
+  }
+
+  /** A lease that cannot be given back runs out by itself. */
+  async #release(accountId: string, leaseId: string, pauseMs: number): Promise<void> {
+    try {
+      await this.deps.store.release(accountId, leaseId, pauseMs);
+    } catch (cause) {
+      this.deps.onEvent({ type: 'not_recorded', accountId, cause });
+    }
+  }
+
+  /** The answer in hand may be the only live token, so a database that stumbles is asked again. */
+  async #insist(write: () => Promise<boolean>): Promise<boolean> {
+    const { now, sleep } = this.deps;
+    const until = now() + WRITE_FOR_MS;
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await write();
+      } catch (error) {
+        if (now() >= until) throw error;
+        await sleep(Math.min(50 * 2 ** tries, 1_000));
+      }
+    }
+  }
+}
+
+/**
+ * Damaged or moved ciphertext ends the link. A key that this process lacks does not: another process may have
+ * it, so the row stays as it is.
+ */
+export async function settleBrokenSeal(
+  { store, onEvent }: Pick<RefreshDeps, 'store' | 'onEvent'>,
+  row: SealedRow,
+  cause: SealBrokenError,
+  leaseId?: string,
+): Promise<Error> {
+  onEvent({ type: 'seal_broken', accountId: row.accountId, cause });
+  if (cause.code !== 'SEAL_UNKNOWN_KEY') await store.markDead(row.accountId, row.generation);
+  else if (leaseId !== undefined) await store.release(row.accountId, leaseId, 0);
+  return new ReauthenticationRequiredError({ cause });
+}
