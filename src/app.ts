@@ -4,7 +4,8 @@ import type { CompleteConfig } from './config.js';
 import { AccountLinking } from './accounts/account-linking.js';
 import { createUserLookup } from './accounts/user-lookup.js';
 import { type Database, openDatabase } from './database/orm.js';
-import { ProviderMisconfiguredError } from './errors.js';
+import { isDatabaseOutage } from './database/outage.js';
+import { ProviderMisconfiguredError, ProviderUnavailableError } from './errors.js';
 import { startApollo } from './graphql/apollo.js';
 import { createSchema } from './graphql/schema.js';
 import { createListener, type DevelopmentPage, urlOf } from './http/listener.js';
@@ -85,11 +86,13 @@ async function startOn(
     redirectUris: config.rollup.redirectUris,
     allowedScopes: config.provider.allowedScopes,
     linkTtlSeconds: config.linkTtlSeconds,
+    onFailure: (error) => logLinkFailure(log, error),
   });
   const apollo = await startApollo({
     schema: await createSchema(),
     introspection: config.http.introspection,
     production: config.production,
+    isOutage: isDatabaseOutage,
     report: (error, correlationId) => log.error({ err: error, correlationId }, 'internal error'),
   });
   const { listener, draining } = await createListener({
@@ -172,6 +175,12 @@ function logRefresh(log: Log, event: RefreshEvent): void {
   else if (type === 'failed' || type === 'answer_lost' || type === 'taken_over' || type === 'not_recorded')
     log.warn({ event: type, accountId, err }, 'refresh');
   else log.info({ event: type, accountId }, 'refresh');
+}
+
+function logLinkFailure(log: Log, err: unknown): void {
+  if (err instanceof ProviderMisconfiguredError) log.error({ err }, 'link failed');
+  else if (err instanceof ProviderUnavailableError) log.warn({ err }, 'link failed');
+  else log.info({ err }, 'link failed');
 }
 
 /** Finds out early when the settings name a wrong issuer; an issuer that cannot be reached may come back. */

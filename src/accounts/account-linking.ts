@@ -65,6 +65,8 @@ export interface LinkingDeps {
   readonly redirectUris: readonly string[];
   readonly allowedScopes: readonly string[];
   readonly linkTtlSeconds: number;
+  /** Told of every link that came to nothing, with its cause. */
+  readonly onFailure: (error: unknown) => void;
 }
 
 const LINK_TRIES = 5;
@@ -79,7 +81,11 @@ export class AccountLinking {
    * Throws `RedirectUriNotAllowedError`, `ScopeNotAllowedError`, `ProviderUnavailableError` or
    * `ProviderMisconfiguredError`.
    */
-  async begin(request: LinkRequest, userId?: string): Promise<BegunLink> {
+  begin(request: LinkRequest, userId?: string): Promise<BegunLink> {
+    return this.#reporting(() => this.#begin(request, userId));
+  }
+
+  async #begin(request: LinkRequest, userId?: string): Promise<BegunLink> {
     const { em, client, cipher, redirectUris, allowedScopes, linkTtlSeconds, verifier } = this.deps;
     const { redirectUri, forceConsent } = request;
     if (!redirectUris.includes(redirectUri)) throw new RedirectUriNotAllowedError();
@@ -119,7 +125,11 @@ export class AccountLinking {
    * `SubjectMismatchError`, `LinkedToAnotherUserError`, `ProviderUnavailableError` or
    * `ProviderMisconfiguredError`.
    */
-  async complete(url: string, linkToken: string, userId?: string): Promise<CompletedLink> {
+  complete(url: string, linkToken: string, userId?: string): Promise<CompletedLink> {
+    return this.#reporting(() => this.#complete(url, linkToken, userId));
+  }
+
+  async #complete(url: string, linkToken: string, userId?: string): Promise<CompletedLink> {
     const { em, client, cipher, verifier } = this.deps;
     const callback = parseCallback(url);
     const by = { stateHash: hash(callback.state), linkTokenHash: hash(linkToken), userId };
@@ -136,9 +146,11 @@ export class AccountLinking {
   }
 
   /** Takes over tokens that were obtained elsewhere, with the same checks as `complete`. */
-  async takeOver(tokens: TokenResponse, userId?: string): Promise<CompletedLink> {
-    const grant = await verifyGrant(tokens, this.deps.client, this.deps.verifier);
-    return this.#store(grant, userId);
+  takeOver(tokens: TokenResponse, userId?: string): Promise<CompletedLink> {
+    return this.#reporting(async () => {
+      const grant = await verifyGrant(tokens, this.deps.client, this.deps.verifier);
+      return this.#store(grant, userId);
+    });
   }
 
   /**
@@ -151,6 +163,15 @@ export class AccountLinking {
       if (!(await deleteAccount(tx, userId, accountId))) throw new AccountNotFoundError();
       if (await lockUser(tx, userId)) await deleteUnreachableUser(tx, userId);
     });
+  }
+
+  async #reporting<Result>(work: () => Promise<Result>): Promise<Result> {
+    try {
+      return await work();
+    } catch (error) {
+      this.deps.onFailure(error);
+      throw error;
+    }
   }
 
   /** Two links of one identity at once: the unique (issuer, sub) stops the second, which then finds the first. */

@@ -17,6 +17,8 @@ export interface ApolloOptions {
   readonly introspection: boolean;
   readonly production: boolean;
   readonly report: ReportInternalError;
+  /** Whether an error means that trying again later makes sense. */
+  readonly isOutage: (error: unknown) => boolean;
 }
 
 /** Makes and starts the GraphQL server. Its defaults are for a public API; ours are for one that holds credentials. */
@@ -36,22 +38,32 @@ export async function startApollo(options: ApolloOptions): Promise<ApolloServer<
       ApolloServerPluginLandingPageDisabled(),
       ApolloServerPluginSchemaReportingDisabled(),
       ApolloServerPluginUsageReportingDisabled(),
-      challengeAnonymous,
+      answerWithStatus(options.isOutage),
     ],
   });
   await server.start();
   return server;
 }
 
-/** Nobody signed in where somebody must be: 401 with a bare challenge, as no token was wrong (RFC 6750 §3.1). */
-const challengeAnonymous: ApolloServerPlugin<RequestContext> = {
-  async requestDidStart() {
-    return {
-      async willSendResponse({ errors, response }) {
-        if (!errors?.some((error) => unwrapResolverError(error) instanceof UnauthenticatedError)) return;
-        response.http.status = 401;
-        response.http.headers.set('www-authenticate', 'Bearer');
-      },
-    };
-  },
-};
+/**
+ * Nobody signed in where somebody must be: 401 with a bare challenge, as no token was wrong (RFC 6750 §3.1).
+ * A database that cannot be reached: 503, so that proxies and clients know to come back.
+ */
+function answerWithStatus(isOutage: ApolloOptions['isOutage']): ApolloServerPlugin<RequestContext> {
+  return {
+    async requestDidStart() {
+      return {
+        async willSendResponse({ errors = [], response: { http } }) {
+          const causes = errors.map(unwrapResolverError);
+          if (causes.some((cause) => cause instanceof UnauthenticatedError)) {
+            http.status = 401;
+            http.headers.set('www-authenticate', 'Bearer');
+          } else if (causes.some(isOutage)) {
+            http.status = 503;
+            http.headers.set('retry-after', '1');
+          }
+        },
+      };
+    },
+  };
+}

@@ -11,16 +11,18 @@ export interface Draining {
   drain(delayMs: number, limitMs: number): Promise<void>;
 }
 
-const POLL_MS = 20;
-
 /** Adds draining to a listener: each answer during it ends its connection (RFC 9112 §9.6). */
 export function addDraining(listener: FastifyInstance): Draining {
   let draining = false;
   let running = 0;
+  let idle: (() => void) | undefined;
   listener.addHook('onRequest', async (_request, reply) => {
     running += 1;
     // Fires once for every request, answered or aborted.
-    reply.raw.once('close', () => (running -= 1));
+    reply.raw.once('close', () => {
+      running -= 1;
+      if (running === 0) idle?.();
+    });
   });
   listener.addHook('onSend', async (_request, reply) => {
     if (draining) void reply.header('connection', 'close');
@@ -29,9 +31,10 @@ export function addDraining(listener: FastifyInstance): Draining {
     isDraining: () => draining,
     drain: async (delayMs, limitMs) => {
       draining = true;
-      const until = Date.now() + limitMs;
       await pause(delayMs);
-      while (running > 0 && Date.now() < until) await pause(POLL_MS);
+      if (running === 0) return;
+      const finished = new Promise<void>((resolve) => (idle = resolve));
+      await Promise.race([finished, pause(limitMs, undefined, { ref: false })]);
     },
   };
 }

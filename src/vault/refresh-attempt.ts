@@ -7,7 +7,7 @@ import {
 } from '../errors.js';
 import type { ProviderGate } from './provider-gate.js';
 import { backOffMs } from './refresh-decision.js';
-import type { SealedRefresh, SealedRow } from './sealed-tokens.repository.js';
+import type { LeaseClaim, SealedRefresh, SealedRow } from './sealed-tokens.repository.js';
 import type { TokenCipher } from './token-cipher.js';
 import { keyIds, sealContext, sealTokens } from './token-seal.js';
 import { type FreshAccessToken, parseScope, remainingMs, type TokenSet } from './token-set.js';
@@ -15,7 +15,7 @@ import { type FreshAccessToken, parseScope, remainingMs, type TokenSet } from '.
 /** The row operations that a refresh needs; each one is a single statement, see sealed-tokens.repository. */
 export interface RefreshStore {
   read(accountId: string): Promise<SealedRow | undefined>;
-  claim(claim: { accountId: string; generation: number; leaseId: string; leaseMs: number }): Promise<boolean>;
+  claim(claim: LeaseClaim): Promise<boolean>;
   putRefreshed(accountId: string, generation: number, tokens: SealedRefresh): Promise<boolean>;
   release(accountId: string, leaseId: string, pauseMs: number): Promise<boolean>;
   markDead(accountId: string, generation: number): Promise<boolean>;
@@ -92,7 +92,8 @@ export class RefreshAttempt {
     return gate.run(async () => {
       const leaseId = newId();
       // From here on the row tells that the provider may have been asked, should this process die.
-      if (!(await store.claim({ accountId, generation, leaseId, leaseMs }))) return undefined;
+      const takeOver = !row.refreshTokenRotates;
+      if (!(await store.claim({ accountId, generation, leaseId, leaseMs, takeOver }))) return undefined;
       if (row.leaseId !== null) onEvent({ type: 'taken_over', accountId });
       return this.#ask(row, leaseId);
     });

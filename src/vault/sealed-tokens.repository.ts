@@ -101,24 +101,30 @@ export async function putSealed(em: SqlEntityManager, accountId: string, tokens:
   );
 }
 
+/** What a claim of the right to refresh says. */
+export interface LeaseClaim {
+  readonly accountId: string;
+  readonly generation: number;
+  readonly leaseId: string;
+  readonly leaseMs: number;
+  /** Whether an expired claim of somebody else may be taken over. */
+  readonly takeOver: boolean;
+}
+
 /**
  * Claims the right to refresh one generation for `leaseMs`. One statement, no lock outlives it.
  *
- * False when somebody else holds an unexpired lease, when the generation moved, or when the provider rotates
- * refresh tokens and an earlier claim never came back: asking again could kill the only live token.
+ * False when somebody else holds the lease, when the generation moved, or when it is too early to ask again.
  */
-export async function claimLease(
-  em: SqlEntityManager,
-  claim: { accountId: string; generation: number; leaseId: string; leaseMs: number },
-): Promise<boolean> {
+export async function claimLease(em: SqlEntityManager, claim: LeaseClaim): Promise<boolean> {
   return changed(
     em,
     `update sealed_tokens
      set lease_id = ?, lease_expires_at = clock_timestamp() + ? * interval '1 millisecond'
      where account_id = ? and generation = ? and status = 'ACTIVE'
-       and (lease_id is null or (lease_expires_at <= clock_timestamp() and not refresh_token_rotates))
+       and (lease_id is null or (lease_expires_at <= clock_timestamp() and ?))
        and (retry_at is null or retry_at <= clock_timestamp())`,
-    [claim.leaseId, claim.leaseMs, claim.accountId, claim.generation],
+    [claim.leaseId, claim.leaseMs, claim.accountId, claim.generation, claim.takeOver],
   );
 }
 
@@ -201,7 +207,7 @@ export async function markAnswerLost(
   return changed(
     em,
     `update sealed_tokens set status = 'REAUTHENTICATION_REQUIRED'
-     where account_id = ? and generation = ? and status = 'ACTIVE' and refresh_token_rotates
+     where account_id = ? and generation = ? and status = 'ACTIVE'
        and lease_id is not null and lease_expires_at <= clock_timestamp()`,
     [accountId, generation],
   );

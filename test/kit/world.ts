@@ -109,6 +109,10 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       opened.push(database);
       return database;
     },
+  }).catch(async (error: unknown) => {
+    await rollup.close();
+    await testDatabase.drop();
+    throw error;
   });
   const ask = createGraphqlClient(app.url);
   const em = (): SqlEntityManager => {

@@ -1,0 +1,261 @@
+import { decodeJwt } from 'jose';
+import { createGate, type Fault } from '../../src/dev/faults.js';
+import type { Person } from '../../src/dev/people.js';
+import type { TokenKind } from '../../src/dev/tokens.js';
+import {
+  type LinkRollupAccountErrorCode as Code,
+  LinkRollupAccountDocument,
+  RenewAccessTokenDocument,
+} from '../generated/graphql.js';
+import { type LinkAnswer, type StartAnswer, startWorld, type World } from '../kit/world.js';
+
+const TTL_SECONDS = 100;
+
+type Fields = Record<string, unknown>;
+type Edit = () => Fields | Promise<Fields>;
+/** A begun link, and the URL that the browser came back to. */
+type Attempt = Readonly<{ begun: StartAnswer; url: string }>;
+
+describe('linkRollupAccount with a callback', () => {
+  let world: World;
+  let mira: Person;
+  let tomas: Person;
+  /** Whether our client sends another secret than the provider knows. */
+  let secretIsWrong: boolean;
+  beforeAll(async () => {
+    world = await startWorld({
+      env: { LINK_TTL_SECONDS: String(TTL_SECONDS), ROLLUP_TIMEOUT_MS: '2000' },
+      fetch: async (input, init) => {
+        if (secretIsWrong && init?.body instanceof URLSearchParams) init.body.set('client_secret', 'wrong');
+        return fetch(input, init);
+      },
+    });
+    const [first, second] = world.rollup.people;
+    if (!first || !second) throw new Error('the provider has nobody');
+    [mira, tomas] = [first, second];
+  });
+  afterAll(() => world.close());
+  beforeEach(async () => {
+    secretIsWrong = false;
+    await world.reset();
+  });
+
+  /** Begins, and approves as Mira. */
+  async function approve(scopes?: readonly string[]): Promise<Attempt> {
+    const begun = await world.start(scopes);
+    return { begun, url: await world.rollup.approve(begun.authorizationUrl ?? '') };
+  }
+  const finish = async ({ begun, url }: Attempt): Promise<LinkAnswer> => world.finish(begun, url);
+  const ask = async ({ begun: { linkToken }, url }: Attempt) =>
+    world.ask(LinkRollupAccountDocument, { input: { callback: { url, linkToken: linkToken ?? '' } } });
+  const codesOf = async (attempt: Attempt): Promise<Code[]> =>
+    (await finish(attempt)).userErrors.map(({ code }) => code);
+  const sealed = async (): Promise<Fields[]> => world.em().execute('select * from sealed_tokens');
+  async function expectNothingStored(): Promise<void> {
+    for (const table of ['app_user', 'rollup_account', 'sealed_tokens'])
+      expect(await world.em().execute(`select * from ${table}`)).toEqual([]);
+  }
+  async function expectRefused(attempt: Attempt, code: Code, exchangeCalls: number): Promise<void> {
+    const { userErrors, ...rest } = await finish(attempt);
+    expect(userErrors).toMatchObject([{ code }]);
+    expect(new Set(Object.values(rest))).toEqual(new Set([null]));
+    expect(world.rollup.calls.exchange).toBe(exchangeCalls);
+    await expectNothingStored();
+  }
+  async function expectRefusedForGood(code: Code, scopes?: readonly string[]): Promise<void> {
+    const attempt = await approve(scopes);
+    await expectRefused(attempt, code, 1);
+    await expectRefused(attempt, 'LINK_NOT_FOUND', 1);
+  }
+  /** Lets the provider's good answers carry these fields; `undefined` leaves one out. */
+  const edited = (edit: Edit): Fault => ({ transform: async (answer) => ({ ...answer, ...(await edit()) }) });
+  const faults = () => world.rollup.switches.faults;
+  const fieldOf = { access: 'access_token', id: 'id_token', refresh: 'refresh_token' } as const;
+  /** A field with a token like Mira's own, or with other claims, or somebody else's. */
+  async function token(kind: TokenKind, claims: Fields = {}, person = mira): Promise<Fields> {
+    return { [fieldOf[kind]]: await world.rollup.mint(kind, person, { claims, scopes: ['openid'] }) };
+  }
+  const asAccess = async (kind: TokenKind) => ({ access_token: Object.values(await token(kind))[0] });
+  function hoursAgo(): Fields {
+    const now = Math.floor(world.clock.now() / 1_000);
+    return { iat: now - 7_200, exp: now - 3_600 };
+  }
+
+  test.each<[string, Code, string, 'is used up' | 'stays open', string | RegExp]>([
+    ['LNK-03 an unknown state', 'LINK_NOT_FOUND', 'state=unknown', 'stays open', /state=.*/],
+    ['LNK-03 an empty state', 'LINK_NOT_FOUND', 'state=', 'stays open', /state=.*/],
+    ['LNK-04 no code', 'CODE_REJECTED', '', 'stays open', /code=\w+&/],
+    ['LNK-04 no state', 'LINK_NOT_FOUND', '', 'stays open', /&state=.*/],
+    ['LNK-04 the code twice', 'LINK_NOT_FOUND', '&code=other', 'stays open', /$/],
+    ['LNK-04 the state twice', 'LINK_NOT_FOUND', '&state=other', 'stays open', /$/],
+    ['LNK-04 the code as an array', 'CODE_REJECTED', 'code[]=', 'stays open', 'code='],
+    ['LNK-04 a code and an error', 'CODE_REJECTED', '&error=access_denied', 'stays open', /$/],
+    ['LNK-04 something that is no URL', 'LINK_NOT_FOUND', 'nowhere', 'stays open', /.*/],
+    ['LNK-04 another path', 'LINK_NOT_FOUND', '/more?', 'is used up', '?'],
+    ['LNK-12 the issuer of somebody else', 'CODE_REJECTED', '&iss=https://evil.example', 'is used up', /$/],
+    ['LNK-12 the issuer with a slash', 'CODE_REJECTED', '$&&iss=$1/', 'is used up', /^(.*)\/app.*/],
+    ['LNK-04 server_error', 'PROVIDER_UNAVAILABLE', 'error=server_error', 'is used up', /code=\w+/],
+    ['LNK-04 an unknown error', 'CODE_REJECTED', 'error=oops', 'is used up', /code=\w+/],
+  ])('%s in the callback is %s without a token call', async (_what, code, replacement, then, part) => {
+    const attempt = await approve();
+    await expectRefused({ ...attempt, url: attempt.url.replace(part, replacement) }, code, 0);
+    expect(await codesOf(attempt)).toEqual(then === 'is used up' ? ['LINK_NOT_FOUND'] : []);
+  });
+
+  test("LNK-03 the state of somebody else's expired attempt is not found, without a token call", async () => {
+    const { url } = await approve();
+    world.clock.advance(TTL_SECONDS * 1_000);
+    await expectRefused({ begun: await world.start(), url }, 'LINK_NOT_FOUND', 0);
+  });
+
+  test('LNK-05 a callback is refused the second time, and the first link stays as it is', async () => {
+    const attempt = await approve();
+    expect(await codesOf(attempt)).toEqual([]);
+    const stored = await sealed();
+    expect(await codesOf(attempt)).toEqual(['LINK_NOT_FOUND']);
+    expect(world.rollup.calls.exchange).toBe(1);
+    expect(await sealed()).toEqual(stored);
+  });
+
+  test('LNK-07 a callback is good for LINK_TTL_SECONDS and no longer', async () => {
+    const [early, late] = [await approve(), await approve()];
+    world.clock.advance(TTL_SECONDS * 500);
+    expect(await codesOf(early)).toEqual([]);
+    world.clock.advance(TTL_SECONDS * 500);
+    expect(await codesOf(late)).toEqual(['LINK_NOT_FOUND']);
+    expect(world.rollup.calls.exchange).toBe(1);
+  });
+
+  test('LNK-09 a callback without its own link token is not found; with it the link completes', async () => {
+    const attempt = await approve();
+    for (const linkToken of [(await world.start()).linkToken, attempt.begun.state, ''])
+      await expectRefused({ ...attempt, begun: { ...attempt.begun, linkToken } }, 'LINK_NOT_FOUND', 0);
+    expect(await codesOf(attempt)).toEqual([]);
+  });
+
+  test('LNK-05 Cancel is ACCESS_DENIED and uses the attempt up', async () => {
+    const attempt = await approve();
+    const url = await world.rollup.cancel(attempt.begun.authorizationUrl ?? '');
+    await expectRefused({ ...attempt, url }, 'ACCESS_DENIED', 0);
+    await expectRefused(attempt, 'LINK_NOT_FOUND', 0);
+  });
+
+  test.each([500, 401] as const)(
+    'LNK-30 an expired code, told with status %i, is CODE_REJECTED',
+    async (status) => {
+      world.rollup.switches.expiredCodeStatus = status;
+      const [code = ''] = /code=\w+/.exec((await approve()).url) ?? [];
+      world.clock.advance(120_000);
+      const { begun, url } = await approve();
+      await expectRefused({ begun, url: url.replace(/code=\w+/, code) }, 'CODE_REJECTED', 1);
+    },
+  );
+
+  test.each<[string, Code, Edit | Fault]>([
+    ['LNK-11 an ID token with another nonce', 'TOKEN_INVALID', () => token('id', { nonce: 'another' })],
+    ['LNK-14 an ID token of another sub', 'SUBJECT_MISMATCH', () => token('id', {}, tomas)],
+    ['LNK-15 no ID token', 'TOKEN_INVALID', () => ({ id_token: undefined })],
+    ['LNK-16 an opaque access token', 'TOKEN_INVALID', () => ({ access_token: 'opaque' })],
+    ['LNK-16 an access token for others', 'TOKEN_INVALID', () => token('access', { aud: ['other'] })],
+    ['LNK-16 an access token of others', 'TOKEN_INVALID', () => token('access', { iss: 'https://x.y' })],
+    ['LNK-16 an expired access token', 'TOKEN_INVALID', () => token('access', hoursAgo())],
+    ['LNK-16 a refresh token as access token', 'TOKEN_INVALID', () => asAccess('refresh')],
+    ['LNK-16 an ID token as access token', 'TOKEN_INVALID', () => asAccess('id')],
+    ['LNK-16 an access token of another sub', 'SUBJECT_MISMATCH', () => token('access', {}, tomas)],
+    ['LNK-17 a refresh token of another sub', 'SUBJECT_MISMATCH', () => token('refresh', {}, tomas)],
+    ['LNK-18 the token type mac', 'TOKEN_INVALID', () => ({ token_type: 'mac' })],
+    ['LNK-18 no token type', 'TOKEN_INVALID', () => ({ token_type: undefined })],
+    ['LNK-30 status 500', 'PROVIDER_UNAVAILABLE', { status: 500 }],
+    ['LNK-30 a page', 'PROVIDER_UNAVAILABLE', { body: '<html>' }],
+    ['LNK-30 a hang', 'PROVIDER_UNAVAILABLE', createGate().fault],
+    ['LNK-30 a reset', 'PROVIDER_UNAVAILABLE', { reset: 'before-headers' }],
+    ['LNK-30 a reset half-way', 'PROVIDER_UNAVAILABLE', { reset: 'after-headers' }],
+  ])('%s is %s, nothing is stored and the code not sent again', async (_what, code, fault) => {
+    faults().exchange.standing = typeof fault === 'function' ? edited(fault) : fault;
+    await expectRefusedForGood(code, ['openid']); // for which userinfo is not asked
+  });
+
+  test('LNK-30 userinfo that is down is PROVIDER_UNAVAILABLE, and nothing is stored', async () => {
+    faults().userinfo.standing = { status: 503 };
+    await expectRefusedForGood('PROVIDER_UNAVAILABLE');
+  });
+
+  test('LNK-14 userinfo of another sub is SUBJECT_MISMATCH, and nothing is stored', async () => {
+    faults().userinfo.standing = edited(() => ({ sub: tomas.sub }));
+    await expectRefusedForGood('SUBJECT_MISMATCH');
+  });
+
+  test('LNK-30 a wrong client secret is PROVIDER_MISCONFIGURED, and the answer says no more', async () => {
+    secretIsWrong = true;
+    const { data, errors, text } = await ask(await approve());
+    expect(data).toBeNull();
+    expect(errors).toMatchObject([{ extensions: { code: 'PROVIDER_MISCONFIGURED' } }]);
+    expect(text).not.toMatch(/secret|credentials/);
+    expect(world.rollup.calls.exchange).toBe(1);
+    await expectNothingStored();
+  });
+
+  test.each<[Code | 'PROVIDER_MISCONFIGURED', Fault]>([
+    ['PROVIDER_MISCONFIGURED', { status: 400, body: { message: 'invalid client credentials' } }],
+    ['PROVIDER_UNAVAILABLE', { status: 500 }],
+    ['CODE_REJECTED', { status: 500, body: { message: 'expired code' } }],
+    ['TOKEN_INVALID', { body: { token_type: 'Bearer', access_token: 'opaque' } }],
+  ])('LNK-30 the log tells the operator of %s, which a caller learns no more about', async (code, fault) => {
+    faults().exchange.standing = fault;
+    expect((await ask(await approve())).text).toContain(code);
+    expect(world.logLines.join('')).toContain(code);
+  });
+
+  test.each<[string, Fields, number | undefined]>([
+    ['no expires_in', {}, undefined],
+    ['60 seconds', { expires_in: 60 }, 60],
+    ['60 seconds as text', { expires_in: '60' }, 60],
+    ['-1 second', { expires_in: -1 }, undefined],
+    ['the whole life as text', { expires_in: '3600' }, undefined],
+    ['an absurd life', { expires_in: 1e12 }, undefined],
+    ['the token type in lower case', { token_type: 'bearer' }, undefined],
+  ])(
+    'LNK-18 an answer with %s gives the life that the token and the answer agree on',
+    async (_what, fields, told) => {
+      faults().exchange.standing = edited(() => fields);
+      const earliest = world.clock.now();
+      const answer = await finish(await approve());
+      const end = Date.parse(answer.accessTokenExpiresAt ?? '');
+      const exp = (decodeJwt(answer.accessToken ?? '').exp ?? 0) * 1_000;
+      expect(answer.userErrors).toEqual([]);
+      expect(answer.account?.accessTokenExpiresAt).toBe(answer.accessTokenExpiresAt);
+      expect(end).toBeGreaterThanOrEqual(told ? earliest + told * 1_000 : exp);
+      expect(end).toBeLessThanOrEqual(told ? world.clock.now() + told * 1_000 : exp);
+    },
+  );
+
+  test.each<[string[], Fields, number, Fields]>([
+    [['openid'], {}, 0, { name: null, email: null }],
+    [['openid'], { name: 'M', email: 'm@example.com' }, 0, { name: null, email: null }],
+    [['openid', 'profile'], {}, 0, { name: 'Mira Okafor', email: null }],
+    [['openid', 'email'], {}, 1, { name: null, email: 'mira@example.com' }],
+    [['openid', 'profile', 'email'], {}, 1, { name: 'Mira Okafor', email: 'mira@example.com' }],
+    [['openid', 'email'], { email: 'm@example.com' }, 0, { name: null, email: 'm@example.com' }],
+  ])(
+    'LNK-01 with %j consented and %j told, userinfo is asked %i times and the user is %j',
+    async (scopes, claims, calls, user) => {
+      faults().exchange.standing = edited(() => token('id', { name: mira.name, ...claims }));
+      expect((await finish(await approve(scopes))).user).toMatchObject(user);
+      expect(world.rollup.calls.userinfo).toBe(calls);
+    },
+  );
+
+  test('LNK-17 without a refresh token the link works until its access token ends', async () => {
+    faults().exchange.standing = edited(() => ({ refresh_token: undefined }));
+    const { userErrors, accessToken } = await finish(await approve());
+    expect(userErrors).toEqual([]);
+    expect(await sealed()).toMatchObject([{ refresh_token: null }]);
+    const renew = async (bearer: string) =>
+      world.ask(RenewAccessTokenDocument, { input: { minTtlSeconds: 1_800 } }, { token: bearer });
+    expect((await renew(accessToken ?? '')).data.renewAccessToken.accessToken).toBe(accessToken);
+    world.clock.advance(3_600_000);
+    const { errors } = await renew(await world.rollup.mint('access', mira));
+    expect(errors).toMatchObject([{ extensions: { code: 'REAUTHENTICATION_REQUIRED' } }]);
+    expect(world.rollup.calls.refresh).toBe(0);
+  });
+});

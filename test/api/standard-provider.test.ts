@@ -1,0 +1,160 @@
+import { decodeJwt } from 'jose';
+import {
+  type LinkRollupAccountErrorCode as Code,
+  MeDocument,
+  type RenewAccessTokenMutation,
+  RenewAccessTokenDocument,
+} from '../generated/graphql.js';
+import { type StandardProvider, startStandardProvider } from '../kit/standard-provider.js';
+import { type LinkAnswer, type StartAnswer, startWorld, type World } from '../kit/world.js';
+
+const REDIRECT_URI = 'https://app.example/callback';
+const ada = { sub: 'urn:standard:ada', name: 'Ada', email: 'ada@example.com' };
+const ben = { sub: 'urn:standard:ben', name: 'Ben', email: 'ben@example.com' };
+
+/** A begun link, and the URL that the browser came back to. */
+type Attempt = Readonly<{ begun: StartAnswer; url: string }>;
+type Row = Record<string, unknown>;
+
+describe('with a standard OpenID provider', () => {
+  let standard: StandardProvider;
+  let world: World;
+  /** What the token endpoint answered. */
+  const answers: Row[] = [];
+  beforeAll(async () => {
+    standard = await startStandardProvider({ people: [ada, ben], redirectUris: [REDIRECT_URI] });
+    world = await startWorld({
+      provider: standard,
+      fetch: async (input, init) => {
+        const response = await fetch(input, init);
+        if (init?.method === 'POST') answers.push((await response.clone().json()) as Row);
+        return response;
+      },
+    });
+  });
+  afterAll(async () => {
+    await world.close();
+    await standard.close();
+  });
+  beforeEach(async () => {
+    await world.reset();
+    standard.accessTokenLifetimeSeconds = 3_600;
+    standard.calls.exchange = standard.calls.refresh = standard.calls.reuse = 0;
+    answers.length = 0;
+  });
+
+  async function approve(sub = ada.sub, token?: string): Promise<Attempt> {
+    const begun = await world.start(undefined, token);
+    return { begun, url: await standard.approve(begun.authorizationUrl ?? '', { sub }) };
+  }
+  const finish = async ({ begun, url }: Attempt, token?: string): Promise<LinkAnswer> =>
+    world.finish(begun, url, token);
+  const codesOf = ({ userErrors }: LinkAnswer): Code[] => userErrors.map(({ code }) => code);
+  const rows = async (table: string): Promise<Row[]> => world.em().execute(`select * from ${table}`);
+  async function renew(
+    token: string,
+    minTtlSeconds?: number,
+  ): Promise<RenewAccessTokenMutation['renewAccessToken']> {
+    return (await world.ask(RenewAccessTokenDocument, { input: { minTtlSeconds } }, { token })).data
+      .renewAccessToken;
+  }
+  const codeOf = (url: string): string => new URL(url).searchParams.get('code') ?? '';
+  function withCode({ begun, url }: Attempt, code: string): Attempt {
+    const other = new URL(url);
+    other.searchParams.set('code', code);
+    return { begun, url: other.href };
+  }
+
+  test('LNK-01 links with PKCE and nonce, and me answers who it is', async () => {
+    const attempt = await approve();
+    const { searchParams } = new URL(attempt.begun.authorizationUrl ?? '');
+    const { accessToken, account, userErrors } = await finish(attempt);
+    expect(userErrors).toEqual([]);
+    expect(account).toMatchObject({ sub: ada.sub, issuer: standard.url, status: 'ACTIVE' });
+    expect(decodeJwt(String(answers[0]?.['id_token']))['nonce']).toBe(searchParams.get('nonce'));
+    const { data } = await world.ask(MeDocument, {}, { token: accessToken ?? '' });
+    expect(data.me).toMatchObject({ name: ada.name, email: ada.email });
+    expect(data.me?.rollupAccounts.map(({ id }) => id)).toEqual([account?.id]);
+  });
+
+  test('LNK-05 refuses the same callback a second time without a token call', async () => {
+    const attempt = await approve();
+    expect(codesOf(await finish(attempt))).toEqual([]);
+    const stored = await rows('sealed_tokens');
+    expect(codesOf(await finish(attempt))).toEqual(['LINK_NOT_FOUND']);
+    expect(standard.calls.exchange).toBe(1);
+    expect(await rows('sealed_tokens')).toEqual(stored);
+  });
+
+  test('LNK-05 learns from the provider that a code was used before', async () => {
+    const first = await approve();
+    expect(codesOf(await finish(first))).toEqual([]);
+    const stored = await rows('sealed_tokens');
+    expect(codesOf(await finish(withCode(await approve(), codeOf(first.url))))).toEqual(['CODE_REJECTED']);
+    expect(standard.calls.exchange).toBe(2);
+    expect(await rows('sealed_tokens')).toEqual(stored);
+  });
+
+  test('LNK-10 is refused the code of somebody else, because it belongs to another challenge', async () => {
+    const victim = await approve(ben.sub);
+    expect(codesOf(await finish(withCode(await approve(), codeOf(victim.url))))).toEqual(['CODE_REJECTED']);
+    expect(await rows('app_user')).toEqual([]);
+    expect(await rows('sealed_tokens')).toEqual([]);
+  });
+
+  test('LNK-11 refuses an ID token that was made for another request', async () => {
+    const begun = await world.start();
+    const forged = new URL(begun.authorizationUrl ?? '');
+    forged.searchParams.set('nonce', 'of-another-request');
+    const url = await standard.approve(forged.href, { sub: ada.sub });
+    expect(codesOf(await finish({ begun, url }))).toEqual(['TOKEN_INVALID']);
+    expect(await rows('app_user')).toEqual([]);
+  });
+
+  test('LNK-12 refuses a callback that names another issuer, without a token call', async () => {
+    const { begun, url } = await approve();
+    const other = new URL(url);
+    expect(other.searchParams.get('iss')).toBe(standard.url);
+    other.searchParams.set('iss', 'https://evil.example');
+    expect(codesOf(await finish({ begun, url: other.href }))).toEqual(['CODE_REJECTED']);
+    expect(standard.calls.exchange).toBe(0);
+  });
+
+  test('LNK-01 renews a token near its end and keeps the refresh token that replaces the old one', async () => {
+    standard.accessTokenLifetimeSeconds = 50;
+    const { accessToken } = await finish(await approve());
+    const [before] = await rows('sealed_tokens');
+    expect(before).toMatchObject({ generation: 1, refresh_token_rotates: false });
+
+    standard.accessTokenLifetimeSeconds = 1_000;
+    const { accessToken: second, userErrors } = await renew(accessToken ?? '');
+    expect(userErrors).toEqual([]);
+    expect(second).not.toBe(accessToken);
+    const [after] = await rows('sealed_tokens');
+    expect(after).toMatchObject({
+      generation: 2,
+      refresh_token_rotates: true,
+      status: 'ACTIVE',
+      lease_id: null,
+    });
+    expect(after?.['refresh_token']).toMatch(/^eyJ/);
+    expect(after?.['refresh_token']).not.toBe(before?.['refresh_token']);
+
+    const { accessToken: third } = await renew(second ?? '', 1_800);
+    expect(third).not.toBe(second);
+    expect(standard.calls).toMatchObject({ refresh: 2, reuse: 0 });
+    expect((await world.ask(MeDocument, {}, { token: third ?? '' })).data.me?.name).toBe(ada.name);
+  });
+
+  test('LNK-01 learns of a revoked grant when it renews, and a new link brings the account back', async () => {
+    standard.accessTokenLifetimeSeconds = 50;
+    const { accessToken, account } = await finish(await approve());
+    const token = accessToken ?? '';
+    standard.revoke(ada.sub);
+    const { errors } = await world.ask(RenewAccessTokenDocument, { input: {} }, { token });
+    expect(errors).toMatchObject([{ extensions: { code: 'REAUTHENTICATION_REQUIRED' } }]);
+    const again = await finish(await approve());
+    expect(again).toMatchObject({ userErrors: [], isNewUser: false });
+    expect(again.account).toMatchObject({ id: account?.id, status: 'ACTIVE' });
+  });
+});
