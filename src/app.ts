@@ -8,8 +8,11 @@ import { isDatabaseOutage } from './database/outage.js';
 import { ProviderMisconfiguredError, ProviderUnavailableError } from './errors.js';
 import { startApollo } from './graphql/apollo.js';
 import { createSchema } from './graphql/schema.js';
+import { readTrustedDocuments } from './graphql/trusted-documents.js';
 import { createListener, type DevelopmentPage, urlOf } from './http/listener.js';
-import type { Log } from './log.js';
+import { createRateLimiter } from './http/rate-limiter.js';
+import type { VerifyAccessToken } from './http/viewer.js';
+import { type Log, pseudonym, requestScope } from './log.js';
 import { createMetrics } from './metrics.js';
 import { createRequestContexts } from './request-context.js';
 import { verifyRenewal } from './rollup/grant.js';
@@ -87,12 +90,21 @@ async function startOn(
     allowedScopes: config.provider.allowedScopes,
     linkTtlSeconds: config.linkTtlSeconds,
     onFailure: (error) => logLinkFailure(log, error),
+    onChange: (event, account) =>
+      log.info({ event, accountId: account.id, subject: pseudonym(account.sub) }, 'link'),
   });
+  const rateLimiter = createRateLimiter(config.rateLimits, (err) =>
+    log.warn({ err }, 'rate limits: Redis is away'),
+  );
+  const { trustedDocuments } = config.graphql;
   const apollo = await startApollo({
     schema: await createSchema(),
     introspection: config.http.introspection,
     production: config.production,
     isOutage: isDatabaseOutage,
+    limits: config.graphql,
+    limitMutations: ({ viewer, address }, mutations) =>
+      rateLimiter.consume({ address, subject: viewer()?.sub }, mutations),
     report: (error, correlationId) => log.error({ err: error, correlationId }, 'internal error'),
   });
   const { listener, draining } = await createListener({
@@ -100,14 +112,16 @@ async function startOn(
     log,
     apollo,
     pages,
-    verifyAccessToken: createAccessTokenVerifier(verifier),
+    runInScope: (reqId, run) => requestScope.run({ reqId }, run),
+    findDocument: trustedDocuments === undefined ? undefined : readTrustedDocuments(trustedDocuments),
+    verifyAccessToken: rememberWho(createAccessTokenVerifier(verifier)),
     createContext: createRequestContexts({
       em: database.em,
       vault,
       linking,
       lookUpUser: createUserLookup(database.em, config.rollup.issuer),
     }),
-    isReady: () => database.isReady(),
+    isReady: async () => (await database.isReady()) && (await hasKeys(issuer)),
     renderMetrics: () => metrics.render(),
   });
   await listener.listen({ host: config.http.host, port: config.http.port });
@@ -118,6 +132,7 @@ async function startOn(
       await listener.close();
       await apollo.stop();
       await vault.drain();
+      await rateLimiter.close();
       await database.close();
     },
   };
@@ -181,6 +196,24 @@ function logLinkFailure(log: Log, err: unknown): void {
   if (err instanceof ProviderMisconfiguredError) log.error({ err }, 'link failed');
   else if (err instanceof ProviderUnavailableError) log.warn({ err }, 'link failed');
   else log.info({ err }, 'link failed');
+}
+
+/** Bearers cannot be verified before the first keys came; asking here also fetches them. */
+async function hasKeys(issuer: Issuer): Promise<boolean> {
+  return issuer.keys().then(
+    () => true,
+    () => false,
+  );
+}
+
+/** From here on the log tells who is calling, under a pseudonym. */
+function rememberWho(verify: VerifyAccessToken): VerifyAccessToken {
+  return async (token) => {
+    const viewer = await verify(token);
+    const scope = requestScope.getStore();
+    if (scope) scope.who = pseudonym(viewer.sub);
+    return viewer;
+  };
 }
 
 /** Finds out early when the settings name a wrong issuer; an issuer that cannot be reached may come back. */

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { ConfigError } from './errors.js';
 
 /** Environment variables as `process.env` gives them. */
@@ -24,6 +25,15 @@ export interface Config {
     readonly corsOrigins: readonly string[];
     readonly introspection: boolean;
     readonly bodyLimitBytes: number;
+    readonly maxHeaderBytes: number;
+    readonly headersTimeoutMs: number;
+    readonly requestTimeoutMs: number;
+    readonly answerTimeoutMs: number;
+    readonly operationTimeoutMs: number;
+    readonly maxConcurrentRequests: number;
+    /** Addresses and CIDR blocks whose `X-Forwarded-*` headers are believed. */
+    readonly trustProxy: readonly string[];
+    readonly metricsFrom: readonly string[];
     readonly shutdownGraceMs: number;
     readonly shutdownDelayMs: number;
   };
@@ -56,6 +66,21 @@ export interface Config {
     readonly rotation: 'auto' | 'always' | 'never';
   };
   readonly linkTtlSeconds: number;
+  readonly graphql: {
+    readonly depth: number;
+    readonly aliases: number;
+    readonly directives: number;
+    readonly cost: number;
+    readonly tokens: number;
+    readonly characters: number;
+    /** Path of a manifest; only its documents run. */
+    readonly trustedDocuments?: string | undefined;
+  };
+  readonly rateLimits: {
+    readonly subjectPerMinute: number;
+    readonly addressPerMinute: number;
+    readonly redisUrl: string | undefined;
+  };
 }
 
 /** A `Config` with nothing left to the embedded defaults: what the application runs on. */
@@ -88,6 +113,9 @@ export function loadConfig(
 ): Config {
   const read = new SettingsReader(env);
   const production = read.production;
+  if (production && env['NODE_TLS_REJECT_UNAUTHORIZED'] === '0') {
+    read.problem('NODE_TLS_REJECT_UNAUTHORIZED must not be 0 in production');
+  }
   const keys = production ? read.required('TOKEN_KEYS', true) : read.secret('TOKEN_KEYS');
   for (const problem of keys === undefined ? [] : findKeyProblems(keys)) read.problem(problem);
   const timeoutMs = read.integer('ROLLUP_TIMEOUT_MS', 5_000, 1, 60_000);
@@ -103,6 +131,14 @@ export function loadConfig(
       port: read.integer('PORT', 4000, 0, 65_535),
       corsOrigins: read.list('CORS_ORIGINS').filter((origin) => read.isOrigin('CORS_ORIGINS', origin)),
       introspection: read.boolean('INTROSPECTION', !production),
+      maxHeaderBytes: read.integer('HTTP_MAX_HEADER_BYTES', 16_384, 1_024, 1_000_000),
+      headersTimeoutMs: read.integer('HTTP_HEADERS_TIMEOUT_MS', 10_000, 100, 600_000),
+      requestTimeoutMs: read.integer('HTTP_REQUEST_TIMEOUT_MS', 20_000, 100, 600_000),
+      answerTimeoutMs: read.integer('HTTP_ANSWER_TIMEOUT_MS', 30_000, 100, 600_000),
+      operationTimeoutMs: read.integer('OPERATION_TIMEOUT_MS', 20_000, 1, 600_000),
+      maxConcurrentRequests: read.integer('MAX_CONCURRENT_REQUESTS', 1_000, 1, 100_000),
+      trustProxy: readAddresses(read, 'TRUST_PROXY', []),
+      metricsFrom: readAddresses(read, 'METRICS_FROM', ['127.0.0.1', '::1']),
       bodyLimitBytes: read.integer('BODY_LIMIT_BYTES', 100_000, 1_000, 10_000_000),
       shutdownGraceMs: read.integer('SHUTDOWN_GRACE_MS', 10_000, 0, 600_000),
       shutdownDelayMs: read.integer('SHUTDOWN_DELAY_MS', 500, 0, 600_000),
@@ -128,6 +164,20 @@ export function loadConfig(
       rotation: read.oneOf('REFRESH_TOKEN_ROTATION', 'auto', ['auto', 'always', 'never']),
     },
     linkTtlSeconds: read.integer('LINK_TTL_SECONDS', 600, 1, DAY_SECONDS),
+    graphql: {
+      depth: read.integer('GRAPHQL_MAX_DEPTH', 8, 1, 1_000),
+      aliases: read.integer('GRAPHQL_MAX_ALIASES', 15, 0, 10_000),
+      directives: read.integer('GRAPHQL_MAX_DIRECTIVES', 50, 0, 10_000),
+      cost: read.integer('GRAPHQL_MAX_COST', 500, 1, 1_000_000),
+      tokens: read.integer('GRAPHQL_MAX_TOKENS', 1_000, 1, 100_000),
+      characters: read.integer('GRAPHQL_MAX_CHARACTERS', 15_000, 1, 1_000_000),
+      trustedDocuments: read.optional('TRUSTED_DOCUMENTS'),
+    },
+    rateLimits: {
+      subjectPerMinute: read.integer('RATE_LIMIT_SUBJECT', 600, 1, 1_000_000),
+      addressPerMinute: read.integer('RATE_LIMIT_ADDRESS', 6_000, 1, 10_000_000),
+      redisUrl: readRedisUrl(read),
+    },
   };
   read.finish();
   return deepFreeze(config);
@@ -188,6 +238,26 @@ function isSafeOrigin(url: URL, production: boolean): boolean {
   return (
     !production && url.protocol === 'http:' && ['127.0.0.1', 'localhost', '[::1]'].includes(url.hostname)
   );
+}
+
+function readRedisUrl(read: SettingsReader): string | undefined {
+  const url = read.secret('REDIS_URL');
+  if (url !== undefined && !/^rediss?:\/\/./.test(url))
+    read.problem('REDIS_URL must start with redis:// or rediss://');
+  return url;
+}
+
+function readAddresses(read: SettingsReader, name: string, fallback: readonly string[]): readonly string[] {
+  const entries = read.list(name);
+  const valid = entries.every((entry) => {
+    const [address = '', bits, more] = entry.split('/');
+    const width = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1;
+    return (
+      more === undefined && (bits === undefined ? width > 0 : /^\d{1,3}$/.test(bits) && Number(bits) <= width)
+    );
+  });
+  if (!valid) read.problem(`${name} must list addresses or CIDR blocks such as 10.0.0.0/8`);
+  return entries.length > 0 ? entries : fallback;
 }
 
 function readAllowedScopes(read: SettingsReader): readonly string[] {

@@ -16,6 +16,26 @@ export class UnauthenticatedError extends AppError {
   readonly code = 'UNAUTHENTICATED';
 }
 
+/** The access token lacks a scope that a field needs (RFC 6750 §3.1 `insufficient_scope`). */
+export class ForbiddenError extends AppError {
+  readonly code = 'FORBIDDEN';
+  constructor(
+    readonly requiredScopes: readonly string[],
+    readonly missingScopes: readonly string[],
+  ) {
+    super(`Your access token lacks a scope that this needs: ${missingScopes.join(', ')}.`);
+  }
+}
+
+/** More mutations than one caller may make in a while. */
+export class RateLimitedError extends AppError {
+  readonly code = 'RATE_LIMITED';
+  /** @param retryAfterMs milliseconds until there is room again. */
+  constructor(readonly retryAfterMs: number) {
+    super('Too many requests. Try again later.');
+  }
+}
+
 /** An argument is of the right type and still out of its range. */
 export class BadUserInputError extends AppError {
   readonly code = 'BAD_USER_INPUT';

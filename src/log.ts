@@ -1,8 +1,24 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { createHash } from 'node:crypto';
 import { type DestinationStream, type Logger, pino } from 'pino';
 import { AppError } from './errors.js';
 
 /** Where events go, one JSON object a line. */
 export type Log = Logger;
+
+/** What every line that belongs to a request says: its id, and who is calling, as a pseudonym. */
+export interface RequestScope {
+  readonly reqId: string;
+  who?: string;
+}
+
+/** Carries the scope of a request to whatever is logged for it. */
+export const requestScope = new AsyncLocalStorage<RequestScope>();
+
+/** A name for a subject that says nothing about it and is the same every time. */
+export function pseudonym(subject: string): string {
+  return createHash('sha256').update(subject).digest('hex').slice(0, 16);
+}
 
 /** Signed and sealed tokens, provider codes, our 256-bit secrets, and what URLs carry in their query. */
 const SECRET_SHAPES = [
@@ -21,6 +37,7 @@ export function createLog(level: string, secrets: readonly string[], destination
   const options = {
     level,
     base: null,
+    mixin: () => requestScope.getStore() ?? {},
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
     serializers: { err: describeError },

@@ -1,10 +1,10 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import { findAccountOfUser, findAccountsOfUsers } from './accounts/account.repository.js';
-import type { AccountLinking } from './accounts/account-linking.js';
+import type { AccountLinking, CompletedLink } from './accounts/account-linking.js';
 import { describeScopes } from './accounts/consented-scope.js';
 import type { UserLookup } from './accounts/user-lookup.js';
 import { AccountNotFoundError, NotLinkedError } from './errors.js';
-import type { RequestContext, TokenSummary, Viewer } from './graphql/context.js';
+import type { RequestContext, RequestSurroundings, TokenSummary, Viewer } from './graphql/context.js';
 import { loadMany, loadOne } from './graphql/loaders.js';
 import { parseScope } from './vault/token-set.js';
 import type { TokenVault } from './vault/token-vault.js';
@@ -18,9 +18,11 @@ export interface SharedParts {
 }
 
 /** Makes the context of one request: loaders of its own, entity managers forked when used. */
-export function createRequestContexts(parts: SharedParts): (viewer: Viewer | undefined) => RequestContext {
+export function createRequestContexts(
+  parts: SharedParts,
+): (viewer: Viewer | undefined, request: RequestSurroundings) => RequestContext {
   const { em, vault, linking, lookUpUser } = parts;
-  return (viewer) => {
+  return (viewer, { address, signal }) => {
     const accounts = loadMany(
       (ids) => findAccountsOfUsers(em.fork(), ids),
       (account) => account.userId,
@@ -36,8 +38,11 @@ export function createRequestContexts(parts: SharedParts): (viewer: Viewer | und
       if (id === undefined) throw new NotLinkedError();
       return id;
     };
+    let presented: Viewer | undefined;
     return {
-      viewer,
+      viewer: () => presented ?? viewer,
+      address,
+      signal,
       user,
       accountsOf: (id) => accounts.load(id),
       tokensOf: async (accountId): Promise<TokenSummary> => {
@@ -47,8 +52,8 @@ export function createRequestContexts(parts: SharedParts): (viewer: Viewer | und
       },
       describeScopes,
       beginLink: async (request) => linking.begin(request, await userId()),
-      completeLink: async (url, linkToken) => linking.complete(url, linkToken, await userId()),
-      takeOverTokens: async (obtained) => linking.takeOver(obtained, await userId()),
+      completeLink: async (url, linkToken) => present(await linking.complete(url, linkToken, await userId())),
+      takeOverTokens: async (obtained) => present(await linking.takeOver(obtained, await userId())),
       unlink: async (accountId) => linking.unlink(await requireUserId(), accountId),
       renewAccessToken: async (accountId, minTtlSeconds) => {
         const by = accountId === undefined ? identityOf(viewer) : { id: accountId };
@@ -57,6 +62,12 @@ export function createRequestContexts(parts: SharedParts): (viewer: Viewer | und
         return { account, ...(await vault.accessToken(account.id, minTtlSeconds)) };
       },
     };
+    // The tokens of a link were presented with it: what they allow may be read in its answer.
+    function present(link: CompletedLink): CompletedLink {
+      const { issuer, sub } = link.account;
+      presented = { issuer, sub, scopes: link.scopes };
+      return link;
+    }
   };
 }
 

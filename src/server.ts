@@ -85,6 +85,8 @@ function exitOnFatal(log: Log): void {
     log.fatal({ err: error }, 'fatal');
     process.exit(1);
   };
+  // Node opens its inspector on SIGUSR1 unless somebody listens: that door stays shut.
+  process.on('SIGUSR1', () => log.warn('SIGUSR1 is ignored'));
   process.on('uncaughtException', fatal);
   process.on('unhandledRejection', fatal);
 }

@@ -20,6 +20,7 @@ import {
   type AccountRecord,
   deleteAccount,
   deleteUnreachableUser,
+  findAccountOfUser,
   insertAccount,
   insertUser,
   lockAccount,
@@ -53,6 +54,8 @@ export interface CompletedLink {
   readonly isNewUser: boolean;
   readonly accessToken: string;
   readonly accessTokenExpiresAt: Date;
+  /** What the access token allows. */
+  readonly scopes: readonly string[];
 }
 
 /** What linking depends on. `em` is forked for every unit of work. */
@@ -67,6 +70,8 @@ export interface LinkingDeps {
   readonly linkTtlSeconds: number;
   /** Told of every link that came to nothing, with its cause. */
   readonly onFailure: (error: unknown) => void;
+  /** Told of every link and unlink, with the subject. */
+  readonly onChange: (change: 'linked' | 'unlinked', account: AccountRecord) => void;
 }
 
 const LINK_TRIES = 5;
@@ -159,10 +164,13 @@ export class AccountLinking {
    * Throws `AccountNotFoundError` when the account is not this user's.
    */
   async unlink(userId: string, accountId: string): Promise<void> {
-    await this.deps.em.fork().transactional(async (tx) => {
-      if (!(await deleteAccount(tx, userId, accountId))) throw new AccountNotFoundError();
+    const unlinked = await this.deps.em.fork().transactional(async (tx) => {
+      const account = await findAccountOfUser(tx, userId, { id: accountId });
+      if (!account || !(await deleteAccount(tx, userId, accountId))) throw new AccountNotFoundError();
       if (await lockUser(tx, userId)) await deleteUnreachableUser(tx, userId);
+      return account;
     });
+    this.deps.onChange('unlinked', unlinked);
   }
 
   async #reporting<Result>(work: () => Promise<Result>): Promise<Result> {
@@ -178,7 +186,9 @@ export class AccountLinking {
   async #store(grant: Grant, userId: string | undefined): Promise<CompletedLink> {
     for (let tries = 1; ; tries += 1) {
       try {
-        return await this.deps.em.fork().transactional((tx) => this.#storeOnce(tx, grant, userId));
+        const link = await this.deps.em.fork().transactional((tx) => this.#storeOnce(tx, grant, userId));
+        this.deps.onChange('linked', link.account);
+        return link;
       } catch (error) {
         if (!(error instanceof UniqueConstraintViolationException) || tries >= LINK_TRIES) throw error;
       }
@@ -194,9 +204,9 @@ export class AccountLinking {
     const account = known ?? (await insertAccount(tx, owner, { issuer: grant.issuer, sub: grant.sub }));
     const user = await updatePerson(tx, owner, grant.person);
     await this.deps.vault.put(tx, account.id, grant.tokens);
-    const { accessToken, accessTokenExpiresAt } = grant.tokens;
+    const { accessToken, accessTokenExpiresAt, scopes } = grant.tokens;
     const isNewUser = !known && userId === undefined;
-    return { user, account, isNewUser, accessToken, accessTokenExpiresAt };
+    return { user, account, isNewUser, accessToken, accessTokenExpiresAt, scopes };
   }
 }
 

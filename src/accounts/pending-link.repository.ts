@@ -22,6 +22,18 @@ export async function rememberLink(
 ): Promise<void> {
   await em.nativeDelete(PendingLink, { expiresAt: { $lte: now } });
   await em.insert(PendingLink, attempt);
+  if (attempt.userId !== null) await keepNewest(em, attempt.userId);
+}
+
+/** Somebody who begins over and over leaves no more than this behind. */
+const ATTEMPTS_PER_USER = 20;
+
+async function keepNewest(em: SqlEntityManager, userId: string): Promise<void> {
+  await em.execute(
+    `delete from pending_link where state_hash in (
+       select state_hash from pending_link where user_id = ? order by expires_at desc, state_hash offset ?)`,
+    [userId, ATTEMPTS_PER_USER],
+  );
 }
 
 /**

@@ -7,9 +7,11 @@ import {
   ApolloServerPluginUsageReportingDisabled,
 } from '@apollo/server/plugin/disabled';
 import type { GraphQLSchema } from 'graphql';
-import { UnauthenticatedError } from '../errors.js';
+import { ForbiddenError, RateLimitedError, UnauthenticatedError } from '../errors.js';
 import type { RequestContext } from './context.js';
+import { type DocumentLimits, limitDocument } from './document-limits.js';
 import { createErrorFormatter, type ReportInternalError } from './format-error.js';
+import { limitRequests, type LimitMutations } from './request-limits.js';
 
 /** What the GraphQL server is made of. */
 export interface ApolloOptions {
@@ -19,6 +21,8 @@ export interface ApolloOptions {
   readonly report: ReportInternalError;
   /** Whether an error means that trying again later makes sense. */
   readonly isOutage: (error: unknown) => boolean;
+  readonly limits: DocumentLimits & { readonly tokens: number; readonly characters: number };
+  readonly limitMutations: LimitMutations;
 }
 
 /** Makes and starts the GraphQL server. Its defaults are for a public API; ours are for one that holds credentials. */
@@ -31,6 +35,9 @@ export async function startApollo(options: ApolloOptions): Promise<ApolloServer<
     csrfPrevention: true,
     allowBatchedHttpRequests: false,
     persistedQueries: false,
+    maxRecursiveSelections: true,
+    parseOptions: { maxTokens: options.limits.tokens },
+    validationRules: [limitDocument(options.limits)],
     stopOnTerminationSignals: false,
     formatError: createErrorFormatter(options.report),
     plugins: [
@@ -38,6 +45,7 @@ export async function startApollo(options: ApolloOptions): Promise<ApolloServer<
       ApolloServerPluginLandingPageDisabled(),
       ApolloServerPluginSchemaReportingDisabled(),
       ApolloServerPluginUsageReportingDisabled(),
+      limitRequests(options.limits.characters, options.limitMutations),
       answerWithStatus(options.isOutage),
     ],
   });
@@ -47,7 +55,7 @@ export async function startApollo(options: ApolloOptions): Promise<ApolloServer<
 
 /**
  * Nobody signed in where somebody must be: 401 with a bare challenge, as no token was wrong (RFC 6750 §3.1).
- * A database that cannot be reached: 503, so that proxies and clients know to come back.
+ * A scope that is lacking: 403 with its name. Too many mutations: 429. A database that cannot be reached: 503, so that proxies and clients know to come back.
  */
 function answerWithStatus(isOutage: ApolloOptions['isOutage']): ApolloServerPlugin<RequestContext> {
   return {
@@ -58,6 +66,19 @@ function answerWithStatus(isOutage: ApolloOptions['isOutage']): ApolloServerPlug
           if (causes.some((cause) => cause instanceof UnauthenticatedError)) {
             http.status = 401;
             http.headers.set('www-authenticate', 'Bearer');
+          } else if (causes.some((cause) => cause instanceof ForbiddenError)) {
+            const scopes = causes.flatMap((cause) =>
+              cause instanceof ForbiddenError ? cause.requiredScopes : [],
+            );
+            http.status = 403;
+            http.headers.set(
+              'www-authenticate',
+              `Bearer error="insufficient_scope", scope="${[...new Set(scopes)].join(' ')}"`,
+            );
+          } else if (causes.some((cause) => cause instanceof RateLimitedError)) {
+            const limited = causes.find((cause) => cause instanceof RateLimitedError);
+            http.status = 429;
+            http.headers.set('retry-after', String(Math.ceil((limited?.retryAfterMs ?? 1_000) / 1_000)));
           } else if (causes.some(isOutage)) {
             http.status = 503;
             http.headers.set('retry-after', '1');

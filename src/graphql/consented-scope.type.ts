@@ -1,5 +1,7 @@
+import { Access } from './access.js';
 import { Field, ObjectType } from 'type-graphql';
 
+@Access('public')
 @ObjectType('ConsentedScope', { description: 'A scope that a user consented to.' })
 export class ConsentedScopeType {
   @Field(() => String)

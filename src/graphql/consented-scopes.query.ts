@@ -1,10 +1,12 @@
 import { Ctx, Query, Resolver } from 'type-graphql';
 import type { ConsentedScope } from '../accounts/consented-scope.js';
+import { Access } from './access.js';
 import { ConsentedScopeType } from './consented-scope.type.js';
 import { type RequestContext, requireViewer } from './context.js';
 
 @Resolver()
 export class ConsentedScopesQuery {
+  @Access('authenticated')
   @Query(() => [ConsentedScopeType], {
     description:
       "What the caller's access token allows. Needs a valid access token; the identity need not be linked.",

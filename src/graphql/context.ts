@@ -3,6 +3,14 @@ import type { BegunLink, CompletedLink, LinkRequest } from '../accounts/account-
 import type { ConsentedScope } from '../accounts/consented-scope.js';
 import { UnauthenticatedError } from '../errors.js';
 
+/** What the transport knows of a request. */
+export interface RequestSurroundings {
+  /** The caller's address, as far as it can be believed. */
+  readonly address: string;
+  /** Aborted when the time of the request is over. */
+  readonly signal: AbortSignal;
+}
+
 /** Who is calling, from a verified access token and from nothing else. */
 export interface Viewer {
   readonly issuer: string;
@@ -37,8 +45,9 @@ export interface ObtainedTokens {
  * All that a resolver can do, for one request: capabilities, no entity manager. Made anew for each request, so
  * that nothing of one caller is ever in another's answer.
  */
-export interface RequestContext {
-  readonly viewer: Viewer | undefined;
+export interface RequestContext extends RequestSurroundings {
+  /** The caller; the linked identity once a link in this request has succeeded, for its tokens were presented. */
+  viewer(): Viewer | undefined;
   /** The caller's user; undefined when nobody is signed in or the identity is not linked. */
   user(): Promise<UserRecord | undefined>;
   accountsOf(userId: string): Promise<readonly AccountRecord[]>;
@@ -54,8 +63,9 @@ export interface RequestContext {
 
 /** The caller. Throws `UnauthenticatedError` when nobody is signed in. */
 export function requireViewer(context: RequestContext): Viewer {
-  if (!context.viewer) {
+  const viewer = context.viewer();
+  if (!viewer) {
     throw new UnauthenticatedError('Sign in first: send an access token in the Authorization header.');
   }
-  return context.viewer;
+  return viewer;
 }

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { unwrapResolverError } from '@apollo/server/errors';
 import type { GraphQLFormattedError } from 'graphql';
-import { AppError, ProviderUnavailableError } from '../errors.js';
+import { AppError, ForbiddenError, ProviderUnavailableError, RateLimitedError } from '../errors.js';
 
 /** Our codes that a client may meet as a top-level error. */
-const PUBLIC_CODES = new Set([
+export const PUBLIC_CODES = new Set([
   'UNAUTHENTICATED',
   'FORBIDDEN',
   'BAD_USER_INPUT',
@@ -15,7 +15,7 @@ const PUBLIC_CODES = new Set([
   'RATE_LIMITED',
 ]);
 /** Codes of Apollo Server for requests that are not well-formed or not valid. */
-const TRANSPORT_CODES = new Set([
+export const TRANSPORT_CODES = new Set([
   'GRAPHQL_PARSE_FAILED',
   'GRAPHQL_VALIDATION_FAILED',
   'OPERATION_RESOLUTION_FAILURE',
@@ -55,7 +55,10 @@ export function createErrorFormatter(report: ReportInternalError) {
 
 /** The code, and what a client needs to go on. */
 export function publicExtensions(error: AppError): Record<string, unknown> {
-  if (error instanceof ProviderUnavailableError)
+  if (error instanceof ProviderUnavailableError || error instanceof RateLimitedError)
     return { code: error.code, retryAfterMs: error.retryAfterMs };
+  if (error instanceof ForbiddenError) {
+    return { code: error.code, requiredScopes: error.requiredScopes, missingScopes: error.missingScopes };
+  }
   return { code: error.code };
 }

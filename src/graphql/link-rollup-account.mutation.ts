@@ -2,6 +2,7 @@ import { GraphQLDateTime } from 'graphql-scalars';
 import { Arg, Ctx, Field, InputType, Mutation, ObjectType, Resolver } from 'type-graphql';
 import type { CompletedLink } from '../accounts/account-linking.js';
 import { BadUserInputError } from '../errors.js';
+import { Access } from './access.js';
 import type { RequestContext } from './context.js';
 import { RollupAccountType } from './rollup-account.type.js';
 import { defineUserErrors, type UserErrorType } from './user-error.js';
@@ -48,6 +49,7 @@ export class LinkRollupAccountInput {
   tokens?: RollupTokensInput;
 }
 
+@Access('public')
 @ObjectType()
 class LinkRollupAccountPayload {
   @Field(() => UserType, { nullable: true })
@@ -74,6 +76,7 @@ class LinkRollupAccountPayload {
 
 @Resolver()
 export class LinkRollupAccountMutation {
+  @Access('public')
   @Mutation(() => LinkRollupAccountPayload, {
     description: "Completes a link from the provider's callback, or takes over tokens obtained elsewhere.",
   })

@@ -1,10 +1,12 @@
 import { Ctx, Query, Resolver } from 'type-graphql';
 import type { UserRecord } from '../accounts/account.repository.js';
+import { Access } from './access.js';
 import type { RequestContext } from './context.js';
 import { UserType } from './user.type.js';
 
 @Resolver()
 export class MeQuery {
+  @Access('public')
   @Query(() => UserType, {
     nullable: true,
     description:

@@ -1,7 +1,8 @@
 import { GraphQLDateTime } from 'graphql-scalars';
 import { Arg, Ctx, Field, ID, InputType, Int, Mutation, ObjectType, Resolver } from 'type-graphql';
 import { BadUserInputError } from '../errors.js';
-import { type RequestContext, requireViewer } from './context.js';
+import { Access } from './access.js';
+import type { RequestContext } from './context.js';
 import { RollupAccountType } from './rollup-account.type.js';
 import { defineUserErrors, type UserErrorType } from './user-error.js';
 
@@ -26,6 +27,7 @@ class RenewAccessTokenInput {
   minTtlSeconds?: number | null;
 }
 
+@Access('public')
 @ObjectType()
 class RenewAccessTokenPayload {
   @Field(() => String, { nullable: true })
@@ -43,6 +45,7 @@ class RenewAccessTokenPayload {
 
 @Resolver()
 export class RenewAccessTokenMutation {
+  @Access('authenticated')
   @Mutation(() => RenewAccessTokenPayload, {
     description:
       "Returns a fresh access token of the caller's own account, refreshing it first when it is near its end.",
@@ -51,7 +54,6 @@ export class RenewAccessTokenMutation {
     @Arg('input', () => RenewAccessTokenInput) input: RenewAccessTokenInput,
     @Ctx() context: RequestContext,
   ): Promise<RenewAccessTokenPayload> {
-    requireViewer(context);
     const minTtlSeconds = input.minTtlSeconds ?? DEFAULT_MIN_TTL_SECONDS;
     if (minTtlSeconds < 0 || minTtlSeconds > MAX_MIN_TTL_SECONDS) {
       throw new BadUserInputError(`minTtlSeconds must be from 0 to ${MAX_MIN_TTL_SECONDS}.`);

@@ -2,6 +2,7 @@ import { GraphQLDateTime } from 'graphql-scalars';
 import { Ctx, Field, FieldResolver, ID, ObjectType, registerEnumType, Resolver, Root } from 'type-graphql';
 import type { AccountRecord } from '../accounts/account.repository.js';
 import type { ConsentedScope } from '../accounts/consented-scope.js';
+import { Access } from './access.js';
 import { ConsentedScopeType } from './consented-scope.type.js';
 import type { RequestContext, TokenSummary } from './context.js';
 
@@ -20,6 +21,7 @@ registerEnumType(RollupAccountStatus, {
   },
 });
 
+@Access('authenticated')
 @ObjectType('RollupAccount', { description: 'A Rollup ID identity linked to a user.' })
 export class RollupAccountType {
   @Field(() => ID)

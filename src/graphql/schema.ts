@@ -1,7 +1,9 @@
 // TypeGraphQL reads parameter types through it; it has to be there before the first decorator runs.
 import 'reflect-metadata';
-import { type GraphQLSchema, isInputObjectType, lexicographicSortSchema, printSchema } from 'graphql';
+import { printSchemaWithDirectives } from '@graphql-tools/utils';
+import { type GraphQLSchema, isInputObjectType, lexicographicSortSchema, specifiedDirectives } from 'graphql';
 import { buildSchema } from 'type-graphql';
+import { accessDirectives, guardSchema } from './access.js';
 import { ConsentedScopesQuery } from './consented-scopes.query.js';
 import { LinkRollupAccountMutation } from './link-rollup-account.mutation.js';
 import { MeQuery } from './me.query.js';
@@ -25,13 +27,15 @@ export async function createSchema(): Promise<GraphQLSchema> {
       RollupAccountFields,
     ],
     validate: false,
+    directives: [...specifiedDirectives, ...accessDirectives],
   });
   const input = schema.getType('LinkRollupAccountInput');
   if (isInputObjectType(input)) input.isOneOf = true;
+  guardSchema(schema);
   return schema;
 }
 
 /** The schema as text, in an order that does not depend on how it was built. */
 export function printPublicSchema(schema: GraphQLSchema): string {
-  return `${printSchema(lexicographicSortSchema(schema))}\n`;
+  return `${printSchemaWithDirectives(lexicographicSortSchema(schema))}\n`;
 }

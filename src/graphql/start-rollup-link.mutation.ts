@@ -1,5 +1,6 @@
 import { GraphQLDateTime } from 'graphql-scalars';
 import { Arg, Ctx, Field, InputType, Mutation, ObjectType, Resolver } from 'type-graphql';
+import { Access } from './access.js';
 import type { RequestContext } from './context.js';
 import { defineUserErrors, type UserErrorType } from './user-error.js';
 
@@ -33,6 +34,7 @@ class StartRollupLinkInput {
   forceConsent!: boolean | null;
 }
 
+@Access('public')
 @ObjectType()
 class StartRollupLinkPayload {
   @Field(() => String, { nullable: true, description: 'Send the browser here.' })
@@ -56,6 +58,7 @@ class StartRollupLinkPayload {
 
 @Resolver()
 export class StartRollupLinkMutation {
+  @Access('public')
   @Mutation(() => StartRollupLinkPayload, {
     description: 'Begins a link: remembers the attempt and returns where to send the browser.',
   })

@@ -1,5 +1,6 @@
 import { Arg, Ctx, Field, ID, InputType, Mutation, ObjectType, Resolver } from 'type-graphql';
-import { type RequestContext, requireViewer } from './context.js';
+import { Access } from './access.js';
+import type { RequestContext } from './context.js';
 import { defineUserErrors, type UserErrorType } from './user-error.js';
 
 const errors = defineUserErrors('UnlinkRollupAccount', {
@@ -12,6 +13,7 @@ class UnlinkRollupAccountInput {
   accountId!: string;
 }
 
+@Access('public')
 @ObjectType()
 class UnlinkRollupAccountPayload {
   @Field(() => ID, { nullable: true })
@@ -23,6 +25,7 @@ class UnlinkRollupAccountPayload {
 
 @Resolver()
 export class UnlinkRollupAccountMutation {
+  @Access('authenticated')
   @Mutation(() => UnlinkRollupAccountPayload, {
     description:
       'Ends the link: the stored tokens are erased. With the last linked identity the user is deleted too, because nothing leads to it any more.',
@@ -31,7 +34,6 @@ export class UnlinkRollupAccountMutation {
     @Arg('input', () => UnlinkRollupAccountInput) input: UnlinkRollupAccountInput,
     @Ctx() context: RequestContext,
   ): Promise<UnlinkRollupAccountPayload> {
-    requireViewer(context);
     return errors.attempt(async () => {
       await context.unlink(input.accountId);
       return { unlinkedAccountId: input.accountId };

@@ -1,5 +1,6 @@
 import { Field, type ClassType, InterfaceType, ObjectType, registerEnumType } from 'type-graphql';
 import { AppError } from '../errors.js';
+import { Access } from './access.js';
 
 @InterfaceType('UserError', { description: 'An outcome of a mutation that a client must plan for.' })
 export abstract class UserErrorType {
@@ -43,6 +44,7 @@ export function defineUserErrors<Code extends string>(
   const codeEnum = Object.fromEntries(names.map((name) => [name, name]));
   registerEnumType(codeEnum, { name: `${mutation}ErrorCode`, valuesConfig: codes });
 
+  @Access('public')
   @ObjectType(`${mutation}Error`, { implements: UserErrorType })
   class MutationErrorType extends UserErrorType {
     @Field(() => codeEnum)

@@ -1,21 +1,26 @@
 import { GraphQLDateTime } from 'graphql-scalars';
 import { Ctx, Field, FieldResolver, ID, ObjectType, Resolver, Root } from 'type-graphql';
 import type { AccountRecord, UserRecord } from '../accounts/account.repository.js';
+import { Access } from './access.js';
 import type { RequestContext } from './context.js';
 import { RollupAccountType } from './rollup-account.type.js';
 
+@Access('authenticated')
 @ObjectType('User', { description: 'A user of the application.' })
 export class UserType {
   @Field(() => ID)
   id!: string;
 
-  @Field(() => String, { nullable: true, description: 'Needs the scope "profile".' })
+  @Access(['profile'])
+  @Field(() => String, { nullable: true })
   name!: string | null;
 
-  @Field(() => String, { nullable: true, description: 'URL of a picture. Needs the scope "profile".' })
+  @Access(['profile'])
+  @Field(() => String, { nullable: true, description: 'URL of a picture.' })
   picture!: string | null;
 
-  @Field(() => String, { nullable: true, description: 'Needs the scope "email".' })
+  @Access(['email'])
+  @Field(() => String, { nullable: true })
   email!: string | null;
 
   @Field(() => GraphQLDateTime)

@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import { createAddressList } from './guards.js';
 
 /**
  * `/healthz`: 200 while the process lives. `/readyz`: 200 when requests can be served, else 503; it asks anew
@@ -12,9 +13,18 @@ export function addHealth(listener: FastifyInstance, isReady: () => Promise<bool
   });
 }
 
-/** `/metrics`: counters and gauges in the Prometheus text format. They carry no identity and no secret. */
-export function addMetrics(listener: FastifyInstance, render: () => Promise<string>): void {
-  listener.get('/metrics', async (_request, reply) =>
-    reply.type('text/plain; version=0.0.4; charset=utf-8').send(await render()),
-  );
+/**
+ * `/metrics`: counters and gauges in the Prometheus text format, for the addresses listed and for nobody else. They
+ * carry no identity and no secret.
+ */
+export function addMetrics(
+  listener: FastifyInstance,
+  render: () => Promise<string>,
+  allowed: readonly string[],
+): void {
+  const isAllowed = createAddressList(allowed);
+  listener.get('/metrics', async (request, reply) => {
+    if (!isAllowed(request.ip)) return reply.callNotFound();
+    return reply.type('text/plain; version=0.0.4; charset=utf-8').send(await render());
+  });
 }

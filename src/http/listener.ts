@@ -1,21 +1,16 @@
 import type { AddressInfo } from 'node:net';
 import type { ApolloServer } from '@apollo/server';
-import { fastifyApolloHandler } from '@as-integrations/fastify';
 import cors from '@fastify/cors';
-import {
-  fastify,
-  LogController,
-  type FastifyBaseLogger,
-  type FastifyInstance,
-  type FastifyReply,
-  type FastifyRequest,
-} from 'fastify';
-import { ProviderUnavailableError, TokenRejectedError, UnauthenticatedError } from '../errors.js';
-import type { RequestContext, Viewer } from '../graphql/context.js';
-import { publicExtensions } from '../graphql/format-error.js';
+import { fastify, type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import type { RequestContext, RequestSurroundings, Viewer } from '../graphql/context.js';
+import type { FindDocument } from '../graphql/trusted-documents.js';
+import { answerError } from './answer-error.js';
 import { addDraining, type Draining } from './draining.js';
+import { addGraphql } from './graphql-route.js';
+import { addGuards, type GuardOptions } from './guards.js';
 import { addHealth, addMetrics } from './health.js';
-import { resolveViewer, type VerifyAccessToken } from './viewer.js';
+import { addRequestLog, type RunInScope } from './request-log.js';
+import type { VerifyAccessToken } from './viewer.js';
 
 /** A page that only a developer sees: served as it is, made when first asked for. */
 export interface DevelopmentPage {
@@ -23,58 +18,68 @@ export interface DevelopmentPage {
   readonly render: () => Promise<string>;
 }
 
-/** What the listener is made of. */
-export interface ListenerOptions {
+/** What the listener is made of. Times in milliseconds. */
+export interface ListenerOptions extends GuardOptions {
   readonly log: FastifyBaseLogger;
+  readonly runInScope: RunInScope;
   readonly bodyLimitBytes: number;
+  readonly maxHeaderBytes: number;
+  readonly headersTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  readonly operationTimeoutMs: number;
+  /** Addresses and CIDR blocks whose `X-Forwarded-*` headers are believed. */
+  readonly trustProxy: readonly string[];
+  readonly metricsFrom: readonly string[];
   readonly corsOrigins: readonly string[];
   readonly apollo: ApolloServer<RequestContext>;
   readonly verifyAccessToken: VerifyAccessToken;
-  readonly createContext: (viewer: Viewer | undefined) => RequestContext;
+  readonly createContext: (viewer: Viewer | undefined, request: RequestSurroundings) => RequestContext;
+  readonly findDocument: FindDocument | undefined;
   readonly isReady: () => Promise<boolean>;
   /** Prometheus text. */
   readonly renderMetrics: () => Promise<string>;
   readonly pages: readonly DevelopmentPage[];
 }
 
-/** The HTTP side: GraphQL, health, and in development the pages. */
+/** The HTTP side: GraphQL, health, metrics, and in development the pages. */
 export async function createListener(
   options: ListenerOptions,
 ): Promise<{ listener: FastifyInstance; draining: Draining }> {
-  const { bodyLimitBytes, corsOrigins, pages, log } = options;
   const listener = fastify({
-    loggerInstance: log,
-    bodyLimit: bodyLimitBytes,
+    loggerInstance: options.log,
     logController: new LogController({ disableRequestLogging: true }),
-    requestTimeout: 30_000,
+    bodyLimit: options.bodyLimitBytes,
+    requestTimeout: options.requestTimeoutMs,
     keepAliveTimeout: 10_000,
     forceCloseConnections: 'idle',
     return503OnClosing: false,
+    exposeHeadRoutes: false,
+    trustProxy: options.trustProxy.length > 0 ? [...options.trustProxy] : false,
     genReqId: () => crypto.randomUUID(),
+    http: {
+      maxHeaderSize: options.maxHeaderBytes,
+      headersTimeout: options.headersTimeoutMs,
+      connectionsCheckingInterval: 1_000,
+    },
   });
-  if (corsOrigins.length > 0)
-    await listener.register(cors, { origin: [...corsOrigins], methods: ['GET', 'POST'], maxAge: 600 });
-  listener.addHook('onSend', async (_request, reply) => {
-    void reply.headers({ 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer' });
-    if (!reply.hasHeader('cache-control')) void reply.header('cache-control', 'no-store');
-  });
-  listener.addHook('onResponse', async (request, reply) => {
-    request.log.info(
-      {
-        method: request.method,
-        path: pathOf(request),
-        status: reply.statusCode,
-        ms: Math.round(reply.elapsedTime),
-      },
-      'request',
-    );
-  });
-  listener.setErrorHandler((error, request, reply) => answerError(error, request, reply));
+  // Node drops headers beyond this number in silence; the guard counts them instead.
+  listener.server.maxHeadersCount = 0;
+  addRequestLog(listener, options.runInScope);
   const draining = addDraining(listener);
+  addGuards(listener, options);
+  if (options.corsOrigins.length > 0) {
+    await listener.register(cors, {
+      origin: [...options.corsOrigins],
+      methods: ['GET', 'POST'],
+      allowedHeaders: ['Authorization', 'Content-Type', 'Apollo-Require-Preflight'],
+      maxAge: 600,
+    });
+  }
+  listener.setErrorHandler(answerError);
   addHealth(listener, async () => !draining.isDraining() && (await options.isReady()));
-  addMetrics(listener, options.renderMetrics);
+  addMetrics(listener, options.renderMetrics, options.metricsFrom);
   addGraphql(listener, options);
-  for (const page of pages) addPage(listener, page);
+  for (const page of options.pages) addPage(listener, page);
   return { listener, draining };
 }
 
@@ -84,68 +89,13 @@ export function urlOf(listener: FastifyInstance): string {
   return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
 }
 
-function addGraphql(
-  listener: FastifyInstance,
-  { apollo, createContext, verifyAccessToken }: ListenerOptions,
-): void {
-  const viewers = new WeakMap<FastifyRequest, Viewer>();
-  listener.route({
-    method: ['GET', 'POST'],
-    url: '/graphql',
-    onRequest: async (request) => {
-      const viewer = await resolveViewer(request.raw.rawHeaders, verifyAccessToken);
-      if (viewer) viewers.set(request, viewer);
-    },
-    handler: fastifyApolloHandler(apollo, {
-      context: async (request) => createContext(viewers.get(request)),
-    }),
-  });
-}
+/** Scripts and styles are in the page itself, and the editor runs its workers from blobs. */
+const PAGE_POLICY =
+  "default-src 'self' 'unsafe-inline' 'unsafe-eval' blob: data:; frame-ancestors 'none'; object-src 'none'";
 
 function addPage(listener: FastifyInstance, { path, render }: DevelopmentPage): void {
   listener.get(path, async (_request, reply) => {
     const html = await render();
-    return reply.type('text/html; charset=utf-8').header('x-frame-options', 'DENY').send(html);
+    return reply.type('text/html; charset=utf-8').header('content-security-policy', PAGE_POLICY).send(html);
   });
-}
-
-/** Errors from before GraphQL, in the shape of GraphQL's. What is ours to hide is only in the log. */
-function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  if (error instanceof UnauthenticatedError) {
-    const { cause } = error;
-    request.log.info(
-      { reason: cause instanceof TokenRejectedError ? cause.reason : undefined },
-      'bearer refused',
-    );
-    void reply.code(401).header('www-authenticate', 'Bearer error="invalid_token"');
-    return sendError(reply, error.message, publicExtensions(error));
-  }
-  if (error instanceof ProviderUnavailableError) {
-    request.log.warn({ err: error }, 'keys of the issuer are not available');
-    void reply.code(503).header('retry-after', Math.max(1, Math.ceil(error.retryAfterMs / 1_000)));
-    return sendError(reply, error.message, publicExtensions(error));
-  }
-  const status = statusOf(error);
-  if (status < 500)
-    return sendError(reply.code(status), 'The request is not one that this server accepts.', {
-      code: 'BAD_REQUEST',
-    });
-  request.log.error({ err: error, correlationId: request.id }, 'internal error');
-  return sendError(reply.code(500), 'Something went wrong on our side.', {
-    code: 'INTERNAL_SERVER_ERROR',
-    correlationId: request.id,
-  });
-}
-
-function sendError(reply: FastifyReply, message: string, extensions: Record<string, unknown>): FastifyReply {
-  return reply.type('application/json; charset=utf-8').send({ errors: [{ message, extensions }] });
-}
-
-function statusOf(error: unknown): number {
-  const status = error instanceof Error && 'statusCode' in error ? error.statusCode : undefined;
-  return typeof status === 'number' && status >= 400 && status < 500 ? status : 500;
-}
-
-function pathOf(request: FastifyRequest): string {
-  return request.url.split('?', 1)[0] ?? '';
 }

@@ -16,7 +16,7 @@ const COLD_COOLDOWN_MS = 2_000;
 /** One value fetched from the provider: cached, one fetch at a time, and kept through an outage. */
 export class CachedSource<T> {
   #value: { readonly content: T; readonly fetchedAt: number } | undefined;
-  #lastAttempt = Number.NEGATIVE_INFINITY;
+  readonly #lastAttempt = { age: Number.NEGATIVE_INFINITY, demand: Number.NEGATIVE_INFINITY };
   #fetching: Promise<T> | undefined;
 
   constructor(
@@ -28,22 +28,30 @@ export class CachedSource<T> {
   /** The value, fetched when there is none or it is old. Throws what `load` threw, or `ProviderUnavailableError`. */
   async get(): Promise<T> {
     const age = this.now() - (this.#value?.fetchedAt ?? Number.NEGATIVE_INFINITY);
-    return this.#value && age < this.times.maxAgeMs ? this.#value.content : this.renew();
+    return this.#value && age < this.times.maxAgeMs ? this.#value.content : this.#attempt('age');
   }
 
   /** Fetches anew if the cool-down allows it; otherwise, or when that fails, the known value if it may still serve. */
-  async renew(): Promise<T> {
-    const sinceAttempt = this.now() - this.#lastAttempt;
+  renew(): Promise<T> {
+    return this.#attempt('demand');
+  }
+
+  /**
+   * Attempts because of age and attempts on demand each have a cool-down of their own: a new key that shows up right
+   * after a regular fetch need not wait, and a flood of made-up ones uses up the demand and nothing else.
+   */
+  async #attempt(reason: 'age' | 'demand'): Promise<T> {
+    const sinceAttempt = this.now() - this.#lastAttempt[reason];
     const cooldown = this.#value ? this.times.cooldownMs : Math.min(this.times.cooldownMs, COLD_COOLDOWN_MS);
     if (this.#fetching === undefined && sinceAttempt < cooldown) {
       return this.#known(new ProviderUnavailableError(cooldown - sinceAttempt));
     }
+    this.#lastAttempt[reason] = this.now();
     this.#fetching ??= this.#fetch().finally(() => (this.#fetching = undefined));
     return this.#fetching.catch((error: unknown) => this.#known(error));
   }
 
   async #fetch(): Promise<T> {
-    this.#lastAttempt = this.now();
     const content = await this.load();
     this.#value = { content, fetchedAt: this.now() };
     return content;

@@ -1,0 +1,56 @@
+import type { ApolloServerPlugin } from '@apollo/server';
+import { type DocumentNode, GraphQLError, Kind, OperationTypeNode, type SelectionSetNode } from 'graphql';
+import type { RequestContext } from './context.js';
+
+/** Counts mutations of a caller. Throws `RateLimitedError` when there were too many. */
+export type LimitMutations = (context: RequestContext, mutations: number) => Promise<void>;
+
+const MAX_ERRORS = 10;
+
+/**
+ * Limits of a request beside those of its document: its length before it is parsed, its mutations, each counted
+ * whether they come as requests or as aliases, and the number of errors that it is answered with.
+ */
+export function limitRequests(
+  maxCharacters: number,
+  limitMutations: LimitMutations,
+): ApolloServerPlugin<RequestContext> {
+  return {
+    async requestDidStart() {
+      return {
+        async didResolveSource({ source }) {
+          if (source.length <= maxCharacters) return;
+          const message = `The document is longer than ${maxCharacters} characters.`;
+          throw new GraphQLError(message, {
+            extensions: { code: 'GRAPHQL_VALIDATION_FAILED', http: { status: 400 } },
+          });
+        },
+        async didResolveOperation({ operation, document, contextValue }) {
+          if (operation?.operation !== OperationTypeNode.MUTATION) return;
+          await limitMutations(contextValue, countFields(operation.selectionSet, document));
+        },
+        async willSendResponse({ response: { body } }) {
+          if (body.kind !== 'single' || !body.singleResult.errors) return;
+          body.singleResult.errors = body.singleResult.errors.slice(0, MAX_ERRORS);
+        },
+      };
+    },
+  };
+}
+
+/** Root fields with fragments unfolded. The document was validated, so there are no cycles. */
+function countFields(set: SelectionSetNode, document: DocumentNode): number {
+  let count = 0;
+  for (const selection of set.selections) {
+    if (selection.kind === Kind.FIELD) count += 1;
+    else if (selection.kind === Kind.INLINE_FRAGMENT) count += countFields(selection.selectionSet, document);
+    else {
+      const name = selection.name.value;
+      const fragment = document.definitions.find(
+        (definition) => definition.kind === Kind.FRAGMENT_DEFINITION && definition.name.value === name,
+      );
+      if (fragment?.kind === Kind.FRAGMENT_DEFINITION) count += countFields(fragment.selectionSet, document);
+    }
+  }
+  return count;
+}

@@ -1,0 +1,115 @@
+import { type ApolloServer, HeaderMap, type HTTPGraphQLResponse } from '@apollo/server';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { RequestContext, RequestSurroundings, Viewer } from '../graphql/context.js';
+import type { DocumentRequest, FindDocument } from '../graphql/trusted-documents.js';
+import { sendError } from './answer-error.js';
+import { resolveViewer, type VerifyAccessToken } from './viewer.js';
+
+/** What the route is made of. */
+export interface GraphqlRouteOptions {
+  readonly apollo: ApolloServer<RequestContext>;
+  readonly verifyAccessToken: VerifyAccessToken;
+  readonly createContext: (viewer: Viewer | undefined, request: RequestSurroundings) => RequestContext;
+  /** Present: only these documents run. */
+  readonly findDocument: FindDocument | undefined;
+  /** Milliseconds for one operation. */
+  readonly operationTimeoutMs: number;
+}
+
+/** `/graphql`: who is calling is settled before the body is read, every other method is refused. */
+export function addGraphql(listener: FastifyInstance, options: GraphqlRouteOptions): void {
+  const viewers = new WeakMap<FastifyRequest, Viewer>();
+  listener.route({
+    method: ['GET', 'POST'],
+    url: '/graphql',
+    onRequest: async (request) => {
+      const viewer = await resolveViewer(request.raw.rawHeaders, options.verifyAccessToken);
+      if (viewer) viewers.set(request, viewer);
+    },
+    async handler(request, reply) {
+      const trusted = options.findDocument?.(parametersOf(request));
+      if (options.findDocument && trusted === undefined) {
+        const code = 'PERSISTED_QUERY_NOT_FOUND';
+        return sendError(reply.code(400), 'Only trusted documents run here.', { code });
+      }
+      const deadline = startDeadline(request, reply, options.operationTimeoutMs);
+      try {
+        const answer = await execute(options, request, viewers.get(request), deadline.signal, trusted);
+        return reply.sent ? reply : sendAnswer(reply, answer);
+      } finally {
+        deadline.stop();
+      }
+    },
+  });
+  listener.route({
+    method: ['PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS'],
+    url: '/graphql',
+    handler: async (_request, reply) =>
+      sendError(reply.code(405).header('allow', 'GET, POST'), 'Use POST, or GET for queries.', {
+        code: 'BAD_REQUEST',
+      }),
+  });
+}
+
+/** Where a request says what to run: the body of a POST, the query string of a GET. */
+function parametersOf(request: FastifyRequest): DocumentRequest {
+  const parameters: unknown = request.method === 'GET' ? request.query : request.body;
+  return typeof parameters === 'object' && parameters !== null ? parameters : {};
+}
+
+function execute(
+  { apollo, createContext }: GraphqlRouteOptions,
+  request: FastifyRequest,
+  viewer: Viewer | undefined,
+  signal: AbortSignal,
+  trusted: string | undefined,
+): Promise<HTTPGraphQLResponse> {
+  const headers = new HeaderMap();
+  for (const [name, value] of Object.entries(request.headers)) {
+    if (value !== undefined) headers.set(name, Array.isArray(value) ? value.join(', ') : value);
+  }
+  const search = new URL(request.url, 'http://localhost').search;
+  const asked = {
+    body: request.body,
+    search,
+    ...(trusted !== undefined && replaceDocument(request, trusted)),
+  };
+  return apollo.executeHTTPGraphQLRequest({
+    httpGraphQLRequest: { method: request.method, headers, ...asked },
+    context: async () => createContext(viewer, { address: request.ip, signal }),
+  });
+}
+
+/** The request with the text of the trusted document in it, whichever way it was named. */
+function replaceDocument(request: FastifyRequest, query: string): { body?: unknown; search?: string } {
+  const {
+    documentId: _id,
+    extensions: _extensions,
+    ...rest
+  } = { ...parametersOf(request) } as Record<string, string>;
+  if (request.method !== 'GET') return { body: { ...rest, query } };
+  return { search: `?${new URLSearchParams({ ...rest, query }).toString()}` };
+}
+
+function sendAnswer(reply: FastifyReply, { status, headers, body }: HTTPGraphQLResponse): FastifyReply {
+  for (const [name, value] of headers) void reply.header(name, value);
+  void reply.code(status ?? 200);
+  // Only @defer makes an answer of several parts, and this schema has none.
+  return reply.send(body.kind === 'complete' ? body.string : '');
+}
+
+/** When time is over the caller is told, and the signal keeps further resolvers from starting. */
+function startDeadline(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  timeoutMs: number,
+): { readonly signal: AbortSignal; stop(): void } {
+  const deadline = new AbortController();
+  const timer = setTimeout(() => {
+    deadline.abort(new Error('the time of the operation is over'));
+    request.log.error({ correlationId: request.id }, 'the time of the operation is over');
+    const extensions = { code: 'INTERNAL_SERVER_ERROR', correlationId: request.id };
+    sendError(reply.code(503).header('retry-after', 1), 'The operation took too long.', extensions);
+  }, timeoutMs);
+  return { signal: deadline.signal, stop: () => clearTimeout(timer) };
+}

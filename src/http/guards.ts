@@ -1,0 +1,81 @@
+import { BlockList, isIPv6 } from 'node:net';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+
+/** Limits at the door, before anything is read or verified. */
+export interface GuardOptions {
+  readonly maxConcurrentRequests: number;
+  /** Milliseconds from the first byte of a request to the last of its answer. */
+  readonly answerTimeoutMs: number;
+}
+
+const MAX_HEADERS = 100;
+
+/** A refusal at the door: an HTTP status and nothing to tell. */
+export class DoorError extends Error {
+  constructor(readonly statusCode: number) {
+    super(`refused at the door with ${statusCode}`);
+  }
+}
+
+/**
+ * Refuses what is ambiguous or too much, sheds load with 503 while others are served, and ends answers that nobody
+ * reads. Node's parser has refused malformed requests by now; it lets these through.
+ */
+export function addGuards(
+  listener: FastifyInstance,
+  { maxConcurrentRequests, answerTimeoutMs }: GuardOptions,
+): void {
+  let running = 0;
+  listener.addHook('onRequest', async (request, reply) => {
+    running += 1;
+    const slow = setTimeout(() => request.raw.destroy(), answerTimeoutMs).unref();
+    reply.raw.once('close', () => {
+      running -= 1;
+      clearTimeout(slow);
+    });
+    checkHeaders(request);
+    if (running > maxConcurrentRequests && !request.url.startsWith('/healthz')) throw new DoorError(503);
+  });
+  listener.addHook('onSend', async (request, reply) => addSecurityHeaders(request, reply));
+}
+
+function checkHeaders({ raw }: FastifyRequest): void {
+  const names = raw.rawHeaders.filter((_, index) => index % 2 === 0).map((name) => name.toLowerCase());
+  if (names.length > MAX_HEADERS) throw new DoorError(431);
+  for (const name of ['host', 'content-type']) {
+    if (names.indexOf(name) !== names.lastIndexOf(name)) throw new DoorError(400);
+  }
+  const encoding = raw.headers['content-encoding'];
+  if (encoding !== undefined && encoding !== 'identity') throw new DoorError(415);
+}
+
+function addSecurityHeaders(request: FastifyRequest, reply: FastifyReply): void {
+  void reply.headers({
+    'x-content-type-options': 'nosniff',
+    'referrer-policy': 'no-referrer',
+    'x-frame-options': 'DENY',
+    'cross-origin-resource-policy': 'same-site',
+  });
+  if (!reply.hasHeader('content-security-policy')) {
+    void reply.header('content-security-policy', "default-src 'none'; frame-ancestors 'none'");
+  }
+  if (!reply.hasHeader('cache-control')) void reply.header('cache-control', 'private, no-store');
+  const vary = reply.getHeader('vary');
+  void reply.header('vary', vary === undefined ? 'Authorization' : `${String(vary)}, Authorization`);
+  if (request.protocol === 'https') void reply.header('strict-transport-security', 'max-age=31536000');
+}
+
+/** Whether an address is in a list of addresses and CIDR blocks. */
+export function createAddressList(entries: readonly string[]): (address: string) => boolean {
+  const list = new BlockList();
+  for (const entry of entries) {
+    const [address = '', bits] = entry.split('/');
+    const family = isIPv6(address) ? 'ipv6' : 'ipv4';
+    if (bits === undefined) list.addAddress(address, family);
+    else list.addSubnet(address, Number(bits), family);
+  }
+  return (address) => {
+    const plain = address.replace(/^::ffff:(?=\d+\.)/, '');
+    return list.check(plain, isIPv6(plain) ? 'ipv6' : 'ipv4');
+  };
+}
