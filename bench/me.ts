@@ -27,6 +27,7 @@ const server = runProgram(['serve'], {
   NODE_ENV: 'test',
   PORT: '0',
   LOG_LEVEL: 'info',
+  RATE_LIMIT_ADDRESS: '1000000',
   ROLLUP_ISSUER: rollup.url,
   ROLLUP_CLIENT_ID: rollup.clientId,
   ROLLUP_CLIENT_SECRET: rollup.clientSecret,
@@ -71,7 +72,7 @@ async function linkEverybody(): Promise<string[]> {
   const ask = createGraphqlClient(url);
   const linked: string[] = [];
   for (const person of people) {
-    const issued = await rollup.issue(person, ['openid', 'profile']);
+    const issued = await rollup.issue(person, ['openid', 'profile', 'email']);
     const mutation =
       'mutation ($t: RollupTokensInput!) { linkRollupAccount(input: { tokens: $t }) { userErrors { code } } }';
     const { errors } = await ask(mutation, { t: issued });
