@@ -112,7 +112,7 @@ async function startOn(
     log,
     apollo,
     pages,
-    runInScope: (reqId, run) => requestScope.run({ reqId }, run),
+    runInScope: (scope, run) => requestScope.run(scope, run),
     findDocument: trustedDocuments === undefined ? undefined : readTrustedDocuments(trustedDocuments),
     verifyAccessToken: rememberWho(createAccessTokenVerifier(verifier)),
     createContext: createRequestContexts({

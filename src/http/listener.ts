@@ -48,6 +48,8 @@ export async function createListener(
   const listener = fastify({
     loggerInstance: options.log,
     logController: new LogController({ disableRequestLogging: true }),
+    // The scope of the request says its id already, for whatever is logged on its behalf.
+    childLoggerFactory: (logger) => logger,
     bodyLimit: options.bodyLimitBytes,
     requestTimeout: options.requestTimeoutMs,
     keepAliveTimeout: 10_000,

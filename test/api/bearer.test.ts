@@ -1,8 +1,5 @@
 import { decodeJwt, decodeProtectedHeader } from 'jose';
-import type { Person } from '../../src/dev/people.js';
-import type { MintOverrides } from '../../src/dev/tokens.js';
-import { StartRollupLinkDocument, type StartRollupLinkMutation } from '../generated/graphql.js';
-import type { Answer } from '../kit/graphql-client.js';
+import { bearerChecks } from '../kit/refused-bearer.js';
 import { startWorld, type World } from '../kit/world.js';
 
 const HOUR = 3_600;
@@ -10,6 +7,7 @@ const JWKS_MAX_AGE_MS = 600_000;
 
 describe('the bearer', () => {
   let world: World;
+  const { person, mint, rows, expectAccepted, expectR401 } = bearerChecks(() => world);
   beforeAll(async () => (world = await startWorld()));
   afterAll(() => world.close());
   beforeEach(async () => {
@@ -144,58 +142,5 @@ describe('the bearer', () => {
     });
   });
 
-  function person(): Person {
-    const [first] = world.rollup.people;
-    if (!first) throw new Error('the provider has nobody');
-    return first;
-  }
-
-  const mint = (overrides?: MintOverrides): Promise<string> =>
-    world.rollup.mint('access', person(), overrides);
   const nowSeconds = (): number => Math.floor(world.clock.now() / 1_000);
-
-  /** Anybody may begin a link, so a bearer that were merely overlooked would leave a row. */
-  async function begin(token: string): Promise<Answer<StartRollupLinkMutation>> {
-    const input = { redirectUri: world.config.rollup.redirectUris[0] ?? '', scopes: ['openid'] };
-    return world.ask(StartRollupLinkDocument, { input }, { token });
-  }
-
-  async function expectAccepted(token: string): Promise<void> {
-    const { status, data } = await begin(token);
-    expect({ status, userErrors: data?.startRollupLink.userErrors }).toEqual({ status: 200, userErrors: [] });
-  }
-
-  async function expectR401(token: string): Promise<void> {
-    const before = await rows();
-    expect(before.map((table) => table.length)).toEqual([1, 1, expect.any(Number), 1]);
-    world.logLines.length = 0;
-    const answer = await begin(token);
-    expect(answer.status).toBe(401);
-    expect(answer.headers.get('www-authenticate')).toBe('Bearer error="invalid_token"');
-    expect(JSON.parse(answer.text)).toEqual({
-      errors: [{ message: expect.any(String), extensions: { code: 'UNAUTHENTICATED' } }],
-    });
-    while (!world.logLines.some((line) => line.includes('"status":401'))) await new Promise(setImmediate);
-    const said = [answer.text, JSON.stringify([...answer.headers]), ...world.logLines].join('\n');
-    expect(piecesOf(token).filter((piece) => said.includes(piece))).toEqual([]);
-    expect(await rows()).toEqual(before);
-  }
-
-  async function rows(): Promise<unknown[][]> {
-    const tables = ['app_user', 'rollup_account', 'pending_link', 'sealed_tokens'];
-    const em = world.em();
-    return Promise.all(tables.map((table) => em.execute(`select * from ${table} order by 1`)));
-  }
 });
-
-/** The token, its parts, and every text in its header and claims; short ones are everywhere. */
-function piecesOf(token: string): string[] {
-  const pieces = [token, ...token.split('.')];
-  for (const part of token.split('.', 2)) {
-    JSON.parse(Buffer.from(part, 'base64url').toString(), (_name, value: unknown) => {
-      if (typeof value === 'string') pieces.push(value);
-      return value;
-    });
-  }
-  return pieces.filter((piece) => piece.length >= 8);
-}

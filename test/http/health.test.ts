@@ -7,7 +7,8 @@ import { startTcpProxy } from '../kit/tcp-proxy.js';
 import { createTestDatabase } from '../kit/test-database.js';
 import { startWorld, type World } from '../kit/world.js';
 
-const KEYS_FORGOTTEN_MS = 90_000_000; // longer than JWKS_MAX_AGE_SECONDS and JWKS_STALE_SECONDS together
+const KEYS_OLD_MS = 3_600_000; // longer than JWKS_MAX_AGE_SECONDS, shorter than JWKS_STALE_SECONDS
+const KEYS_FORGOTTEN_MS = 90_000_000; // longer than both together
 const live = { status: 200, body: '{"status":"ok"}' };
 const ready = { status: 200, body: '{"status":"ready"}' };
 const notReady = { status: 503, body: '{"status":"not ready"}' };
@@ -22,14 +23,24 @@ describe('health', () => {
     expect(await health(world)).toEqual({ live, ready });
   });
 
-  test('HTP-13 a provider that is down is felt by bearers and not by readiness', async () => {
+  test('HTP-13 a provider that is down is not felt while its keys are known', async () => {
+    const { faults } = world.rollup.switches;
+    expect(await bearerStatus(world)).toBe(200);
+    for (const script of Object.values(faults)) script.standing = { reset: 'before-headers' };
+    world.clock.advance(KEYS_OLD_MS);
+    expect(await bearerStatus(world)).toBe(200);
+    expect(await health(world)).toEqual({ live, ready });
+  });
+
+  test('HTP-13 a server whose keys are too old is live, not ready, and recovers by itself', async () => {
     const { faults } = world.rollup.switches;
     expect(await bearerStatus(world)).toBe(200);
     for (const script of Object.values(faults)) script.standing = { reset: 'before-headers' };
     world.clock.advance(KEYS_FORGOTTEN_MS);
     expect(await bearerStatus(world)).toBe(503);
-    expect(await health(world)).toEqual({ live, ready });
+    expect(await health(world)).toEqual({ live, ready: notReady });
     for (const script of Object.values(faults)) script.standing = undefined;
+    expect(await health(world)).toEqual({ live, ready });
     expect(await bearerStatus(world)).toBe(200);
   });
 
@@ -57,15 +68,15 @@ describe('health in trouble', () => {
     for (const cleanUp of cleanups.splice(0).toReversed()) await cleanUp();
   });
 
-  test('HTP-13 a server that never had the keys is live and ready, and gets them without a restart', async () => {
+  test('HTP-13 a server that never had the keys is live, not ready, and gets them without a restart', async () => {
     let down = true;
     const world = await start({ fetch: (...call) => (down ? unreachable() : fetch(...call)) });
     expect(await bearerStatus(world)).toBe(503);
-    expect(await health(world)).toEqual({ live, ready });
+    expect(await health(world)).toEqual({ live, ready: notReady });
     expect(world.rollup.calls.jwks).toBe(0);
     down = false;
-    expect(await bearerStatus(world)).toBe(200);
     expect(await health(world)).toEqual({ live, ready });
+    expect(await bearerStatus(world)).toBe(200);
   });
 
   test('HTP-13 a server whose database is down is live, not ready, and recovers by itself', async () => {

@@ -1,0 +1,243 @@
+import { randomUUID } from 'node:crypto';
+import { getNamedType, type GraphQLNamedType, isInputObjectType, isObjectType } from 'graphql';
+import { decodeJwt, decodeProtectedHeader } from 'jose';
+import type { Person } from '../../src/dev/people.js';
+import { createSchema } from '../../src/graphql/schema.js';
+import { pseudonym } from '../../src/log.js';
+import { MeDocument, RenewAccessTokenDocument, UnlinkRollupAccountDocument } from '../generated/graphql.js';
+import { withSignature } from '../kit/forged-token.js';
+import { connectRaw, rawRequest } from '../kit/raw-http.js';
+import { startWorld, type World } from '../kit/world.js';
+
+/** Whoever is linked, as a test sees them. */
+interface Linked {
+  readonly person: Person;
+  readonly accountId: string;
+  readonly token: string;
+}
+
+describe('two callers', () => {
+  let world: World;
+  let ada: Linked;
+  let ben: Linked;
+  beforeAll(async () => (world = await startWorld()));
+  afterAll(() => world.close());
+  beforeEach(async () => {
+    await world.reset();
+    ada = await link(0);
+    ben = await link(1);
+  });
+
+  test("PRV-01 another's ids are answered like ids of nothing, wherever an id is taken", async () => {
+    const schema = await createSchema();
+    const inputs = Object.values(schema.getTypeMap()).filter((type) => takesId(type));
+    expect(inputs.map(({ name }) => name)).toEqual(['RenewAccessTokenInput', 'UnlinkRollupAccountInput']);
+    const answers = async (accountId: string): Promise<unknown[]> => {
+      const asked = await Promise.all(
+        [RenewAccessTokenDocument, UnlinkRollupAccountDocument].map((document) =>
+          world.ask(document.toString(), { input: { accountId } }, { token: ben.token }),
+        ),
+      );
+      return asked.map(({ status, text }) => [status, text]);
+    };
+    const unknown = await answers(randomUUID());
+    expect(await answers(ada.accountId)).toEqual(unknown);
+    expect(JSON.stringify(unknown)).toMatch(/(ACCOUNT_NOT_FOUND.*){2}/);
+    expect(await subOf(ada.token)).toBe(ada.person.sub);
+  });
+
+  test("PRV-03 one changes while the other reads: each sees themselves, and one's own change at once", async () => {
+    for (let round = 0; round < 20; round += 1) {
+      ada.person.name = `Ada ${round}`;
+      const [, ...seen] = await Promise.all([
+        world.link(ada.person),
+        ...[1, 2, 3].map(() => world.ask(MeDocument, {}, { token: ben.token })),
+      ]);
+      expect(new Set(seen.map(({ data }) => data.me?.name))).toEqual(new Set([ben.person.name]));
+      expect((await world.ask(MeDocument, {}, { token: ada.token })).data.me?.name).toBe(`Ada ${round}`);
+    }
+  });
+
+  test.each(['POST', 'GET', 'GET with If-None-Match'])(
+    'PRV-04 %s: nothing that a cache may keep or hand to another',
+    async (method) => {
+      const answers = [];
+      for (const { token } of [ada, ben]) {
+        const query = '{ me { rollupAccounts { sub } } }';
+        const headers = {
+          authorization: `Bearer ${token}`,
+          'apollo-require-preflight': 'true',
+          ...(method === 'POST' && { 'content-type': 'application/json' }),
+          ...(method.includes('If') && { 'if-none-match': '*' }),
+        };
+        const url = `${world.app.url}/graphql`;
+        const answer =
+          method === 'POST'
+            ? await fetch(url, { method, headers, body: JSON.stringify({ query }) })
+            : await fetch(`${url}?query=${encodeURIComponent(query)}`, { headers });
+        expect(answer.status).toBe(200);
+        expect(answer.headers.get('cache-control')).toBe('private, no-store');
+        expect(answer.headers.get('vary')?.split(/, */)).toContain('Authorization');
+        expect([answer.headers.get('etag'), answer.headers.get('last-modified')]).toEqual([null, null]);
+        answers.push(await answer.text());
+      }
+      expect(answers.map((text) => [text.includes(ada.person.sub), text.includes(ben.person.sub)])).toEqual([
+        [true, false],
+        [false, true],
+      ]);
+    },
+  );
+
+  describe('PRV-05 remembered tokens', () => {
+    test('PRV-05 that share kid, jti and a prefix never meet', async () => {
+      const claims = { jti: 'one' };
+      const first = await world.rollup.mint('access', ada.person, { claims });
+      const second = await world.rollup.mint('access', ben.person, { claims });
+      expect(first.slice(0, 100)).toBe(second.slice(0, 100));
+      expect(decodeProtectedHeader(first)).toEqual(decodeProtectedHeader(second));
+      for (let times = 0; times < 3; times += 1)
+        expect([await subOf(first), await subOf(second)]).toEqual([ada.person.sub, ben.person.sub]);
+    });
+
+    test('PRV-05 do not vouch for another signature, or for the claims of another', async () => {
+      expect(await subOf(ada.token)).toBe(ada.person.sub);
+      expect(await subOf(ben.token)).toBe(ben.person.sub);
+      const signature = ada.token.split('.')[2] ?? '';
+      const changed = Buffer.from(signature, 'base64url').map((byte, at) => (at === 63 ? byte ^ 1 : byte));
+      expect(await statusOf(withSignature(ada.token, Buffer.from(changed)))).toBe(401);
+      expect(await statusOf(withSignature(ben.token, signature))).toBe(401);
+    });
+
+    test('PRV-05 are refused once they expire', async () => {
+      const exp = (decodeJwt(ada.token).iat ?? 0) + 60;
+      const token = await world.rollup.mint('access', ada.person, { claims: { exp } });
+      expect(await statusOf(token)).toBe(200);
+      const { jwks } = world.rollup.calls;
+      world.clock.advance(exp * 1_000 + 31_000 - world.clock.now());
+      expect(await statusOf(token)).toBe(401);
+      expect(world.rollup.calls.jwks).toBe(jwks);
+    });
+  });
+
+  test('PRV-07 a deleted user leaves no row about them, and a pseudonym in the log', async () => {
+    const { accountId, token, person } = ada;
+    await world.start(['openid'], token);
+    await world.ask(UnlinkRollupAccountDocument, { input: { accountId } }, { token });
+    const left = await everyRow();
+    const { sub, name, email, picture } = person;
+    for (const known of [sub, name, email, picture, accountId]) expect(left).not.toContain(known);
+    expect(left).toContain(ben.person.sub);
+    const records = world.logLines.filter((line) => line.includes('"unlinked"'));
+    expect(records).toHaveLength(1);
+    expect(records[0]).toContain(pseudonym(sub));
+  });
+
+  test('PRV-08 only these fields can return a token or a secret, and they say so', async () => {
+    const schema = await createSchema();
+    const types = Object.values(schema.getTypeMap()).filter((type) => isObjectType(type));
+    const fields = types.flatMap((type) =>
+      type.name.startsWith('__')
+        ? []
+        : Object.values(type.getFields()).map((field) => ({
+            type,
+            field,
+            returns: getNamedType(field.type),
+          })),
+    );
+    const secret = /token|secret|code|verifier|nonce|state\b|jwt|assertion|credential/i;
+    const telling = fields.filter(
+      ({ field, returns }) => returns.name === 'String' && secret.test(field.name),
+    );
+    expect(telling.map(({ type, field }) => `${type.name}.${field.name}`).toSorted()).toEqual([
+      'LinkRollupAccountPayload.accessToken',
+      'RenewAccessTokenPayload.accessToken',
+      'StartRollupLinkPayload.linkToken',
+      'StartRollupLinkPayload.state',
+    ]);
+    for (const { type, field } of telling) {
+      const mutation = fields.find(({ returns }) => returns === type)?.field;
+      expect(field.description ?? mutation?.description).toMatch(/token|secret|finish|provider|callback/i);
+    }
+  });
+
+  test.each([
+    ['openid', ['openid'], [], ['name', 'picture', 'email']],
+    ['openid and email', ['openid', 'email'], ['email'], ['name', 'picture']],
+    ['openid and profile', ['openid', 'profile'], ['name', 'picture'], ['email']],
+  ] as const)(
+    'PRV-09 %s: what was consented to is stored and no more',
+    async (_title, scopes, kept, left) => {
+      await world.reset();
+      await world.link(ada.person, { scopes });
+      const [row = {}] = await world.em().execute('select * from app_user');
+      for (const claim of kept) expect(row).toHaveProperty(claim, ada.person[claim]);
+      for (const claim of left) expect(row).toHaveProperty(claim, null);
+      for (const claim of left) expect(await everyRow()).not.toContain(ada.person[claim]);
+    },
+  );
+
+  test('PRV-11 no record of the log names a sub, an email or a name', async () => {
+    world.logLines.length = 0;
+    await world.link(ada.person);
+    await world.ask(MeDocument, {}, { token: ada.token });
+    await world.ask(RenewAccessTokenDocument, { input: { minTtlSeconds: 1_800 } }, { token: ada.token });
+    await world.ask(
+      UnlinkRollupAccountDocument,
+      { input: { accountId: ada.accountId } },
+      { token: ada.token },
+    );
+    const { sub, name, email } = ada.person;
+    const said = world.logLines.join('\n');
+    expect(said).toContain(pseudonym(sub));
+    for (const known of [sub, sub.split('0x')[1], name, email]) expect(said).not.toContain(known);
+  });
+
+  test("PRV-12 one's failing request and another's, in one piece on one connection, a thousand times", async () => {
+    const query = '{ me { email rollupAccounts { sub } } }';
+    const poor = await world.rollup.mint('access', ada.person, { scopes: ['openid'] });
+    const pair = [poor, ben.token].map((token) => rawRequest(query, [`Authorization: Bearer ${token}`]));
+    const answerOf = ({ person: { sub } }: Linked, email?: string | null) => ({
+      me: { email, rollupAccounts: [{ sub }] },
+    });
+    const connection = await connectRaw(world.app.url);
+    for (let times = 0; times < 500; times += 1) {
+      const [failed, good] = await connection.send(pair);
+      expect([failed?.status, good?.status]).toEqual([403, 200]);
+      expect(JSON.parse(failed?.body ?? '')).toMatchObject({ data: answerOf(ada, null) });
+      expect(JSON.parse(good?.body ?? '')).toEqual({ data: answerOf(ben, ben.person.email) });
+    }
+    connection.close();
+  });
+
+  async function link(index: number): Promise<Linked> {
+    const person = world.rollup.people[index];
+    if (!person) throw new Error('the provider has too few people');
+    const { account, accessToken } = await world.link(person);
+    return { person, accountId: account?.id ?? '', token: accessToken ?? '' };
+  }
+
+  async function subOf(token: string): Promise<string | undefined> {
+    return (await world.ask(MeDocument, {}, { token })).data.me?.rollupAccounts[0]?.sub;
+  }
+
+  const statusOf = async (token: string): Promise<number> =>
+    (await world.ask(MeDocument, {}, { token })).status;
+
+  function takesId(type: GraphQLNamedType): boolean {
+    if (isObjectType(type) && !type.name.startsWith('__')) {
+      const args = Object.values(type.getFields()).flatMap((field) => field.args);
+      return args.some((argument) => getNamedType(argument.type).name === 'ID');
+    }
+    if (!isInputObjectType(type)) return false;
+    return Object.values(type.getFields()).some((field) => getNamedType(field.type).name === 'ID');
+  }
+
+  async function everyRow(): Promise<string> {
+    const em = world.em();
+    const tables = await em.execute<{ name: string }[]>(
+      "select table_name as name from information_schema.tables where table_schema = 'public'",
+    );
+    const rows = await Promise.all(tables.map(({ name }) => em.execute(`select * from "${name}"`)));
+    return JSON.stringify(rows);
+  }
+});

@@ -1,0 +1,264 @@
+import { createHash } from 'node:crypto';
+import { isInputObjectType, isObjectType } from 'graphql';
+import { type CryptoKey, generateKeyPair, type JWK } from 'jose';
+import type { Fault } from '../../src/dev/faults.js';
+import type { Person } from '../../src/dev/people.js';
+import type { MintOverrides } from '../../src/dev/tokens.js';
+import { createSchema } from '../../src/graphql/schema.js';
+import { LinkRollupAccountDocument, RenewAccessTokenDocument } from '../generated/graphql.js';
+import { type StartAnswer, startWorld, type World } from '../kit/world.js';
+
+const BEGINS = 1_000;
+const VERIFIERS = 25;
+const HOUR = 3_600;
+/** 32 bytes in base64url. */
+const SECRET = /^[\w-]{43}$/;
+
+/** A call to the provider, as it left. */
+interface Sent {
+  readonly url: string;
+  readonly headers: string;
+  readonly body: URLSearchParams | undefined;
+}
+
+describe('the secrets of a link', () => {
+  let world: World;
+  let mira: Person;
+  let otherKey: CryptoKey;
+  const sent: Sent[] = [];
+  beforeAll(async () => {
+    world = await startWorld({
+      env: { RATE_LIMIT_SUBJECT: '100000', RATE_LIMIT_ADDRESS: '100000' },
+      fetch: async (input, init) => {
+        const body = init?.body instanceof URLSearchParams ? new URLSearchParams(init.body) : undefined;
+        sent.push({ url: String(input), headers: JSON.stringify([...new Headers(init?.headers)]), body });
+        return fetch(input, init);
+      },
+    });
+    otherKey = (await generateKeyPair('ES256')).privateKey;
+    const [first] = world.rollup.people;
+    if (!first) throw new Error('the provider has nobody');
+    mira = first;
+  });
+  afterAll(() => world.close());
+  beforeEach(async () => {
+    await world.reset();
+    sent.length = 0;
+  });
+
+  const faults = () => world.rollup.switches.faults;
+  const parameterOf = (begun: StartAnswer, name: string): string =>
+    new URL(begun.authorizationUrl ?? '').searchParams.get(name) ?? '';
+  const count = async (table: string): Promise<number> =>
+    (await world.em().execute<unknown[]>(`select 1 from ${table}`)).length;
+  async function signIn(): Promise<{ token: string; userId: string }> {
+    const { accessToken, user } = await world.link(mira);
+    return { token: accessToken ?? '', userId: user?.id ?? '' };
+  }
+  /** The line of a request is written after its answer. */
+  async function requestsLogged(atLeast: number): Promise<void> {
+    while (world.logLines.filter((line) => line.includes('"msg":"request"')).length < atLeast)
+      await new Promise(setImmediate);
+  }
+
+  test(`LNK-02 ${BEGINS} begins by one user share no secret, and each secret is 256 random bits`, async () => {
+    const { token, userId } = await signIn();
+    const secrets: string[] = [];
+    for (let begun = 0; begun < BEGINS; begun += 20) {
+      const some = await Promise.all(Array.from({ length: 20 }, () => world.start(['openid'], token)));
+      for (const one of some)
+        secrets.push(
+          one.state ?? '',
+          one.linkToken ?? '',
+          parameterOf(one, 'nonce'),
+          parameterOf(one, 'code_challenge'),
+        );
+    }
+    sent.length = 0;
+    for (let begun = 0; begun < VERIFIERS; begun += 1) {
+      const one = await world.start(['openid'], token);
+      await world.finish(one, `${world.config.rollup.redirectUris[0]}?code=any&state=${one.state}`, token);
+    }
+    secrets.push(...sent.flatMap(({ body }) => body?.get('code_verifier') ?? []));
+    expect(secrets).toHaveLength(4 * BEGINS + VERIFIERS);
+    expect(secrets.filter((secret) => !SECRET.test(secret))).toEqual([]);
+    expect(new Set(secrets).size).toBe(secrets.length);
+    const bytes = secrets.map((secret) => Buffer.from(secret, 'base64url'));
+    const telling = [mira.sub, userId, userId.replaceAll('-', '')].flatMap((text) => [
+      Buffer.from(text).subarray(0, 8),
+      Buffer.from(text.replace(/^.*0x/, ''), 'hex').subarray(0, 8),
+    ]);
+    expect(bytes.filter((one) => telling.some((part) => part.length > 0 && one.includes(part)))).toEqual([]);
+    // Each of the 256 bits is set in about half of them: nothing constant, no counter, no clock.
+    for (let bit = 0; bit < 256; bit += 1) {
+      const set = bytes.filter((one) => ((one[bit >> 3] ?? 0) >> (bit & 7)) & 1).length;
+      expect(Math.abs(set / bytes.length - 0.5)).toBeLessThan(0.05);
+    }
+  }, 60_000);
+
+  const now = () => Math.floor(world.clock.now() / 1_000);
+  test.each<[string, () => Promise<MintOverrides> | MintOverrides]>([
+    ['the algorithm none', () => ({ header: { alg: 'none' } })],
+    ['HS256 with the public key', async () => ({ header: { alg: 'HS256' }, key: await publicKeyAsSecret() })],
+    ['the signature of another key', () => ({ key: otherKey })],
+    ['another issuer', () => ({ claims: { iss: 'https://evil.example' } })],
+    ['another audience', () => ({ claims: { aud: ['other'] } })],
+    [
+      'an audience too many',
+      () => ({ claims: { aud: [world.rollup.clientId, 'other'], azp: world.rollup.clientId } }),
+    ],
+    ['another authorized party', () => ({ claims: { azp: 'other' } })],
+    ['a life that is over', () => ({ claims: { iat: now() - 2 * HOUR, exp: now() - HOUR } })],
+    ['no exp', () => ({ claims: { exp: undefined } })],
+    ['no iat', () => ({ claims: { iat: undefined } })],
+    ['no sub', () => ({ claims: { sub: undefined } })],
+    ['an iat in the future', () => ({ claims: { iat: now() + HOUR, exp: now() + 2 * HOUR } })],
+  ])('LNK-15 an ID token with %s is refused and nothing is stored', async (_what, overrides) => {
+    faults().exchange.standing = withIdToken(async () => overrides());
+    await expectRefused();
+  });
+
+  test('LNK-15 an answer without an ID token is refused and nothing is stored', async () => {
+    faults().exchange.standing = { transform: ({ id_token: _none, ...rest }) => rest };
+    await expectRefused();
+  });
+
+  test('LNK-15 an ID token without kid is refused while the key set holds two keys, and nothing is stored', async () => {
+    await world.rollup.rotateKeys();
+    faults().exchange.standing = withIdToken(() => ({ header: { kid: undefined } }));
+    await expectRefused();
+  });
+
+  test('LNK-15 an ID token that is minted without any fault is accepted', async () => {
+    faults().exchange.standing = withIdToken(() => ({}));
+    expect((await world.link(mira, { scopes: ['openid'] })).userErrors).toEqual([]);
+  });
+
+  const withIdToken = (overrides: () => Promise<MintOverrides> | MintOverrides): Fault => ({
+    transform: async (answer) => ({
+      ...answer,
+      id_token: await world.rollup.mint('id', mira, await overrides()),
+    }),
+  });
+  async function expectRefused(): Promise<void> {
+    const { userErrors, user, accessToken } = await world.link(mira, { scopes: ['openid'] });
+    expect(userErrors).toMatchObject([{ code: 'TOKEN_INVALID' }]);
+    expect([user, accessToken]).toEqual([null, null]);
+    for (const table of ['app_user', 'rollup_account', 'sealed_tokens', 'pending_link'])
+      expect(await count(table)).toBe(0);
+  }
+  async function publicKeyAsSecret(): Promise<CryptoKey> {
+    const { keys } = (await (await fetch(`${world.rollup.url}/.well-known/jwks.json`)).json()) as {
+      keys: JWK[];
+    };
+    const bytes = Buffer.from(JSON.stringify(keys[0]));
+    return crypto.subtle.importKey('raw', bytes, { name: 'HMAC', hash: 'SHA-256' }, false, ['sign']);
+  }
+
+  const badWords = (message: string, status: number): Fault => ({ status, body: { message } });
+  test.each<[string, Fault | undefined]>([
+    ['works', undefined],
+    ['has its code refused', badWords('expired code', 500)],
+    ['has its credentials refused', badWords('invalid client credentials', 400)],
+    ['is cut off', { reset: 'after-headers' }],
+  ])(
+    'LNK-28 LNK-29 when a link %s, no secret is in a URL, a header, a log line or an error',
+    async (_what, fault) => {
+      faults().exchange.standing = fault;
+      const begun = await world.start();
+      const url = await world.rollup.approve(begun.authorizationUrl ?? '');
+      const input = { callback: { url, linkToken: begun.linkToken ?? '' } };
+      const answer = await world.ask(LinkRollupAccountDocument, { input });
+      const renewed = async () => {
+        world.clock.advance(HOUR * 1_000);
+        const token = await world.rollup.mint('access', mira);
+        return (await world.ask(RenewAccessTokenDocument, { input: {} }, { token })).errors;
+      };
+      expect(fault ? [] : await renewed()).toEqual([]);
+      await requestsLogged(fault ? 2 : 3);
+      const { clientSecret } = world.rollup;
+      const posts = sent.filter(({ body }) => body !== undefined);
+      expect(posts.map((post) => post.url)).toEqual(posts.map(() => `${world.rollup.url}/token`));
+      expect(posts.map(({ body }) => body?.get('client_secret'))).toEqual(posts.map(() => clientSecret));
+      expect(posts).toHaveLength(fault ? 1 : 2);
+      const code = new URL(url).searchParams.get('code') ?? '';
+      const verifier = posts[0]?.body?.get('code_verifier') ?? '';
+      const refreshToken = posts[1]?.body?.get('refresh_token') ?? [];
+      const secrets = [
+        clientSecret,
+        code,
+        begun.state ?? '',
+        begun.linkToken ?? '',
+        verifier,
+        parameterOf(begun, 'nonce'),
+      ];
+      expect(Math.min(...secrets.map(({ length }) => length))).toBeGreaterThan(20);
+      const places = {
+        log: world.logLines.join(''),
+        statements: world.statements.join('\n'),
+        answer: answer.text + JSON.stringify([...answer.headers]),
+        urls: sent.map((one) => one.url).join('\n'),
+        headers: sent.map((one) => one.headers).join('\n'),
+      };
+      expect(world.logLines.some((line) => line.includes('"level":"trace"'))).toBe(true);
+      for (const [place, text] of Object.entries(places)) {
+        const found = [...secrets, ...[refreshToken].flat()].filter((secret) => text.includes(secret));
+        expect({ place, found: found.map((secret) => secrets.indexOf(secret)) }).toEqual({
+          place,
+          found: [],
+        });
+      }
+      expect(begun.authorizationUrl).not.toMatch(
+        new RegExp(`${clientSecret}|${verifier}|${begun.linkToken}`),
+      );
+    },
+  );
+
+  test('LNK-29 the page that a browser lands on is not stored and gives no address away', async () => {
+    const begun = await world.start();
+    const { status, headers } = await fetch(await world.rollup.approve(begun.authorizationUrl ?? ''));
+    expect(status).toBe(200);
+    expect(headers.get('cache-control')).toContain('no-store');
+    expect(headers.get('referrer-policy')).toBe('no-referrer');
+  });
+
+  test('LNK-31 of all begins of one user the newest twenty may be completed, and the expired are gone', async () => {
+    const { token } = await signIn();
+    const begun: StartAnswer[] = [];
+    for (let round = 0; round < 25; round += 1) {
+      world.clock.advance(1_000);
+      begun.push(await world.start(['openid'], token));
+    }
+    expect(await count('pending_link')).toBe(20);
+    const kept = await world.em().execute<{ state_hash: string }[]>('select state_hash from pending_link');
+    const newest = begun.slice(-20).map(({ state }) =>
+      createHash('sha256')
+        .update(state ?? '')
+        .digest('hex'),
+    );
+    expect(kept.map((row) => row.state_hash).toSorted()).toEqual(newest.toSorted());
+    const other = await world.start(['openid']);
+    expect(await count('pending_link')).toBe(21);
+    world.clock.advance(world.config.linkTtlSeconds * 1_000);
+    await world.start(['openid'], token);
+    expect(await count('pending_link')).toBe(1);
+    expect(other.userErrors).toEqual([]);
+  });
+
+  test('LNK-25 no input or field says where to go on afterwards, so nothing can send a browser elsewhere', async () => {
+    const types = Object.values((await createSchema()).getTypeMap()).filter(
+      ({ name }) => !name.startsWith('__'),
+    );
+    const inputs = types.filter(isInputObjectType).flatMap((type) => Object.keys(type.getFields()));
+    const fields = types
+      .filter(isObjectType)
+      .flatMap((type) =>
+        Object.values(type.getFields()).flatMap(({ name, args }) =>
+          [name].concat(args.map((arg) => arg.name)),
+        ),
+      );
+    const places = /return|redirect|next|continue|target|location|goto|url|uri|href/i;
+    expect(inputs.filter((name) => places.test(name)).toSorted()).toEqual(['redirectUri', 'url']);
+    expect([...new Set(fields.filter((name) => places.test(name)))]).toEqual(['authorizationUrl']);
+  });
+});

@@ -1,0 +1,257 @@
+import { readFile } from 'node:fs/promises';
+import {
+  buildSchema,
+  type ConstDirectiveNode,
+  getNamedType,
+  type GraphQLObjectType,
+  type GraphQLSchema,
+  isObjectType,
+  Kind,
+  type ObjectTypeDefinitionNode,
+  parse,
+  print,
+} from 'graphql';
+import { guardSchema } from '../../src/graphql/access.js';
+import { createSchema } from '../../src/graphql/schema.js';
+import type { Person } from '../../src/dev/people.js';
+import {
+  LinkRollupAccountDocument,
+  MeDocument,
+  RenewAccessTokenDocument,
+  UnlinkRollupAccountDocument,
+} from '../generated/graphql.js';
+import { startWorld, type World } from '../kit/world.js';
+
+const OWNED = ['User', 'RollupAccount'];
+
+describe('the schema', () => {
+  let schema: GraphQLSchema;
+  let printed: Awaited<ReturnType<typeof readPrinted>>;
+  beforeAll(async () => {
+    schema = await createSchema();
+    printed = await readPrinted();
+  });
+
+  test('says of every field who may ask for it', () => {
+    const fields = objectTypes(schema).flatMap((type) =>
+      Object.values(type.getFields()).map((field) => ({
+        field: `${type.name}.${field.name}`,
+        rule: field.extensions['access'] ?? type.extensions['access'],
+      })),
+    );
+    expect(fields.length).toBeGreaterThan(30);
+    const isRule = (rule: unknown): boolean =>
+      rule === 'public' || rule === 'authenticated' || (Array.isArray(rule) && rule.length > 0);
+    expect(fields.filter(({ rule }) => !isRule(rule))).toEqual([]);
+  });
+
+  test('needs somebody signed in for every field of what is owned', () => {
+    const owned = objectTypes(schema).filter(({ name }) => OWNED.includes(name));
+    const rules = owned.flatMap((type) =>
+      Object.values(type.getFields()).map((field) => field.extensions['access'] ?? type.extensions['access']),
+    );
+    expect(owned).toHaveLength(OWNED.length);
+    expect(rules).not.toContain('public');
+  });
+
+  test('is refused with a field that does not say it', () => {
+    expect(() => guardSchema(buildSchema('type Query { open: Int }'))).toThrow(
+      'Query.open does not say who may ask for it',
+    );
+  });
+
+  test('prints the directives exactly where the rules say', () => {
+    const inRules: Record<string, string> = {};
+    for (const type of objectTypes(schema)) {
+      inRules[type.name] = directiveOf(type.extensions['access']);
+      for (const field of Object.values(type.getFields()))
+        inRules[`${type.name}.${field.name}`] = directiveOf(field.extensions['access']);
+    }
+    const inText: Record<string, string> = {};
+    for (const { name, directives, fields = [] } of printed.types) {
+      inText[name.value] = accessOf(directives);
+      for (const field of fields) inText[`${name.value}.${field.name.value}`] = accessOf(field.directives);
+    }
+    expect(inText).toEqual(inRules);
+    expect(inText).toMatchObject({
+      User: '@authenticated',
+      'User.email': '@requiresScopes(scopes: [["email"]])',
+    });
+  });
+
+  test('defines the directives as the federation does', () => {
+    const definitions = printed.definitions.flatMap((definition) =>
+      definition.kind === Kind.DIRECTIVE_DEFINITION ? [definition] : [],
+    );
+    const spelling = definitions.map(({ name, arguments: args = [], repeatable }) => [
+      name.value,
+      args.map((argument) => print(argument)),
+      repeatable,
+    ]);
+    expect(spelling).toEqual(
+      expect.arrayContaining([
+        ['authenticated', [], false],
+        ['requiresScopes', ['scopes: [[federation__Scope!]!]!'], false],
+      ]),
+    );
+    const federation = ['FIELD_DEFINITION', 'OBJECT', 'INTERFACE', 'SCALAR', 'ENUM'];
+    const locations = definitions.flatMap((definition) => definition.locations.map(({ value }) => value));
+    expect(federation).toEqual(expect.arrayContaining(locations));
+    expect(printed.definitions).toContainEqual(
+      expect.objectContaining({
+        kind: Kind.SCALAR_TYPE_DEFINITION,
+        name: expect.objectContaining({ value: 'federation__Scope' }) as unknown,
+      }),
+    );
+  });
+
+  test('GQL-27 leads to what is owned by the paths that are tested here and by no other', () => {
+    expect(pathsToOwned(schema)).toEqual([
+      'Mutation.linkRollupAccount.account',
+      'Mutation.linkRollupAccount.user',
+      'Mutation.renewAccessToken.account',
+      'Query.me',
+      'User.rollupAccounts',
+    ]);
+  });
+});
+
+describe('over HTTP', () => {
+  let world: World;
+  let [owner, other]: Person[] = [];
+  let token: string;
+  let accountId: string;
+  let otherToken: string;
+  beforeAll(async () => (world = await startWorld()));
+  afterAll(() => world.close());
+  beforeEach(async () => {
+    await world.reset();
+    [owner, other] = world.rollup.people;
+    const linked = await world.link(owner ?? fail());
+    [token, accountId] = [linked.accessToken ?? '', linked.account?.id ?? ''];
+    otherToken = (await world.link(other ?? fail())).accessToken ?? '';
+  });
+
+  test('GQL-27 me is the caller, whoever else there is', async () => {
+    expect((await world.ask(MeDocument)).data).toEqual({ me: null });
+    const [mine, theirs] = [
+      await world.ask(MeDocument, {}, { token }),
+      await world.ask(MeDocument, {}, { token: otherToken }),
+    ];
+    expect(mine.text).toContain(owner?.sub);
+    expect(theirs.text).toContain(other?.sub);
+    for (const secret of [accountId, owner?.sub, owner?.email]) expect(theirs.text).not.toContain(secret);
+  });
+
+  test('GQL-27 a renewal by nobody is refused, by another user it finds nothing', async () => {
+    const nobody = await world.ask(RenewAccessTokenDocument, { input: { accountId } });
+    expect(nobody.errors.map(({ extensions }) => extensions['code'])).toEqual(['UNAUTHENTICATED']);
+    expect(nobody).toMatchObject({ status: 401, data: null });
+    const another = await world.ask(
+      RenewAccessTokenDocument,
+      { input: { accountId } },
+      { token: otherToken },
+    );
+    expect(another.data.renewAccessToken).toEqual({
+      accessToken: null,
+      accessTokenExpiresAt: null,
+      account: null,
+      userErrors: [expect.objectContaining({ code: 'ACCOUNT_NOT_FOUND' })],
+    });
+  });
+
+  test('GQL-27 unlinking by another user finds nothing and ends nothing', async () => {
+    const another = await world.ask(
+      UnlinkRollupAccountDocument,
+      { input: { accountId } },
+      { token: otherToken },
+    );
+    expect(another.data.unlinkRollupAccount.userErrors).toMatchObject([{ code: 'ACCOUNT_NOT_FOUND' }]);
+    expect((await world.ask(MeDocument, {}, { token })).text).toContain(accountId);
+  });
+
+  test.each(['nobody', 'another user'])('GQL-27 the link of its owner gives %s nothing', async (caller) => {
+    const begun = await world.start(['openid'], token);
+    const url = await world.rollup.approve(begun.authorizationUrl ?? '', { person: owner ?? fail() });
+    const input = { callback: { url, linkToken: begun.linkToken ?? '' } };
+    const callerToken = caller === 'nobody' ? undefined : otherToken;
+    const { data } = await world.ask(LinkRollupAccountDocument, { input }, { token: callerToken });
+    const { userErrors, ...rest } = data.linkRollupAccount;
+    expect(userErrors).toMatchObject([{ code: 'LINK_NOT_FOUND' }]);
+    expect(new Set(Object.values(rest))).toEqual(new Set([null]));
+  });
+
+  test('a link by nobody may read in its answer what the linked token allows', async () => {
+    const { errors, data } = await linkWith(['openid', 'profile', 'email']);
+    expect(errors).toEqual([]);
+    expect(data.linkRollupAccount.user).toMatchObject({ name: owner?.name, email: owner?.email });
+    expect(data.linkRollupAccount.account?.sub).toBe(owner?.sub);
+  });
+
+  test.each([
+    [['openid'], ['email', 'name', 'picture'], undefined],
+    [['openid', 'email'], ['name', 'picture'], undefined],
+    [['openid', 'profile'], ['email'], undefined],
+    [['openid'], ['email', 'name', 'picture'], 'token'],
+  ])('a link with %j is refused %j in its answer, signed in with: %s', async (scopes, refused, signedIn) => {
+    const { status, errors, data } = await linkWith(scopes, signedIn && token);
+    expect(status).toBe(403);
+    expect(errors.map(({ path, extensions }) => [path?.at(-1), extensions['code']]).toSorted()).toEqual(
+      refused.map((field) => [field, 'FORBIDDEN']),
+    );
+    for (const field of refused) expect(data.linkRollupAccount.user).toHaveProperty(field, null);
+    expect(data.linkRollupAccount.account?.sub).toBe(owner?.sub);
+  });
+
+  async function linkWith(scopes: readonly string[], signedIn?: string) {
+    world.rollup.revoke(owner ?? fail());
+    const begun = await world.start(scopes, signedIn);
+    const url = await world.rollup.approve(begun.authorizationUrl ?? '', { person: owner ?? fail() });
+    const input = { callback: { url, linkToken: begun.linkToken ?? '' } };
+    return world.ask(LinkRollupAccountDocument, { input }, { token: signedIn });
+  }
+});
+
+function objectTypes(schema: GraphQLSchema): GraphQLObjectType[] {
+  return Object.values(schema.getTypeMap())
+    .filter(isObjectType)
+    .filter(({ name }) => !name.startsWith('__'));
+}
+
+/** Every field that returns something owned; of mutations with the payload before it. */
+function pathsToOwned(schema: GraphQLSchema): string[] {
+  const mutations = Object.values(schema.getMutationType()?.getFields() ?? {});
+  return objectTypes(schema)
+    .flatMap((type) =>
+      Object.values(type.getFields())
+        .filter((field) => OWNED.includes(getNamedType(field.type).name))
+        .flatMap((field) => {
+          const leading = mutations.filter((mutation) => getNamedType(mutation.type) === type);
+          const owners = leading.map(({ name }) => `Mutation.${name}`);
+          return (owners.length > 0 ? owners : [type.name]).map((owner) => `${owner}.${field.name}`);
+        }),
+    )
+    .toSorted();
+}
+
+async function readPrinted() {
+  const { definitions } = parse(await readFile('schema/schema.graphql', 'utf8'), { noLocation: true });
+  const types = definitions.filter(
+    (definition): definition is ObjectTypeDefinitionNode => definition.kind === Kind.OBJECT_TYPE_DEFINITION,
+  );
+  return { definitions, types };
+}
+
+function accessOf(directives: readonly ConstDirectiveNode[] = []): string {
+  return directives.map((directive) => print(directive)).join(' ');
+}
+
+function directiveOf(rule: unknown): string {
+  if (rule === undefined || rule === 'public') return '';
+  if (rule === 'authenticated') return '@authenticated';
+  return `@requiresScopes(scopes: ${JSON.stringify([rule])})`;
+}
+
+function fail(): never {
+  throw new Error('the provider has nobody');
+}

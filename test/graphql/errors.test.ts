@@ -1,0 +1,313 @@
+import { readFile } from 'node:fs/promises';
+import { type GraphQLFormattedError, type GraphQLSchema, extendSchema, isEnumType, parse } from 'graphql';
+import { startApollo } from '../../src/graphql/apollo.js';
+import type { RequestContext } from '../../src/graphql/context.js';
+import { PUBLIC_CODES, TRANSPORT_CODES } from '../../src/graphql/format-error.js';
+import { createSchema } from '../../src/graphql/schema.js';
+import { createGate } from '../../src/dev/faults.js';
+import type { Person } from '../../src/dev/people.js';
+import { LinkRollupAccountDocument, MeDocument } from '../generated/graphql.js';
+import type { Answer } from '../kit/graphql-client.js';
+import { startWorld, type World } from '../kit/world.js';
+
+const OPERATION_TIMEOUT_MS = 1_500;
+const LIMIT = 50;
+const ENV = {
+  INTROSPECTION: 'off',
+  OPERATION_TIMEOUT_MS: String(OPERATION_TIMEOUT_MS),
+  RATE_LIMIT_SUBJECT: String(LIMIT),
+  GRAPHQL_MAX_ALIASES: '200',
+  GRAPHQL_MAX_TOKENS: '5000',
+};
+
+let world: World;
+let person: Person;
+let token: string;
+beforeAll(async () => (world = await startWorld({ env: ENV })));
+afterAll(() => world.close());
+beforeEach(async () => {
+  await world.reset();
+  [person] = world.rollup.people as [Person];
+  token = (await world.link(person)).accessToken ?? '';
+});
+
+test.each([
+  ['__schema', '{ __schema { types { name } } }'],
+  ['__type', '{ __type(name: "User") { fields { name } } }'],
+  ['an alias', '{ typename: __schema { types { name } } }'],
+  ['a fragment', '{ ...Q } fragment Q on Query { ... { __schema { types { name } } } }'],
+])('GQL-16 introspection that is off is blocked: %s', async (_title, query) => {
+  const answer = await world.ask(query, {}, { token });
+  expect(answer).toMatchObject({ status: 400, data: undefined });
+  expect(codes(answer)).toEqual(['GRAPHQL_VALIDATION_FAILED']);
+});
+
+test('GQL-16 introspection that is off is blocked: a GET', async () => {
+  const query = encodeURIComponent('{ __schema { types { name } } }');
+  const headers = {
+    accept: 'application/graphql-response+json',
+    'apollo-require-preflight': 'true',
+    authorization: `Bearer ${token}`,
+  };
+  const response = await fetch(`${world.app.url}/graphql?query=${query}`, { headers });
+  expect(response.status).toBe(400);
+  expect(await response.text()).not.toContain('RollupAccount');
+});
+
+describe('in production', () => {
+  const RENEW =
+    'mutation ($input: RenewAccessTokenInput!) { renewAccessToken(input: $input) { accessToken } }';
+  const PAINT = 'query ($colour: Colour) { paint(colour: $colour) }';
+
+  test.each<[string, string, Record<string, unknown>?]>([
+    ['field', '{ mee { id } }'],
+    ['nested field', '{ me { emial } }'],
+    ['argument', 'mutation { renewAccessToken(inputt: {}) { accessToken } }'],
+    ['type', '{ me { ... on Usr { id } } }'],
+    ['type of a variable', 'query ($input: RenewAccessTokenInputt) { __typename }'],
+    ['enum value', '{ paint(colour: REDD) }'],
+    ['enum value in variables', PAINT, { colour: 'REDD' }],
+    ['input field', 'mutation { renewAccessToken(input: { minTtlSecond: 1 }) { accessToken } }'],
+    ['input field in variables', RENEW, { input: { minTtlSecond: 1 } }],
+    ['directive', '{ __typename @skipp(if: true) }'],
+    ['argument of a directive', '{ __typename @skip(iff: true) }'],
+  ])('GQL-17 nothing is suggested for a misspelt %s', async (_title, query, variables = {}) => {
+    const errors = await execute({ production: true, query, variables });
+    expect(errors.length).toBeGreaterThan(0);
+    expect(JSON.stringify(errors)).not.toContain('Did you mean');
+    expect(JSON.stringify(errors)).not.toContain('INTERNAL_SERVER_ERROR');
+  });
+
+  test('GQL-17 elsewhere a suggestion is made, so there was something to hide', async () => {
+    const errors = await execute({ production: false, query: '{ mee { id } }' });
+    expect(JSON.stringify(errors)).toContain('Did you mean');
+  });
+});
+
+test('GQL-19 a nullable field that fails leaves the others, with its code at its path', async () => {
+  const poor = await world.rollup.mint('access', person, { scopes: ['openid', 'profile'] });
+  const query = '{ me { id name picture email mail: email createdAt } consentedScopes { name } __typename }';
+  const { data, errors } = await world.ask<Record<string, unknown>, unknown>(query, {}, { token: poor });
+  expect(data).toMatchObject({
+    me: { name: person.name, email: null, mail: null, createdAt: expect.any(String) as string },
+    consentedScopes: [{ name: 'openid' }, { name: 'profile' }],
+  });
+  expect(errors.map(({ path, extensions }) => [path, extensions['code']])).toEqual([
+    [['me', 'email'], 'FORBIDDEN'],
+    [['me', 'mail'], 'FORBIDDEN'],
+  ]);
+});
+
+test('GQL-19 a field that must not be null takes its parent with it and nothing else', async () => {
+  await world.em().execute('delete from sealed_tokens');
+  const query =
+    '{ me { id name rollupAccounts { id status } } again: me { id name } consentedScopes { name } __typename }';
+  const { data, errors } = await world.ask<Record<string, unknown>, unknown>(query, {}, { token });
+  expect(data).toMatchObject({ me: null, again: { name: person.name }, __typename: 'Query' });
+  expect(data['consentedScopes']).toHaveLength(3);
+  expect(errors.map(({ path, extensions }) => [path, extensions['code']])).toEqual([
+    [['me', 'rollupAccounts', 0, 'status'], 'NOT_LINKED'],
+  ]);
+});
+
+test('GQL-29 at the deadline the caller is told, and no further resolver runs', async () => {
+  const begun = await world.start(['openid']);
+  const url = await world.rollup.approve(begun.authorizationUrl ?? '', { person });
+  const gate = createGate();
+  world.rollup.switches.faults.exchange.queue.push(gate.fault);
+  const answering = world.ask(
+    `mutation ($link: LinkRollupAccountInput!, $start: StartRollupLinkInput!) {
+      linkRollupAccount(input: $link) { accessToken }
+      startRollupLink(input: $start) { state }
+    }`,
+    {
+      link: { callback: { url, linkToken: begun.linkToken ?? '' } },
+      start: { redirectUri: world.config.rollup.redirectUris[0] ?? '', scopes: ['openid'] },
+    },
+  );
+  const answer = await answering;
+  expect(answer).toMatchObject({ status: 503, data: undefined });
+  expect(codes(answer)).toEqual(['INTERNAL_SERVER_ERROR']);
+  const correlationId = String(answer.errors[0]?.extensions['correlationId']);
+  expect(logged(correlationId).filter(({ level }) => level === 'error')).toMatchObject([
+    { msg: 'the time of the operation is over', correlationId },
+  ]);
+  gate.release();
+  await until(() => world.logLines.filter((line) => line.includes('internal error')).length > 0);
+  expect(await world.em().execute('select state_hash from pending_link')).toEqual([]);
+});
+
+describe('GQL-30 HTP-17 mutations of one subject', () => {
+  const RENEW = 'renewAccessToken(input: {}) { accessTokenExpiresAt }';
+
+  test('are refused at once when they come as 100 aliases', async () => {
+    const caller = await mintFor('urn:rollup:many-aliases');
+    const aliases = Array.from({ length: 100 }, (_, index) => `a${index}: ${RENEW}`);
+    const before = world.statements.length;
+    expectLimited(await world.ask(`mutation { ${aliases.join(' ')} }`, {}, { token: caller }));
+    expect(world.statements).toHaveLength(before);
+  });
+
+  test('are refused from the 51st on when they come as 100 requests', async () => {
+    const caller = await mintFor('urn:rollup:many-requests');
+    const answers: Answer<unknown>[] = [];
+    for (let sent = 0; sent < 100; sent += 1)
+      answers.push(await world.ask(`mutation { ${RENEW} }`, {}, { token: caller }));
+    const limited = answers.map((answer) => codes(answer)[0] === 'RATE_LIMITED');
+    expect(limited).toEqual(Array.from({ length: 100 }, (_, index) => index >= LIMIT));
+    for (const answer of answers.slice(LIMIT)) expectLimited(answer);
+  });
+
+  test('do not count for another subject, and queries do not count', async () => {
+    const caller = await mintFor('urn:rollup:somebody-else');
+    for (let sent = 0; sent <= LIMIT; sent += 1)
+      expect((await world.ask(MeDocument, {}, { token: caller })).status).toBe(200);
+    expect(codes(await world.ask(`mutation { ${RENEW} }`, {}, { token: caller }))).toEqual(['NOT_LINKED']);
+  });
+
+  function mintFor(sub: string): Promise<string> {
+    return world.rollup.mint('access', { ...person, sub });
+  }
+
+  function expectLimited(answer: Answer<unknown>): void {
+    expect(answer).toMatchObject({ status: 429, data: undefined });
+    expect(codes(answer)).toEqual(['RATE_LIMITED']);
+    const retryAfterMs = Number(answer.errors[0]?.extensions['retryAfterMs']);
+    expect(retryAfterMs).toBeGreaterThan(0);
+    expect(retryAfterMs).toBeLessThanOrEqual(60_000);
+    expect(answer.headers.get('retry-after')).toBe(String(Math.ceil(retryAfterMs / 1_000)));
+  }
+});
+
+describe('the codes of errors', () => {
+  test('are those of the README and no other', async () => {
+    const readme = await readFile('README.md', 'utf8');
+    const section = readme.split(/^### Errors$/m)[1]?.split(/^##+ /m)[0] ?? '';
+    const documented = section.split('\n').flatMap((line) => {
+      const [, rest = line] = line.startsWith('|') ? (/^(\| `[A-Z_]+`)/.exec(line) ?? []) : [];
+      return [...rest.matchAll(/`([A-Z][A-Z_]+)`/g)].map(([, code]) => code);
+    });
+    const known = [...PUBLIC_CODES, ...TRANSPORT_CODES, 'INTERNAL_SERVER_ERROR'];
+    expect(new Set(documented)).toEqual(new Set(known));
+  });
+
+  test.each([
+    [
+      'LinkRollupAccount',
+      [
+        'ACCESS_DENIED',
+        'CODE_REJECTED',
+        'LINKED_TO_ANOTHER_USER',
+        'LINK_NOT_FOUND',
+        'PROVIDER_UNAVAILABLE',
+        'SUBJECT_MISMATCH',
+        'TOKEN_INVALID',
+      ],
+    ],
+    ['StartRollupLink', ['PROVIDER_UNAVAILABLE', 'REDIRECT_URI_NOT_ALLOWED', 'SCOPE_NOT_ALLOWED']],
+    ['RenewAccessToken', ['ACCOUNT_NOT_FOUND']],
+    ['UnlinkRollupAccount', ['ACCOUNT_NOT_FOUND']],
+  ])('that %s answers as data are these', async (mutation, expected) => {
+    const codeEnum = (await createSchema()).getType(`${mutation}ErrorCode`);
+    const values = isEnumType(codeEnum) ? codeEnum.getValues().map(({ name }) => name) : [];
+    expect(values.toSorted()).toEqual(expected);
+  });
+});
+
+test('an error of ours is masked, and its correlationId finds the cause in the log', async () => {
+  await world.em().execute('alter table pending_link rename to hidden');
+  try {
+    const input = { callback: { url: 'https://a.example/?code=a&state=a', linkToken: 'a' } };
+    const answer = await world.ask(LinkRollupAccountDocument, { input });
+    expect(codes(answer)).toEqual(['INTERNAL_SERVER_ERROR']);
+    const { message, extensions } = answer.errors[0] ?? { message: '', extensions: {} };
+    expect(message).toBe('Something went wrong on our side.');
+    expect(Object.keys(extensions).toSorted()).toEqual(['code', 'correlationId']);
+    expect(answer.text).not.toContain('pending_link');
+    const line = logged(String(extensions['correlationId'])).find(({ msg }) => msg === 'internal error');
+    expect(line).toMatchObject({ level: 'error' });
+    expect(JSON.stringify(line)).toContain('42P01');
+  } finally {
+    await world.em().execute('alter table hidden rename to pending_link');
+  }
+});
+
+test('a line of the log says nothing of the lines before it', async () => {
+  await world.ask(MeDocument, {}, { token });
+  await until(() => logged('"msg":"request"').length > 0);
+  const lines = logged('"reqId"').filter(({ msg }) => msg !== 'statement');
+  expect(logged('"msg":"statement"').length).toBeGreaterThan(0);
+  expect(lines.length).toBeGreaterThan(0);
+  expect(lines.filter((line) => 'sql' in line)).toEqual([]);
+});
+
+test.each(['production', 'development', 'test', ''])(
+  'an error of ours is masked with NODE_ENV=%s',
+  async (name) => {
+    const before = process.env['NODE_ENV'];
+    process.env['NODE_ENV'] = name;
+    try {
+      for (const production of [true, false]) {
+        const errors = await execute({ production, query: '{ me { id } }' });
+        expect(errors).toEqual([
+          {
+            message: 'Something went wrong on our side.',
+            path: ['me'],
+            locations: expect.any(Array) as unknown,
+            extensions: {
+              code: 'INTERNAL_SERVER_ERROR',
+              correlationId: expect.stringMatching(/^[\da-f-]{36}$/) as string,
+            },
+          },
+        ]);
+      }
+    } finally {
+      process.env['NODE_ENV'] = before;
+    }
+  },
+);
+
+/** Runs a request on a server of the real schema, and something to misspell; its database does not answer. */
+async function execute(asked: {
+  readonly production: boolean;
+  readonly query: string;
+  readonly variables?: Record<string, unknown>;
+}): Promise<readonly GraphQLFormattedError[]> {
+  const { production, query, variables = {} } = asked;
+  const apollo = await startApollo({
+    schema: withColours(await createSchema()),
+    introspection: false,
+    production,
+    report: () => undefined,
+    isOutage: () => false,
+    limits: world.config.graphql,
+    limitMutations: async () => undefined,
+  });
+  const contextValue = {
+    signal: new AbortController().signal,
+    user: () => Promise.reject(new Error('select * from app_user: the cause')),
+  } as Partial<RequestContext> as RequestContext;
+  const { body } = await apollo.executeOperation({ query, variables }, { contextValue });
+  await apollo.stop();
+  return (body.kind === 'single' && body.singleResult.errors) || [];
+}
+
+function withColours(schema: GraphQLSchema): GraphQLSchema {
+  return extendSchema(
+    schema,
+    parse('enum Colour { RED GREEN } extend type Query { paint(colour: Colour): Int }'),
+  );
+}
+
+function codes({ errors }: Answer<unknown>): unknown[] {
+  return errors.map(({ extensions }) => extensions['code']);
+}
+
+function logged(text: string): Record<string, unknown>[] {
+  const lines = world.logLines.filter((line) => line.includes(text));
+  return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((resolve) => setImmediate(resolve));
+}

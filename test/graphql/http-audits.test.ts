@@ -1,0 +1,40 @@
+import { type AuditResult, serverAudits } from 'graphql-http';
+import { startWorld, type World } from '../kit/world.js';
+
+const AUDITS = 61;
+const MUST_AUDITS = 13;
+
+/** The audits are named before there is a server to ask. */
+const audits = serverAudits({ url: () => world.app.url + '/graphql', fetchFn: fetchWithPreflight });
+const bareAudits = serverAudits({ url: () => world.app.url + '/graphql' }).filter(({ name }) =>
+  name.startsWith('MUST'),
+);
+
+let world: World;
+beforeAll(async () => (world = await startWorld()));
+afterAll(() => world.close());
+
+test('GQL-01 there are 61 audits, 13 of which say MUST', () => {
+  expect([audits.length, bareAudits.length]).toEqual([AUDITS, MUST_AUDITS]);
+});
+
+test.each(audits)('GQL-01 $id with the preflight header: $name', async ({ fn }) => {
+  await expectOk(fn());
+});
+
+test.each(bareAudits)('GQL-01 $id without it: $name', async ({ fn }) => {
+  await expectOk(fn());
+});
+
+async function expectOk(running: Promise<AuditResult>): Promise<void> {
+  const result = await running;
+  const reason = result.status === 'ok' ? undefined : result.reason;
+  expect({ status: result.status, reason }).toEqual({ status: 'ok', reason: undefined });
+}
+
+/** As the frontends that send queries by GET: they say that they are no simple request of a foreign page. */
+function fetchWithPreflight(url: string, init: RequestInit = {}): Promise<Response> {
+  const headers = new Headers(init.headers);
+  headers.set('apollo-require-preflight', 'true');
+  return fetch(url, { ...init, headers });
+}

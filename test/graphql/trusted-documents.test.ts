@@ -1,0 +1,154 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { parse, print } from 'graphql';
+import { StartupError } from '../../src/errors.js';
+import { readTrustedDocuments } from '../../src/graphql/trusted-documents.js';
+import type { Person } from '../../src/dev/people.js';
+import { startWorld, type World } from '../kit/world.js';
+
+const MANIFEST = 'test/generated/persisted-documents.json';
+const TEXT = trustedText('query Me ');
+const HASH = createHash('sha256').update(TEXT).digest('hex');
+const OTHER = 'query Me { me { id } }';
+const OTHER_HASH = createHash('sha256').update(OTHER).digest('hex');
+
+let world: World;
+let person: Person;
+let token: string;
+beforeAll(async () => {
+  world = await startWorld({ env: { TRUSTED_DOCUMENTS: MANIFEST } });
+  [person] = world.rollup.people as [Person];
+  const { accessToken } = await world.rollup.issue(person);
+  token = accessToken;
+});
+afterAll(() => world.close());
+
+describe('a trusted document runs', () => {
+  beforeAll(async () => {
+    const tokens = await world.rollup.issue(person);
+    const query = trustedText('mutation LinkRollupAccount(');
+    await post({ query, variables: { input: { tokens } } });
+  });
+
+  test.each<[string, object]>([
+    ['by documentId', { documentId: HASH }],
+    ['by documentId with its algorithm', { documentId: `sha256:${HASH}` }],
+    ["by the hash of Apollo's clients", { extensions: persisted(HASH) }],
+    ['by its text', { query: TEXT }],
+    ['by its text with other white space', { query: print(parse(TEXT)).replaceAll('\n', '\n\n\t') }],
+    ['by its text with a comment', { query: `# mine\n${TEXT}` }],
+    ['by documentId, with variables and a name', { documentId: HASH, variables: {}, operationName: 'Me' }],
+    ['by documentId, whatever the text beside it says', { documentId: HASH, query: OTHER }],
+    ['by its text, with a hash that is right', { query: TEXT, extensions: persisted(HASH) }],
+  ])('%s', async (_title, asked) => {
+    expectMe(await post(asked));
+  });
+
+  test.each<[string, Record<string, string>]>([
+    ['by documentId', { documentId: HASH }],
+    ['by documentId with its algorithm', { documentId: `sha256:${HASH}` }],
+    ["by the hash of Apollo's clients", { extensions: JSON.stringify(persisted(HASH)) }],
+    ['by its text', { query: TEXT }],
+    ['with its variables', { documentId: HASH, variables: '{}', operationName: 'Me' }],
+  ])('%s in a GET with the preflight header', async (_title, asked) => {
+    expectMe(await get(asked, { 'apollo-require-preflight': 'true' }));
+  });
+
+  test('but not in a GET without it', async () => {
+    const { status, body } = await get({ query: TEXT }, {});
+    expect({ status, data: body.data }).toEqual({ status: 400, data: undefined });
+  });
+
+  function expectMe({ status, body }: Awaited<ReturnType<typeof post>>): void {
+    expect({ status, errors: body.errors }).toEqual({ status: 200, errors: undefined });
+    expect(body.data).toMatchObject({ me: { email: person.email, rollupAccounts: [{ sub: person.sub }] } });
+  }
+});
+
+describe('any other is refused, and nothing runs', () => {
+  test.each<[string, unknown]>([
+    ['text', { query: OTHER }],
+    ['text that starts like a trusted one', { query: `${TEXT} query Other { me { id } }` }],
+    ['text that does not parse', { query: '{ me' }],
+    ['no text', {}],
+    ['no text, and a name', { operationName: 'Me' }],
+    ['introspection', { query: '{ __schema { types { name } } }' }],
+    ['id', { documentId: OTHER_HASH }],
+    ['id beside a trusted text', { documentId: OTHER_HASH, query: TEXT }],
+    ['id that names a property of every object', { documentId: 'constructor' }],
+    ['id that is no text', { documentId: { id: HASH } }],
+    ['hash, registered with its text', { query: OTHER, extensions: persisted(OTHER_HASH) }],
+    ['hash beside a trusted text', { query: TEXT, extensions: persisted(OTHER_HASH) }],
+    ['list of trusted documents', [{ query: TEXT }]],
+    ['text in a list', { query: [TEXT] }],
+  ])('%s by POST', async (_title, asked) => {
+    const before = world.statements.length;
+    expectRefused(await post(asked));
+    expect(world.statements).toHaveLength(before);
+  });
+
+  test.each<[string, Record<string, string>]>([
+    ['text', { query: OTHER }],
+    ['id', { documentId: OTHER_HASH }],
+    ['hash', { extensions: JSON.stringify(persisted(OTHER_HASH)), query: OTHER }],
+  ])('%s by GET', async (_title, asked) => {
+    const before = world.statements.length;
+    expectRefused(await get(asked, { 'apollo-require-preflight': 'true' }));
+    expect(world.statements).toHaveLength(before);
+  });
+
+  function expectRefused({ status, body }: Awaited<ReturnType<typeof post>>): void {
+    expect({ status, data: body.data }).toEqual({ status: 400, data: undefined });
+    expect(body.errors?.map(({ extensions }) => extensions['code'])).toEqual(['PERSISTED_QUERY_NOT_FOUND']);
+  }
+});
+
+test('a manifest that is missing keeps the server from starting', async () => {
+  const starting = startWorld({ env: { TRUSTED_DOCUMENTS: 'test/generated/no-such-manifest.json' } });
+  await expect(starting).rejects.toThrow('TRUSTED_DOCUMENTS names no manifest');
+  await expect(starting).rejects.toThrow(StartupError);
+});
+
+test('a manifest that is no JSON keeps the server from starting', () => {
+  expect(() => readTrustedDocuments('README.md')).toThrow(StartupError);
+});
+
+interface Body {
+  readonly data?: unknown;
+  readonly errors?: readonly { readonly extensions: Readonly<Record<string, unknown>> }[];
+}
+
+async function post(asked: unknown) {
+  return read(
+    await fetch(`${world.app.url}/graphql`, {
+      method: 'POST',
+      headers: { ...commonHeaders(), 'content-type': 'application/json' },
+      body: JSON.stringify(asked),
+    }),
+  );
+}
+
+async function get(asked: Record<string, string>, headers: Record<string, string>) {
+  const search = new URLSearchParams(asked).toString();
+  const url = `${world.app.url}/graphql?${search}`;
+  return read(await fetch(url, { headers: { ...commonHeaders(), ...headers } }));
+}
+
+async function read(response: Response) {
+  return { status: response.status, body: (await response.json()) as Body };
+}
+
+function commonHeaders(): Record<string, string> {
+  return { accept: 'application/graphql-response+json', authorization: `Bearer ${token}` };
+}
+
+function trustedText(part: string): string {
+  const texts = Object.values(JSON.parse(readFileSync(MANIFEST, 'utf8')) as Record<string, string>);
+  const text = texts.find((candidate) => candidate.includes(part));
+  if (text === undefined) throw new Error(`no document of the manifest has "${part}"`);
+  return text;
+}
+
+function persisted(sha256Hash: string): object {
+  return { persistedQuery: { version: 1, sha256Hash } };
+}

@@ -1,0 +1,320 @@
+import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { generateKeyPair } from 'jose';
+import { createPerson, type Person } from '../../src/dev/people.js';
+import { createGate } from '../../src/dev/faults.js';
+import { type RollupId, startRollupId } from '../../src/dev/rollup-id.js';
+import { createGraphqlClient } from '../kit/graphql-client.js';
+import { type Run, runProgram } from '../kit/processes.js';
+import { startTcpProxy } from '../kit/tcp-proxy.js';
+import { createTestDatabase } from '../kit/test-database.js';
+import { randomKey, startWorld, type World } from '../kit/world.js';
+
+const REDIS_PORT = 6379;
+const SUBJECT_LIMIT = 6;
+const ADDRESS_LIMIT = 9;
+const CAPACITY = 20;
+const FORGED = 2_000;
+const SCOPES_QUERY = '{ consentedScopes { name } }';
+/** Counted as a mutation, refused before it reaches the database. */
+const BEGIN = 'startRollupLink(input: { redirectUri: "x", scopes: [] }) { userErrors { code } }';
+const MUTATION = `mutation { ${BEGIN} }`;
+
+/** A Redis on this machine is used when there is one; where the suite runs on real servers it has to be there. */
+const hasRedis = await new Promise<boolean>((resolve) => {
+  const socket = connect(REDIS_PORT, '127.0.0.1', () => resolve(true));
+  socket.once('error', () => resolve(process.env['TEST_DATABASE_URL'] !== undefined));
+  socket.unref();
+});
+
+describe('rate limits', () => {
+  const worlds: World[] = [];
+  const cleanups: (() => Promise<void>)[] = [];
+  afterAll(async () => {
+    for (const world of worlds) await world.close();
+    for (const cleanUp of cleanups) await cleanUp();
+  });
+
+  async function start(env: Readonly<Record<string, string>>): Promise<World> {
+    const limits = { RATE_LIMIT_SUBJECT: String(SUBJECT_LIMIT), RATE_LIMIT_ADDRESS: String(ADDRESS_LIMIT) };
+    const world = await startWorld({ env: { ...limits, ...env } });
+    worlds.push(world);
+    return world;
+  }
+  /** An address that nobody else counts for, in this run or another. */
+  const someAddress = () =>
+    `2001:db8::${randomBytes(4)
+      .toString('hex')
+      .replace(/^(.{4})/, '$1:')}`;
+  const tokenOf = (world: World, person: Person = createPerson()) => world.rollup.mint('access', person);
+  async function mutate(world: World, address: string, token?: string, document = MUTATION): Promise<number> {
+    const { status, headers, errors } = await world.ask(
+      document,
+      {},
+      { token, headers: { 'x-forwarded-for': address } },
+    );
+    // A refusal that does not say when to come back would be none that a client can live with.
+    const says = errors[0]?.extensions['code'] === 'RATE_LIMITED' && Number(headers.get('retry-after')) > 0;
+    return status === 429 && !says ? 0 : status;
+  }
+  async function repeat(times: number, act: (index: number) => Promise<number>): Promise<number[]> {
+    const statuses: number[] = [];
+    for (let index = 0; index < times; index += 1) statuses.push(await act(index));
+    return statuses;
+  }
+  /** So many are let through, all others refused. */
+  const accepted = (limit: number, of: number) =>
+    Array.from({ length: of }, (_, index) => (index < limit ? 200 : 429));
+
+  describe('behind a trusted proxy', () => {
+    let world: World;
+    beforeAll(async () => (world = await start({ TRUST_PROXY: '127.0.0.1' })));
+
+    test('HTP-17 a subject has its limit wherever it comes from, and another subject has its own', async () => {
+      const token = await tokenOf(world);
+      const statuses = await repeat(SUBJECT_LIMIT + 3, () => mutate(world, someAddress(), token));
+      expect(statuses).toEqual(accepted(SUBJECT_LIMIT, SUBJECT_LIMIT + 3));
+      expect(await mutate(world, someAddress(), await tokenOf(world))).toBe(200);
+      expect((await world.ask(SCOPES_QUERY, {}, { token })).status).toBe(200);
+    });
+
+    test('HTP-17 an address has its limit whoever comes from it, and another address has its own', async () => {
+      const address = someAddress();
+      const statuses = await repeat(ADDRESS_LIMIT + 3, async (index) =>
+        mutate(world, address, index % 2 ? await tokenOf(world) : undefined),
+      );
+      expect(statuses).toEqual(accepted(ADDRESS_LIMIT, ADDRESS_LIMIT + 3));
+      expect(await mutate(world, someAddress())).toBe(200);
+    });
+
+    test('HTP-17 addresses that a client puts before its own are not believed', async () => {
+      const address = someAddress();
+      const statuses = await repeat(ADDRESS_LIMIT + 1, () => mutate(world, `${someAddress()}, ${address}`));
+      expect(statuses).toEqual(accepted(ADDRESS_LIMIT, ADDRESS_LIMIT + 1));
+    });
+
+    test('HTP-17 aliased mutations count one by one', async () => {
+      const document = (count: number) =>
+        `mutation { ${Array.from({ length: count }, (_, index) => `a${index}: ${BEGIN}`).join(' ')} }`;
+      expect(await mutate(world, someAddress(), undefined, document(ADDRESS_LIMIT))).toBe(200);
+      expect(await mutate(world, someAddress(), undefined, document(ADDRESS_LIMIT + 1))).toBe(429);
+    });
+  });
+
+  test('HTP-17 without a trusted proxy a spoofed address helps neither with limits nor with /metrics', async () => {
+    const world = await start({ METRICS_FROM: '10.0.0.1' });
+    const statuses = await repeat(ADDRESS_LIMIT + 1, () => mutate(world, someAddress()));
+    expect(statuses).toEqual(accepted(ADDRESS_LIMIT, ADDRESS_LIMIT + 1));
+    const headers = { 'x-forwarded-for': '10.0.0.1', 'x-real-ip': '10.0.0.1', forwarded: 'for=10.0.0.1' };
+    expect((await fetch(`${world.app.url}/metrics`, { headers })).status).toBe(404);
+  });
+
+  test('HTP-17 while there is no Redis each process counts in memory, and the log says so', async () => {
+    const world = await start({ TRUST_PROXY: '127.0.0.1', REDIS_URL: 'redis://127.0.0.1:1' });
+    const address = someAddress();
+    const statuses = await repeat(ADDRESS_LIMIT + 1, () => mutate(world, address));
+    expect(statuses).toEqual(accepted(ADDRESS_LIMIT, ADDRESS_LIMIT + 1));
+    expect(world.logLines.join('')).toContain('Redis is away');
+  });
+
+  if (!hasRedis) return;
+
+  test('HTP-17 two processes with one Redis share the limits, and go on by themselves when it goes away', async () => {
+    const proxy = await startTcpProxy({ targetHost: '127.0.0.1', targetPort: REDIS_PORT });
+    cleanups.push(() => proxy.close());
+    const env = { TRUST_PROXY: '127.0.0.1', REDIS_URL: `redis://127.0.0.1:${proxy.port}` };
+    const pair = [await start(env), await start(env)] as const;
+    const person = createPerson();
+    const tokens = [await tokenOf(pair[0], person), await tokenOf(pair[1], person)];
+    for (const [limit, signedIn] of [
+      [SUBJECT_LIMIT, true],
+      [ADDRESS_LIMIT, false],
+    ] as const) {
+      const address = someAddress();
+      const statuses = await repeat(limit + 3, (index) =>
+        mutate(
+          pair[index % 2 ? 1 : 0],
+          signedIn ? someAddress() : address,
+          signedIn ? tokens[index % 2] : undefined,
+        ),
+      );
+      expect(statuses).toEqual(accepted(limit, limit + 3));
+    }
+    proxy.mode = 'refuse';
+    proxy.cut();
+    for (const world of pair) {
+      const address = someAddress();
+      const statuses = await repeat(ADDRESS_LIMIT + 1, () => mutate(world, address));
+      expect(statuses).toEqual(accepted(ADDRESS_LIMIT, ADDRESS_LIMIT + 1));
+    }
+  });
+});
+
+describe('load', () => {
+  let world: World;
+  let person: Person;
+  beforeAll(async () => {
+    world = await startWorld({ env: { MAX_CONCURRENT_REQUESTS: String(CAPACITY) } });
+    const [first] = world.rollup.people;
+    if (!first) throw new Error('the provider has nobody');
+    person = first;
+  });
+  afterAll(() => world.close());
+  beforeEach(() => world.reset());
+
+  test(`HTP-20 ${FORGED} forged tokens are refused, and good ones are all answered among them`, async () => {
+    const { privateKey } = await generateKeyPair('ES256');
+    const token = await world.rollup.mint('access', person);
+    const statuses = { forged: new Set<number>(), good: new Set<number>() };
+    const left = { count: FORGED };
+    const attack = async () => {
+      for (; left.count > 0; left.count -= 1) {
+        const bad = await world.rollup.mint('access', person, { key: privateKey });
+        statuses.forged.add((await world.ask(SCOPES_QUERY, {}, { token: bad })).status);
+      }
+    };
+    const askMeanwhile = async () => {
+      while (left.count > 0) statuses.good.add((await world.ask(SCOPES_QUERY, {}, { token })).status);
+    };
+    await Promise.all([askMeanwhile(), ...Array.from({ length: CAPACITY - 5 }, attack)]);
+    expect(statuses).toEqual({ forged: new Set([401]), good: new Set([200]) });
+    expect(world.rollup.calls.jwks).toBeLessThan(5);
+  });
+
+  test('HTP-22 beyond its capacity the server says 503 at once, and finishes what it has begun', async () => {
+    const attempts = await Promise.all(
+      Array.from({ length: CAPACITY }, async () => {
+        const begun = await world.start(['openid']);
+        return { begun, url: await world.rollup.approve(begun.authorizationUrl ?? '', { person }) };
+      }),
+    );
+    const gate = createGate();
+    const full = Promise.withResolvers<void>();
+    let arrived = 0;
+    world.rollup.switches.faults.exchange.standing = {
+      ...gate.fault,
+      onArrival: () => {
+        arrived += 1;
+        if (arrived === CAPACITY) full.resolve();
+      },
+    };
+    const links = attempts.map(({ begun, url }) => world.finish(begun, url));
+    await full.promise;
+    const excess = await Promise.all(Array.from({ length: 9 * CAPACITY }, () => world.ask('{ me { id } }')));
+    for (const { status, headers, errors } of excess) {
+      expect([status, Number(headers.get('retry-after'))]).toEqual([503, expect.any(Number)]);
+      expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
+      expect(errors).toMatchObject([{ extensions: { code: 'RATE_LIMITED' } }]);
+    }
+    expect((await fetch(`${world.app.url}/healthz`)).status).toBe(200);
+    gate.release();
+    expect((await Promise.all(links)).flatMap(({ userErrors }) => userErrors)).toEqual([]);
+    const after = await Promise.all(Array.from({ length: CAPACITY }, () => world.ask('{ me { id } }')));
+    expect(after.map(({ status }) => status)).toEqual(after.map(() => 200));
+  });
+});
+
+describe('a server in a process of its own', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'rollup-accounts-'));
+  const secrets = { TOKEN_KEYS: randomKey('k1'), ROLLUP_CLIENT_SECRET: '' };
+  let rollup: RollupId;
+  let database: Awaited<ReturnType<typeof createTestDatabase>>;
+  const runs: Run[] = [];
+  beforeAll(async () => {
+    rollup = await startRollupId();
+    secrets.ROLLUP_CLIENT_SECRET = rollup.clientSecret;
+    database = await createTestDatabase();
+  });
+  afterAll(async () => {
+    for (const run of runs) run.process.kill('SIGTERM');
+    await Promise.all(runs.map(({ exited }) => exited));
+    await rollup.close();
+    await database.drop();
+    rmSync(directory, { recursive: true });
+  });
+
+  async function serve(env: Readonly<Record<string, string>> = {}): Promise<{ run: Run; url: string }> {
+    const run = runProgram(['serve'], {
+      PORT: '0',
+      LOG_LEVEL: 'info',
+      SHUTDOWN_DELAY_MS: '0',
+      ROLLUP_ISSUER: rollup.url,
+      ROLLUP_CLIENT_ID: rollup.clientId,
+      ROLLUP_REDIRECT_URIS: 'https://app.example/callback',
+      ...secrets,
+      ...database.env,
+      DATA_DIR: join(directory, String(runs.length)),
+      ...env,
+    });
+    runs.push(run);
+    await run.until('"msg":"ready"');
+    return { run, url: /"url":"(http[^"]+)"/.exec(run.output())?.[1] ?? '' };
+  }
+
+  test.each([
+    ['an error thrown in a timer', 'setTimeout(() => { throw new Error("boom") })'],
+    ['a rejection that nobody handles', 'void Promise.reject(new Error("boom"))'],
+    [
+      'an error of a stream without listeners',
+      'new (require("node:stream").Readable)().destroy(new Error("boom"))',
+    ],
+  ])(
+    'HTP-19 %s is logged as fatal, without any setting, and ends the process with 1',
+    async (_what, code) => {
+      const script = `import { createRequire } from 'node:module'; const require = createRequire('/');
+      process.once('SIGUSR2', () => { ${code} });`;
+      const { run } = await serve({
+        NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(script)}`,
+      });
+      run.process.kill('SIGUSR2');
+      expect(await run.exited).toBe(1);
+      const fatal = run
+        .output()
+        .split('\n')
+        .filter((line) => line.includes('"level":"fatal"'));
+      expect(fatal.map((line) => JSON.parse(line) as unknown)).toMatchObject([
+        { time: expect.any(String), msg: 'fatal', err: { type: 'Error', message: 'boom' } },
+      ]);
+      for (const secret of [...Object.values(secrets), 'ROLLUP_CLIENT_SECRET', 'TOKEN_KEYS'])
+        expect(run.output()).not.toContain(secret);
+    },
+  );
+
+  test('HTP-21 after thousands of mixed requests memory, open files and connections are as before', async () => {
+    const { run, url } = await serve();
+    const pid = String(run.process.pid);
+    const ask = createGraphqlClient(url);
+    const post = (body: string, path = '/graphql') => fetch(url + path, { method: 'POST', body });
+    const token = await rollup.mint('access', createPerson());
+    const mix: readonly (() => Promise<unknown>)[] = [
+      () => ask('{ me { id } }'),
+      () => ask(SCOPES_QUERY, {}, { token }),
+      () => ask('{ me { id } }', {}, { token }),
+      () => ask(SCOPES_QUERY, {}, { token: `${token}x` }),
+      () => ask(`{ unknown${randomBytes(4).toString('hex')} }`),
+      () => ask(MUTATION.replace('startRollupLink', `${randomBytes(4).toString('hex')}`)),
+      async () => (await post('{')).text(),
+      async () => (await post('{}', `/nowhere/${randomBytes(8).toString('hex')}`)).text(),
+      async () => (await fetch(`${url}/healthz`)).text(),
+      async () => (await fetch(`${url}/metrics`)).text(),
+    ];
+    async function soak(requests: number): Promise<{ files: number; megabytes: number }> {
+      let left = requests;
+      const client = async () => {
+        for (; left > 0; left -= 1) await mix[left % mix.length]?.();
+      };
+      await Promise.all(Array.from({ length: 20 }, client));
+      const kilobytes = Number(execFileSync('ps', ['-o', 'rss=', '-p', pid], { encoding: 'utf8' }));
+      const files = existsSync(`/proc/${pid}/fd`) ? readdirSync(`/proc/${pid}/fd`).length : 0;
+      return { files, megabytes: kilobytes / 1_024 };
+    }
+    const before = await soak(2_000);
+    const after = await soak(4_000);
+    expect(after.files).toBeLessThanOrEqual(before.files + 10);
+    expect(after.megabytes).toBeLessThan(before.megabytes + 60);
+  });
+});

@@ -1,0 +1,126 @@
+import { connect, type Socket } from 'node:net';
+import { type App, createApp } from '../../src/app.js';
+import { createLog } from '../../src/log.js';
+import { startWorld, type World } from '../kit/world.js';
+
+const CLIENTS = 50;
+const IDLE_CLIENTS = 300;
+const PAGE_BYTES = 30 * 1024 ** 2;
+const HEAD = 'POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n';
+
+describe('a slow client', () => {
+  let world: World;
+  let app: App;
+  const sockets = new Set<Socket>();
+  let closing: Promise<void> | undefined;
+  const close = () => (closing ??= app.close());
+  beforeAll(async () => {
+    const env = {
+      HTTP_HEADERS_TIMEOUT_MS: '500',
+      HTTP_REQUEST_TIMEOUT_MS: '1000',
+      HTTP_ANSWER_TIMEOUT_MS: '500',
+    };
+    world = await startWorld({ env });
+    app = await createApp(world.config, {
+      log: createLog('silent', []),
+      pages: [{ path: '/large', render: async () => 'x'.repeat(PAGE_BYTES) }],
+    });
+  });
+  afterEach(() => {
+    for (const socket of sockets) socket.destroy();
+    sockets.clear();
+  });
+  afterAll(async () => {
+    await close();
+    await world.close();
+  });
+
+  /** A connection of our own, what came over it so far, and its end. */
+  function open() {
+    const socket = connect({ host: '127.0.0.1', port: Number(new URL(app.url).port) });
+    sockets.add(socket);
+    const client = {
+      socket,
+      text: '',
+      bytes: 0,
+      closed: new Promise<void>((done) => socket.once('close', () => done())),
+    };
+    socket.on('error', () => undefined);
+    socket.on('data', (chunk: Buffer) => {
+      client.bytes += chunk.length;
+      if (client.text.length < 1_000) client.text += chunk.toString('latin1');
+    });
+    return client;
+  }
+
+  /** Writes `head`, then `drop` over and over, until the server ends it. */
+  function drip(head: string, drop: string) {
+    const client = open();
+    client.socket.write(head);
+    const timer = setInterval(() => client.socket.write(drop), 100);
+    client.socket.once('close', () => clearInterval(timer));
+    return client;
+  }
+
+  async function expectServed(): Promise<void> {
+    const answer = await fetch(`${app.url}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', connection: 'close' },
+      body: '{"query":"{ me { id } }"}',
+    });
+    expect([answer.status, await answer.json()]).toEqual([200, { data: { me: null } }]);
+  }
+
+  /** Serves others until all of these have been closed. */
+  async function expectServedUntilClosed(clients: readonly { readonly socket: Socket }[]): Promise<void> {
+    while (clients.some(({ socket }) => !socket.closed)) await expectServed();
+    await expectServed();
+  }
+
+  test.each([
+    ['HTP-01 whose headers never end', HEAD, 'X-Slow: 1\r\n'],
+    ['HTP-01 whose request line never ends', 'GET /', 'x'],
+    ['HTP-01 whose body never ends', `${HEAD}Content-Length: 1000\r\n\r\n`, ' '],
+    ['HTP-01 whose chunks never end', `${HEAD}Transfer-Encoding: chunked\r\n\r\n`, '1\r\n \r\n'],
+  ])(`%s is closed, fifty of them too, while others are served`, async (_what, head, drop) => {
+    const clients = Array.from({ length: CLIENTS }, () => drip(head, drop));
+    await expectServedUntilClosed(clients);
+    // Node says 408 where it still can; nothing was executed.
+    expect(clients.map(({ text }) => text).filter((text) => !/^(HTTP\/1\.1 408 .*|)$/s.test(text))).toEqual(
+      [],
+    );
+  });
+
+  test('HTP-01 that connects and says nothing is closed', async () => {
+    const clients = Array.from({ length: CLIENTS }, open);
+    await expectServedUntilClosed(clients);
+  });
+
+  test('HTP-03 that reads gets all of a large answer', async () => {
+    expect(await (await fetch(`${app.url}/large`)).text()).toHaveLength(PAGE_BYTES);
+  });
+
+  test('HTP-04 that keeps its connection without using it is closed in the end, and keeps nobody out', async () => {
+    const clients = Array.from({ length: IDLE_CLIENTS }, open);
+    for (const { socket } of clients) socket.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n');
+    while (clients.some(({ text }) => !text.includes('{"status":"ok"}'))) await expectServed();
+    await expectServedUntilClosed(clients);
+  });
+
+  test('HTP-03 that does not read a large answer is cut off, so that it keeps no shutdown waiting', async () => {
+    const client = open();
+    const begun = new Promise<void>((resolve) => {
+      client.socket.once('data', () => {
+        client.socket.pause();
+        resolve();
+      });
+    });
+    client.socket.write('GET /large HTTP/1.1\r\nHost: x\r\n\r\n');
+    await begun;
+    await close();
+    client.socket.resume();
+    await client.closed;
+    expect(client.text).toMatch(/^HTTP\/1\.1 200 /);
+    expect(client.bytes).toBeLessThan(PAGE_BYTES);
+  });
+});

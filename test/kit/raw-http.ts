@@ -1,0 +1,64 @@
+import { connect } from 'node:net';
+
+/** An answer as it came over the wire. */
+export interface RawAnswer {
+  readonly status: number;
+  /** The status line and the headers. */
+  readonly head: string;
+  readonly body: string;
+}
+
+/** One connection, on which a test writes what no client library would. */
+export interface RawConnection {
+  /** Writes the requests at once, however many, and reads as many answers; fewer when the server hangs up. */
+  send(requests: readonly string[]): Promise<RawAnswer[]>;
+  close(): void;
+}
+
+/** Connects to a server. */
+export async function connectRaw(url: string): Promise<RawConnection> {
+  const { hostname, port } = new URL(url);
+  const socket = connect(Number(port), hostname);
+  let pending = '';
+  let ended = false;
+  let wake = (): void => {};
+  socket.setEncoding('latin1').on('data', (chunk: string) => {
+    pending += chunk;
+    wake();
+  });
+  socket.on('error', () => {});
+  socket.on('close', () => {
+    ended = true;
+    wake();
+  });
+  const take = (): RawAnswer | undefined => {
+    const end = pending.indexOf('\r\n\r\n');
+    const head = pending.slice(0, end);
+    const length = Number(/^content-length: (\d+)/im.exec(head)?.[1] ?? 0);
+    if (end < 0 || pending.length < end + 4 + length) return undefined;
+    const body = Buffer.from(pending.slice(end + 4, end + 4 + length), 'latin1').toString();
+    pending = pending.slice(end + 4 + length);
+    return { status: Number(head.split(' ')[1]), head, body };
+  };
+  return {
+    send: async (requests) => {
+      const answers: RawAnswer[] = [];
+      socket.write(requests.join(''));
+      while (answers.length < requests.length) {
+        const answer = take();
+        if (answer) answers.push(answer);
+        else if (ended) break;
+        else await new Promise<void>((resolve) => (wake = resolve));
+      }
+      return answers;
+    },
+    close: () => void socket.destroy(),
+  };
+}
+
+/** A GraphQL request over HTTP/1.1, with these header lines as they are. */
+export function rawRequest(query: string, lines: readonly string[], path = '/graphql'): string {
+  const body = JSON.stringify({ query });
+  const head = [`POST ${path} HTTP/1.1`, 'Host: localhost', 'Content-Type: application/json', ...lines];
+  return `${head.join('\r\n')}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+}

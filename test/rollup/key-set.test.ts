@@ -1,0 +1,217 @@
+import { randomUUID } from 'node:crypto';
+import { createServer, type Server } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
+import { gzipSync } from 'node:zlib';
+import type { Fault } from '../../src/dev/faults.js';
+import { type RollupId, startRollupId } from '../../src/dev/rollup-id.js';
+import { createIssuer } from '../../src/rollup/issuer.js';
+import type { Fetch } from '../../src/rollup/provider-call.js';
+import { verifyToken } from '../../src/rollup/token-verifier.js';
+import { createAccessTokenVerifier } from '../../src/rollup/verified-tokens.js';
+import { ConsentedScopesDocument } from '../generated/graphql.js';
+import { ecSigner, selfSigned } from '../kit/forged-token.js';
+import { startWorld } from '../kit/world.js';
+
+const times = { maxAgeMs: 600_000, cooldownMs: 30_000, staleMs: 86_400_000 };
+const TIMEOUT_MS = 300;
+const MEGABYTE = 1024 * 1024;
+
+describe('the key set', () => {
+  let rollup: RollupId;
+  let offset = 0;
+  const now = (): number => Date.now() + offset;
+  const advance = (ms: number): void => void (offset += ms);
+  beforeAll(async () => (rollup = await startRollupId({ now })));
+  afterAll(() => rollup.close());
+  beforeEach(() => rollup.reset());
+
+  test('JWT-28 two thousand tokens with random kids cause one fetch in each cool-down', async () => {
+    const { verify } = server();
+    await verify(await mint());
+    expect(rollup.calls.jwks).toBe(1);
+    for (let cooldown = 1; cooldown <= 3; cooldown += 1) {
+      for (let sent = 0; sent < 2_000; sent += 50) {
+        const kids = Array.from({ length: 50 }, () => randomUUID());
+        const forged = kids.map(async (kid) => verify(await mint({ header: { kid } })));
+        const results = await Promise.allSettled([...forged, mint().then(verify)]);
+        expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+        advance(250);
+      }
+      expect(rollup.calls.jwks).toBe(1 + cooldown);
+      advance(times.cooldownMs - 10_000);
+    }
+  });
+
+  test('JWT-30 keys that are down at the start: 503, not ready, and healed five seconds after their return', async () => {
+    let down = true;
+    const fetch: Fetch = (...call) => (down ? unreachable() : globalThis.fetch(...call));
+    const world = await startWorld({ fetch, env: { JWKS_COOLDOWN_SECONDS: '30' } });
+    try {
+      const [person] = world.rollup.people;
+      if (!person) throw new Error('the provider has nobody');
+      const token = await world.rollup.mint('access', person);
+      const bearer = () => world.ask(ConsentedScopesDocument, {}, { token });
+      const ready = async () => (await globalThis.fetch(`${world.app.url}/readyz`)).status;
+      for (let second = 0; second < 20; second += 1) {
+        const { status, headers, errors } = await bearer();
+        expect([status, errors[0]?.extensions['code']]).toEqual([503, 'PROVIDER_UNAVAILABLE']);
+        expect(Number(headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
+        expect(await ready()).toBe(503);
+        world.clock.advance(1_000);
+      }
+      expect((await world.ask('{ me { id } }')).status).toBe(200);
+      down = false;
+      world.clock.advance(5_000);
+      expect([await ready(), (await bearer()).status]).toEqual([200, 200]);
+    } finally {
+      await world.close();
+    }
+  });
+
+  describe('JWT-32 rolled over', () => {
+    test('JWT-32 a new key is accepted right after a fetch because of age, and the old one always', async () => {
+      const { verify } = server();
+      const old = await mint();
+      await verify(old);
+      advance(times.maxAgeMs);
+      await verify(old);
+      await rollup.rotateKeys();
+      expect((await verify(await mint())).sub).toBe(subject().sub);
+      expect((await verify(old)).sub).toBe(subject().sub);
+      expect(rollup.calls.jwks).toBe(3);
+    });
+
+    test('JWT-32 a new key is accepted within a cool-down of five seconds after a fetch on demand', async () => {
+      const { verify } = server({ ...times, cooldownMs: 5_000 });
+      const old = await mint();
+      await verify(old);
+      await expect(verify(await mint({ header: { kid: 'made up' } }))).rejects.toThrow('NO_MATCHING_KEY');
+      await rollup.rotateKeys();
+      const young = await mint();
+      await expect(verify(young)).rejects.toThrow('NO_MATCHING_KEY');
+      for (let second = 0; second < 5; second += 1) {
+        expect((await verify(old)).sub).toBe(subject().sub);
+        advance(1_000);
+      }
+      expect((await verify(young)).sub).toBe(subject().sub);
+      expect((await verify(old)).sub).toBe(subject().sub);
+    });
+  });
+
+  test('JWT-33 a key that was taken away is refused within the cache age by every server', async () => {
+    const servers = Array.from({ length: 4 }, () => server({ ...times, maxAgeMs: 10_000 }));
+    const old = await mint();
+    for (const { remember } of servers) {
+      await remember(old);
+      advance(1_000);
+    }
+    await rollup.rotateKeys({ keepOld: false });
+    for (const { remember } of servers.slice(1)) expect((await remember(old)).sub).toBe(subject().sub);
+    advance(10_000);
+    for (const { remember } of servers) {
+      await expect(remember(old)).rejects.toThrow('NO_MATCHING_KEY');
+      expect((await remember(await mint())).sub).toBe(subject().sub);
+    }
+  });
+
+  describe('JWT-34 answered badly', () => {
+    const bomb = (): Fault => ({
+      body: gzipSync(Buffer.alloc(200 * MEGABYTE, ' ')),
+      headers: { 'content-encoding': 'gzip' },
+    });
+    test.each<[string, () => Fault]>([
+      ['HTML', () => ({ body: '<!doctype html><p>keys', headers: { 'content-type': 'text/html' } })],
+      ['50 MB', () => ({ body: Buffer.alloc(50 * MEGABYTE, ' ') })],
+      ['a gzip bomb', bomb],
+      ['a drip', () => ({ dripMs: 50 })],
+      ['no keys', () => ({ body: { keys: [] } })],
+      ['500', () => ({ status: 500 })],
+    ])('JWT-34 %s: the last good set is kept, in bounded time and memory', async (_title, create) => {
+      const { verify } = server();
+      await verify(await mint());
+      advance(times.maxAgeMs);
+      rollup.switches.faults.jwks.standing = create();
+      const before = process.memoryUsage().rss;
+      const begun = performance.now();
+      expect((await verify(await mint())).sub).toBe(subject().sub);
+      expect(performance.now() - begun).toBeLessThan(TIMEOUT_MS + 1_500);
+      expect(process.memoryUsage().rss - before).toBeLessThan(100 * MEGABYTE);
+      expect(rollup.calls.jwks).toBe(2);
+      await expect(verify(await mint({ header: { kid: 'made up' } }))).rejects.toThrow('NO_MATCHING_KEY');
+      await expect(server().verify(await mint())).rejects.toMatchObject({ code: 'PROVIDER_UNAVAILABLE' });
+    });
+
+    test('JWT-34 a redirect is not followed: nobody else is asked, the last good set is kept', async () => {
+      const { verify } = server();
+      await verify(await mint());
+      advance(times.maxAgeMs);
+      let connections = 0;
+      const { port, close } = await listen(
+        createServer((socket) => void ((connections += 1), socket.destroy())),
+      );
+      rollup.switches.faults.jwks.standing = { redirectTo: `http://127.0.0.1:${port}/jwks.json` };
+      expect((await verify(await mint())).sub).toBe(subject().sub);
+      expect(rollup.calls.jwks).toBe(2);
+      await close();
+      expect(connections).toBe(0);
+    });
+
+    test('JWT-34 a self-signed certificate: nothing is asked, the last good set is kept', async () => {
+      const signer = ecSigner('tls');
+      const lines =
+        selfSigned(signer)
+          .toString('base64')
+          .match(/.{1,64}/g) ?? [];
+      const cert = ['-----BEGIN CERTIFICATE-----', ...lines, '-----END CERTIFICATE-----', ''].join('\n');
+      const key = signer.privateKey.export({ type: 'pkcs8', format: 'pem' });
+      const seen = { handshakes: 0, bytes: 0 };
+      const tls = createTlsServer({ cert, key }, (socket) => {
+        socket.on('data', (chunk) => void (seen.bytes += chunk.length)).on('error', () => {});
+      });
+      tls.on('connection', () => void (seen.handshakes += 1));
+      const { port, close } = await listen(tls);
+      let moved = false;
+      const { verify } = server(times, (url, ...rest) =>
+        fetch(moved && String(url).endsWith('jwks.json') ? `https://127.0.0.1:${port}/` : url, ...rest),
+      );
+      await verify(await mint());
+      advance(times.maxAgeMs);
+      moved = true;
+      expect((await verify(await mint())).sub).toBe(subject().sub);
+      await close();
+      expect(seen).toEqual({ handshakes: 1, bytes: 0 });
+    });
+  });
+
+  /** What one process keeps: its copy of the keys, and the tokens that it remembers. */
+  function server(keyTimes = times, fetch: Fetch = globalThis.fetch) {
+    const issuer = createIssuer({ issuer: rollup.url, timeoutMs: TIMEOUT_MS, keyTimes, fetch, now });
+    const options = { issuer, clientId: rollup.clientId, now };
+    return {
+      verify: (token: string) => verifyToken(token, options),
+      remember: createAccessTokenVerifier(options),
+    };
+  }
+
+  function subject() {
+    const [person] = rollup.people;
+    if (!person) throw new Error('the provider has nobody');
+    return person;
+  }
+
+  const mint = (overrides?: Parameters<RollupId['mint']>[2]): Promise<string> =>
+    rollup.mint('access', subject(), overrides);
+});
+
+async function listen(server: Server): Promise<{ port: number; close: () => Promise<void> }> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  return {
+    port: typeof address === 'object' && address ? address.port : 0,
+    close: () => new Promise<void>((resolve) => void server.close(() => resolve())),
+  };
+}
+
+async function unreachable(): Promise<never> {
+  throw new TypeError('fetch failed');
+}
