@@ -70,6 +70,7 @@ export interface LinkingDeps {
 }
 
 const LINK_TRIES = 5;
+const TRANSACTION_PAUSE_MS = '5000';
 
 /** Begins, completes and ends links. No row changes unless the whole link succeeds. */
 export class AccountLinking {
@@ -159,9 +160,19 @@ export class AccountLinking {
    * Throws `AccountNotFoundError` when the account is not this user's.
    */
   async unlink(userId: string, accountId: string): Promise<void> {
-    await this.deps.em.fork().transactional(async (tx) => {
+    await this.#inTransaction(async (tx) => {
       if (!(await deleteAccount(tx, userId, accountId))) throw new AccountNotFoundError();
       if (await lockUser(tx, userId)) await deleteUnreachableUser(tx, userId);
+    });
+  }
+
+  /** A process that freezes or is cut off in the middle must not keep the account's row to itself. */
+  #inTransaction<Result>(work: (tx: SqlEntityManager) => Promise<Result>): Promise<Result> {
+    return this.deps.em.fork().transactional(async (tx) => {
+      await tx.execute(`select set_config('idle_in_transaction_session_timeout', ?, true)`, [
+        TRANSACTION_PAUSE_MS,
+      ]);
+      return work(tx);
     });
   }
 
@@ -178,7 +189,7 @@ export class AccountLinking {
   async #store(grant: Grant, userId: string | undefined): Promise<CompletedLink> {
     for (let tries = 1; ; tries += 1) {
       try {
-        return await this.deps.em.fork().transactional((tx) => this.#storeOnce(tx, grant, userId));
+        return await this.#inTransaction((tx) => this.#storeOnce(tx, grant, userId));
       } catch (error) {
         if (!(error instanceof UniqueConstraintViolationException) || tries >= LINK_TRIES) throw error;
       }
