@@ -75,6 +75,7 @@ export interface LinkingDeps {
 }
 
 const LINK_TRIES = 5;
+const TRANSACTION_PAUSE_MS = '5000';
 
 /** Begins, completes and ends links. No row changes unless the whole link succeeds. */
 export class AccountLinking {
@@ -164,13 +165,23 @@ export class AccountLinking {
    * Throws `AccountNotFoundError` when the account is not this user's.
    */
   async unlink(userId: string, accountId: string): Promise<void> {
-    const unlinked = await this.deps.em.fork().transactional(async (tx) => {
+    const unlinked = await this.#inTransaction(async (tx) => {
       const account = await findAccountOfUser(tx, userId, { id: accountId });
       if (!account || !(await deleteAccount(tx, userId, accountId))) throw new AccountNotFoundError();
       if (await lockUser(tx, userId)) await deleteUnreachableUser(tx, userId);
       return account;
     });
     this.deps.onChange('unlinked', unlinked);
+  }
+
+  /** A process that freezes or is cut off in the middle must not keep the account's row to itself. */
+  #inTransaction<Result>(work: (tx: SqlEntityManager) => Promise<Result>): Promise<Result> {
+    return this.deps.em.fork().transactional(async (tx) => {
+      await tx.execute(`select set_config('idle_in_transaction_session_timeout', ?, true)`, [
+        TRANSACTION_PAUSE_MS,
+      ]);
+      return work(tx);
+    });
   }
 
   async #reporting<Result>(work: () => Promise<Result>): Promise<Result> {
@@ -186,7 +197,7 @@ export class AccountLinking {
   async #store(grant: Grant, userId: string | undefined): Promise<CompletedLink> {
     for (let tries = 1; ; tries += 1) {
       try {
-        const link = await this.deps.em.fork().transactional((tx) => this.#storeOnce(tx, grant, userId));
+        const link = await this.#inTransaction((tx) => this.#storeOnce(tx, grant, userId));
         this.deps.onChange('linked', link.account);
         return link;
       } catch (error) {

@@ -35,8 +35,7 @@ export interface Embedded<Given extends Settings> {
 /** Starts and generates what a developer's machine lacks: the provider, its credentials and the key ring. */
 export async function embed<Given extends Settings>(config: Given): Promise<Embedded<Given>> {
   const { dataDir } = config.database;
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  const keys = config.vault.keys ?? readOrCreateKeys(join(dataDir, 'token-keys'));
+  const keys = config.vault.keys ?? readOrCreateKeys(dataDir);
   const provider = config.rollup ? undefined : await startProvider(config);
   const rollup = config.rollup ?? credentials(provider);
   return {
@@ -73,7 +72,9 @@ function credentials(provider: RollupId | undefined): RollupSettings {
   return { issuer: url, clientId, clientSecret, redirectUris };
 }
 
-function readOrCreateKeys(path: string): string {
+function readOrCreateKeys(dataDir: string): string {
+  const path = join(dataDir, 'token-keys');
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   try {
     writeFileSync(path, `dev-1:${randomBytes(32).toString('base64url')}\n`, { flag: 'wx', mode: 0o600 });
   } catch {

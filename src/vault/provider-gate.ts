@@ -1,4 +1,4 @@
-import { ProviderMisconfiguredError } from '../errors.js';
+import { GrantDeadError, ProviderMisconfiguredError } from '../errors.js';
 
 /** How many calls at once, and how long to hold back after the provider refused our credentials. */
 export interface GateOptions {
@@ -28,18 +28,18 @@ export class ProviderGate {
   /** Throws `ProviderMisconfiguredError` at once when the circuit is open and it is not time for a trial. */
   check(): void {
     if (this.#nextTrialAt === undefined) return;
-    if (this.options.now() < this.#nextTrialAt) {
-      throw new ProviderMisconfiguredError({ cause: new Error('the circuit is open') });
-    }
+    if (this.options.now() < this.#nextTrialAt) throw circuitOpenError();
     this.#nextTrialAt = this.options.now() + this.options.trialEveryMs;
   }
 
-  /** Runs a call when there is room. */
+  /** Runs a call when there is room, unless the circuit has opened while it waited for its turn. */
   async run<Result>(call: () => Promise<Result>): Promise<Result> {
+    const isTrial = this.circuitOpen;
     // A place that is given up is handed straight to the next in line, so nobody overtakes.
     if (this.#inFlight >= this.options.maxInFlight) await new Promise<void>((go) => this.#waiting.push(go));
     else this.#inFlight += 1;
     try {
+      if (this.circuitOpen && !isTrial) throw circuitOpenError();
       return await call();
     } finally {
       const next = this.#waiting.shift();
@@ -48,9 +48,14 @@ export class ProviderGate {
     }
   }
 
-  /** Learns from what a call came to. */
+  /** Learns from what a call came to. Only an answer that our credentials were good for closes the circuit. */
   settle(error?: unknown): void {
-    if (!(error instanceof ProviderMisconfiguredError)) this.#nextTrialAt = undefined;
-    else this.#nextTrialAt ??= this.options.now() + this.options.trialEveryMs;
+    if (error instanceof ProviderMisconfiguredError)
+      this.#nextTrialAt ??= this.options.now() + this.options.trialEveryMs;
+    else if (error === undefined || error instanceof GrantDeadError) this.#nextTrialAt = undefined;
   }
+}
+
+function circuitOpenError(): ProviderMisconfiguredError {
+  return new ProviderMisconfiguredError({ cause: new Error('the circuit is open') });
 }

@@ -86,17 +86,27 @@ export class RefreshAttempt {
    * row and the log know.
    */
   async run(row: SealedRow): Promise<Outcome> {
-    const { gate, store, leaseMs, newId, onEvent } = this.deps;
+    const { gate, leaseMs, newId, onEvent } = this.deps;
     const { accountId, generation } = row;
     gate.check();
     return gate.run(async () => {
       const leaseId = newId();
       // From here on the row tells that the provider may have been asked, should this process die.
       const takeOver = !row.refreshTokenRotates;
-      if (!(await store.claim({ accountId, generation, leaseId, leaseMs, takeOver }))) return undefined;
+      if (!(await this.#claim({ accountId, generation, leaseId, leaseMs, takeOver }))) return undefined;
       if (row.leaseId !== null) onEvent({ type: 'taken_over', accountId });
       return this.#ask(row, leaseId);
     });
+  }
+
+  /** A claim whose answer was lost may stand in the row; nobody has asked yet, so it is given back. */
+  async #claim(claim: LeaseClaim): Promise<boolean> {
+    try {
+      return await this.deps.store.claim(claim);
+    } catch (error) {
+      await this.#release(claim.accountId, claim.leaseId, 0);
+      throw error;
+    }
   }
 
   async #ask(row: SealedRow, leaseId: string): Promise<Outcome> {
@@ -180,12 +190,15 @@ export class RefreshAttempt {
     };
   }
 
-  /** A lease that cannot be given back runs out by itself. */
+  /** At once or, when the database stumbles, as soon as it answers again: nobody waits for that. */
   async #release(accountId: string, leaseId: string, pauseMs: number): Promise<void> {
+    const release = (): Promise<boolean> => this.deps.store.release(accountId, leaseId, pauseMs);
     try {
-      await this.deps.store.release(accountId, leaseId, pauseMs);
+      await release();
     } catch (cause) {
       this.deps.onEvent({ type: 'not_recorded', accountId, cause });
+      // What cannot be given back at all runs out by itself.
+      void this.#insist(release).catch(() => undefined);
     }
   }
 

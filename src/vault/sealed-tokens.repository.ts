@@ -77,7 +77,11 @@ export async function readSealed(em: SqlEntityManager, accountId: string): Promi
   return rows.map(withDates)[0];
 }
 
-/** Puts the tokens of a link in place, over earlier ones if there are any. Call it in the link's transaction. */
+/**
+ * Puts the tokens of a link in place, over earlier ones if there are any. Call it in the link's transaction.
+ *
+ * Whether the provider rotates is known of the provider, not of a link, and stays.
+ */
 export async function putSealed(em: SqlEntityManager, accountId: string, tokens: SealedLink): Promise<void> {
   await em.execute(
     `insert into sealed_tokens (account_id, status, scope, access_token, id_token, refresh_token, key_ids,
@@ -87,7 +91,7 @@ export async function putSealed(em: SqlEntityManager, accountId: string, tokens:
        status = 'ACTIVE', scope = excluded.scope, access_token = excluded.access_token,
        id_token = excluded.id_token, refresh_token = excluded.refresh_token, key_ids = excluded.key_ids,
        access_token_expires_at = excluded.access_token_expires_at, generation = sealed_tokens.generation + 1,
-       last_refreshed_at = null, refresh_token_rotates = false, lease_id = null, lease_expires_at = null,
+       last_refreshed_at = null, lease_id = null, lease_expires_at = null,
        failure_count = 0, retry_at = null`,
     [
       accountId,

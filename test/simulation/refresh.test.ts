@@ -38,7 +38,7 @@ describe.each([
     'I1 to I7 hold in every interleaving %s',
     async (_title, faulty) => {
       for (let seed = FIRST_SEED; seed <= LAST_SEED; seed += 1)
-        await play({
+        await expectNoViolations({
           seed,
           rotates,
           faulty,
@@ -49,7 +49,7 @@ describe.each([
   );
 });
 
-async function play(plan: Plan): Promise<void> {
+async function expectNoViolations(plan: Plan): Promise<void> {
   await em().execute('delete from sealed_tokens');
   const simulation = new Simulation(em, plan);
   await simulation.run();

@@ -1,0 +1,81 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { findFreePort, findRunner } from './postgres-cluster.js';
+
+/** A connection pooler in transaction mode in front of a database. */
+export interface PgBouncer {
+  /** The same database, through the pooler. */
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/** Starts the machine's own pgbouncer with `poolSize` connections to the server of `databaseUrl`. */
+export async function startPgBouncer(databaseUrl: string, poolSize: number): Promise<PgBouncer> {
+  const runner = await findRunner();
+  const home = await mkdtemp(join(tmpdir(), 'rollup-accounts-bouncer-'));
+  const port = await findFreePort();
+  const config = join(home, 'pgbouncer.ini');
+  await writeFile(config, settings(new URL(databaseUrl), { port, poolSize }), { mode: 0o600 });
+  for (const path of runner ? [home, config] : []) await chown(path, runner?.uid ?? 0, runner?.gid ?? 0);
+  const child = spawn('pgbouncer', [config], {
+    ...runner,
+    cwd: home,
+    // Debian keeps it where administrators look.
+    env: { PATH: `${process.env['PATH'] ?? ''}:/usr/sbin` },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  const exited = new Promise((resolve) => child.once('close', resolve));
+  const close = async (): Promise<void> => {
+    child.kill('SIGKILL');
+    await exited;
+    await rm(home, { recursive: true, force: true });
+  };
+  try {
+    await untilUp(child);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  const url = new URL(databaseUrl);
+  url.hostname = '127.0.0.1';
+  url.port = String(port);
+  return { url: url.href, close };
+}
+
+function settings(url: URL, { port, poolSize }: { port: number; poolSize: number }): string {
+  const server = {
+    host: url.hostname,
+    port: url.port || '5432',
+    user: decodeURIComponent(url.username),
+    ...(url.password !== '' && { password: `'${decodeURIComponent(url.password).replaceAll("'", "''")}'` }),
+  };
+  return [
+    '[databases]',
+    `* = ${Object.entries(server)
+      .map((pair) => pair.join('='))
+      .join(' ')}`,
+    '[pgbouncer]',
+    'listen_addr = 127.0.0.1',
+    `listen_port = ${port}`,
+    'unix_socket_dir =',
+    'auth_type = any',
+    'pool_mode = transaction',
+    `default_pool_size = ${poolSize}`,
+    'max_client_conn = 500',
+    '',
+  ].join('\n');
+}
+
+async function untilUp(child: ChildProcess): Promise<void> {
+  let output = '';
+  await new Promise<void>((resolve, reject) => {
+    child.stderr?.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+      if (output.includes('process up')) resolve();
+    });
+    child.once('error', reject);
+    child.once('exit', () => reject(new Error(`pgbouncer ended:\n${output}`)));
+  });
+}

@@ -1,0 +1,166 @@
+import { createGate } from '../../src/dev/faults.js';
+import { createPerson, type Person } from '../../src/dev/people.js';
+import { UnlinkRollupAccountDocument } from '../generated/graphql.js';
+import {
+  type LinkedPerson,
+  ON_POSTGRES,
+  type Renewal,
+  type Server,
+  type Servers,
+  startServers,
+} from '../kit/servers.js';
+
+const onPostgres = ON_POSTGRES ? describe : undefined;
+const CALLERS = 8;
+const HASTY = { REFRESH_LEASE_SECONDS: '2', ROLLUP_TIMEOUT_MS: '1000' };
+
+describe('a holder that dies', () => {
+  let world: Servers;
+  let person: LinkedPerson;
+  beforeAll(async () => {
+    // A second and a half more than the lease: callers outwait a holder that died.
+    world = await startServers(4, {
+      env: { ...HASTY, REFRESH_WAIT_MS: '3500' },
+    });
+  });
+  afterAll(() => world.close());
+  beforeEach(async () => {
+    world.rollup.reset();
+    person = await world.linkPerson();
+    await world.expire(person.accountId);
+  });
+
+  test('leaves a lease that a server started after it takes over with one call', async () => {
+    await world.em().execute(
+      `update sealed_tokens set lease_id = gen_random_uuid(), lease_expires_at = clock_timestamp()
+       where account_id = ?`,
+      [person.accountId],
+    );
+    const tokens = new Set(await tokensFrom(world, [await world.add()], person));
+    expect(tokens).toEqual(new Set([expect.any(String)]));
+    expect(tokens).not.toContain(person.token);
+    expect(world.rollup.calls.refreshesOf(person.sub)).toBe(1);
+    expect(await world.row(person.accountId)).toMatchObject(fresh(2));
+  });
+
+  test('leaves an outcome that nobody knows: Rollup ID does not rotate, so it is asked again', async () => {
+    world.rollup.switches.faults.refresh.queue.push({ reset: 'after-headers' });
+    expect(await world.renew(world.server, person.bearer)).toMatchObject({ code: 'PROVIDER_UNAVAILABLE' });
+    await world.elapse(person.accountId, 'retry_at');
+    const tokens = new Set(await tokensFrom(world, world.servers, person));
+    expect(tokens).toEqual(new Set([expect.any(String)]));
+    expect(world.rollup.calls.refreshesOf(person.sub)).toBe(2);
+    expect(await world.row(person.accountId)).toMatchObject(fresh(2));
+  });
+
+  onPostgres?.('by SIGKILL', () => {
+    test('lets its lease run out, and another process asks once more for all', async () => {
+      const [holder, ...others] = [await world.add(), ...world.servers.slice(0, 4)];
+      const gate = createGate();
+      world.rollup.switches.faults.refresh.queue.push(gate.fault);
+      const lost = world.renew(holder, person.bearer).catch(() => 'connection lost');
+      await gate.arrived;
+      await holder.stop('SIGKILL');
+      gate.release();
+      expect(await lost).toBe('connection lost');
+
+      const tokens = new Set(await tokensFrom(world, others, person));
+      expect(tokens).toEqual(new Set([expect.any(String)]));
+      expect(world.rollup.calls.refreshesOf(person.sub)).toBe(2);
+      expect(await world.row(person.accountId)).toMatchObject(fresh(2));
+      expect(others.filter((server) => tookOver(server, person))).toHaveLength(1);
+    });
+  });
+});
+
+onPostgres?.('a holder that is frozen', () => {
+  let world: Servers;
+  let holder: Server;
+  let other: Server;
+  let ada: Person;
+  let person: LinkedPerson;
+  beforeAll(async () => {
+    world = await startServers(2, { env: { REFRESH_LEASE_SECONDS: '20', ROLLUP_TIMEOUT_MS: '19000' } });
+  });
+  afterAll(() => world.close());
+  beforeEach(async () => {
+    world.rollup.reset();
+    [other, holder] = world.servers as [Server, Server];
+    ada = createPerson();
+    person = await world.linkPerson(ada);
+    await world.expire(person.accountId);
+  });
+
+  /** Freezes the holder while it asks; when there is an answer, it comes in its sleep. */
+  async function freeze({ answered }: { answered: boolean }): Promise<{ late: Promise<Renewal> }> {
+    const gate = createGate();
+    world.rollup.switches.faults.refresh.queue.push(gate.fault);
+    const late = world.renew(holder, person.bearer);
+    await gate.arrived;
+    holder.run?.process.kill('SIGSTOP');
+    if (answered) gate.release();
+    return { late };
+  }
+
+  test.each([
+    { answered: true, event: 'superseded' },
+    { answered: false, event: 'failed' },
+  ])(
+    'and wakes too late, with the answer there: $answered, writes nothing and hands out nothing older',
+    async ({ answered, event }) => {
+      if (!answered) holder = await world.add(HASTY);
+      const { late } = await freeze({ answered });
+      await world.elapse(person.accountId, 'lease_expires_at');
+      const renewed = await world.renew(other, person.bearer);
+      expect(renewed.token).not.toBe(person.token);
+      const stored = await world.row(person.accountId);
+      expect(stored).toMatchObject(fresh(2));
+
+      holder.run?.process.kill('SIGCONT');
+      expect(await late).toEqual(renewed);
+      expect(holder.output()).toContain(`"event":"${event}"`);
+      expect(await world.row(person.accountId)).toEqual(stored);
+      expect(await world.renew(holder, person.bearer)).toEqual(renewed);
+      expect(world.rollup.calls.refreshesOf(person.sub)).toBe(2);
+    },
+  );
+
+  test('and wakes after an unlink and a new link, leaves the new link as it is', async () => {
+    const { late } = await freeze({ answered: true });
+    const { data } = await other.ask(
+      UnlinkRollupAccountDocument,
+      { input: { accountId: person.accountId } },
+      { token: person.bearer },
+    );
+    expect(data.unlinkRollupAccount.unlinkedAccountId).toBe(person.accountId);
+    const again = await world.linkPerson(ada);
+    const stored = await world.row(again.accountId);
+
+    holder.run?.process.kill('SIGCONT');
+    expect(await late).toMatchObject({ token: undefined, code: 'ACCOUNT_NOT_FOUND' });
+    expect(await world.row(person.accountId)).toEqual({});
+    expect(await world.row(again.accountId)).toEqual(stored);
+    expect(await world.renew(holder, again.bearer)).toMatchObject({ token: again.token });
+    expect(world.rollup.calls.refreshesOf(person.sub)).toBe(1);
+  });
+});
+
+/** What a row looks like when nobody is at work on it. */
+function fresh(generation: number): Record<string, unknown> {
+  return { generation, status: 'ACTIVE', lease_id: null, lease_expires_at: null, retry_at: null };
+}
+
+/** What many callers at each of these servers get at once. */
+async function tokensFrom(
+  world: Servers,
+  servers: readonly Server[],
+  { bearer }: LinkedPerson,
+): Promise<(string | undefined)[]> {
+  const callers = servers.flatMap((server) => Array.from({ length: CALLERS }, () => server));
+  const renewals = await Promise.all(callers.map((server) => world.renew(server, bearer)));
+  return renewals.map(({ token }) => token);
+}
+
+function tookOver(server: Server, { accountId }: LinkedPerson): boolean {
+  return server.output().includes(`"event":"taken_over","accountId":"${accountId}"`);
+}

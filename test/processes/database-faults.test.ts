@@ -1,0 +1,211 @@
+import { createGate, type Gate } from '../../src/dev/faults.js';
+import { MeDocument } from '../generated/graphql.js';
+import { createActor, createDeeds, REFUSALS } from '../kit/actors.js';
+import { eventually } from '../kit/eventually.js';
+import { findViolations, History } from '../kit/history.js';
+import { type PostgresCluster, startPostgresCluster } from '../kit/postgres-cluster.js';
+import { type ProxiedServers, startProxiedServers } from '../kit/proxied-servers.js';
+import {
+  type LinkedPerson,
+  ON_POSTGRES,
+  type Renewal,
+  type Server,
+  type Servers,
+  startServers,
+} from '../kit/servers.js';
+import type { TcpProxy } from '../kit/tcp-proxy.js';
+
+const onPostgres = ON_POSTGRES ? describe : undefined;
+const DATABASE_TIMEOUT_MS = 500;
+
+onPostgres?.('a database that crashes', () => {
+  let cluster: PostgresCluster;
+  let world: Servers;
+  beforeAll(async () => {
+    cluster = await startPostgresCluster();
+    world = await startServersOn(cluster.url);
+  });
+  afterAll(async () => {
+    await world?.close();
+    await cluster?.close();
+  });
+
+  test('RFR-20 a crash in mid-refresh, twenty times: no server exits, all heal, one extra call at the most', async () => {
+    const person = await world.linkPerson();
+    for (let round = 1; round <= 20; round += 1) {
+      await eventually(() => world.expire(person.accountId));
+      const callsBefore = world.rollup.calls.refreshesOf(person.sub);
+      const { gate, renewals } = askEverywhere(world, person);
+      await gate.arrived;
+      const crash = cluster.crash();
+      // In turns: the answer comes while the database is away, and when it is back.
+      if (round % 2 === 0) await crash;
+      gate.release();
+      await crash;
+      const refused = (await renewals).filter(({ token }) => token === undefined);
+      expect(refused.filter(({ code }) => code !== 'INTERNAL_SERVER_ERROR')).toEqual([]);
+      await expectAllToAgree(world, person);
+      expect([1, 2]).toContain(world.rollup.calls.refreshesOf(person.sub) - callsBefore);
+    }
+    for (const { run } of world.servers) expect(run?.process.exitCode).toBeNull();
+  });
+});
+
+onPostgres?.('a connection to the database that is lost', () => {
+  let servers: ProxiedServers;
+  let proxy: TcpProxy;
+  let world: Servers;
+  let person: LinkedPerson;
+  beforeAll(async () => {
+    servers = await startProxiedServers(4, { DATABASE_TIMEOUT_MS: String(DATABASE_TIMEOUT_MS) });
+    ({ proxy, world } = servers);
+  });
+  afterAll(() => servers.close());
+  beforeEach(async () => (person = await world.linkPerson()));
+
+  test('RFR-21 cut between the answer and the commit, ten times: the row is whole, one extra call at the most', async () => {
+    for (let round = 1; round <= 10; round += 1) {
+      const { generation: before } = await world.row(person.accountId);
+      const callsBefore = world.rollup.calls.refreshesOf(person.sub);
+      await world.expire(person.accountId);
+      const { gate, renewals } = askEverywhere(world, person);
+      await gate.arrived;
+      // In turns: the statement finds no connection, and the statement is under way when its connection goes.
+      await (round % 2 === 0 ? cutBeforeWriting(gate) : cutWhileWriting(gate));
+      await renewals;
+      await expectAllToAgree(world, person);
+      const extraCalls = world.rollup.calls.refreshesOf(person.sub) - callsBefore - 1;
+      expect([0, 1]).toContain(extraCalls);
+      expect(await world.row(person.accountId)).toMatchObject({
+        status: 'ACTIVE',
+        generation: Number(before) + 1,
+        lease_id: null,
+        failure_count: 0,
+      });
+    }
+  });
+
+  async function cutBeforeWriting(gate: Gate): Promise<void> {
+    proxy.mode = 'refuse';
+    proxy.cut();
+    const refused = proxy.refused;
+    gate.release();
+    await eventually(() => expect(proxy.refused).toBeGreaterThan(refused));
+    proxy.mode = 'pass';
+  }
+
+  async function cutWhileWriting(gate: Gate): Promise<void> {
+    await world.em().transactional(async (tx) => {
+      await tx.execute('select 1 from sealed_tokens where account_id = ? for update', [person.accountId]);
+      gate.release();
+      await eventually(async () => {
+        const waiting = await world
+          .em()
+          .execute(
+            `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+          );
+        expect(waiting).not.toHaveLength(0);
+      });
+      proxy.cut();
+    });
+  }
+
+  test('RFR-22 swallowing everything: 503 within the timeouts for everyone, and all well when it is back', async () => {
+    proxy.mode = 'hold';
+    await world.expire(person.accountId);
+    const { server } = world;
+    for (let wave = 0; wave < 3; wave += 1) {
+      const begun = performance.now();
+      const answers = await Promise.all(
+        Array.from({ length: 60 }, () => server.ask(MeDocument, {}, { token: person.bearer })),
+      );
+      // One timeout for the connection and one for the statement.
+      expect(performance.now() - begun).toBeLessThan(2 * DATABASE_TIMEOUT_MS + 500);
+      expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([503]));
+      for (const { errors } of answers)
+        expect(errors[0]?.extensions).toEqual({
+          code: 'INTERNAL_SERVER_ERROR',
+          correlationId: expect.any(String),
+        });
+    }
+    expect(await world.renew(server, person.bearer)).toMatchObject({ code: 'INTERNAL_SERVER_ERROR' });
+    expect(world.rollup.calls.refreshesOf(person.sub)).toBe(0);
+    proxy.mode = 'pass';
+    await expectAllToAgree(world, person);
+    expect(world.rollup.calls.refreshesOf(person.sub)).toBe(1);
+  });
+});
+
+describe('a link that is refreshed, ended and made anew at once', () => {
+  let world: Servers;
+  beforeAll(async () => (world = await startServers(4)));
+  afterAll(() => world.close());
+
+  test('RFR-24 two hundred times over: no deadlock, no internal error, every invariant holds', async () => {
+    const history = new History();
+    const deeds = createDeeds(world, history);
+    const actor = await createActor(world);
+    const at = (index: number): Server => world.servers[index % world.servers.length] ?? world.server;
+    await deeds.link(world.server, actor);
+    const rounds = 200;
+    for (let round = 0; round < rounds; round += 1) {
+      // Every round they overlap in another way.
+      world.rollup.switches.faults.refresh.standing = { delayMs: round % 16 };
+      await world.expire(actor.accountId);
+      await Promise.all([
+        deeds.read(at(round), actor),
+        later(at(round), round % 5, () => deeds.unlink(at(round + 1), actor)),
+        later(at(round), round % 3, () => deeds.link(at(round + 2), actor)),
+        later(at(round), round % 7, () => deeds.link(at(round + 3), actor, { signedIn: true })),
+        later(at(round), round % 4, () => deeds.read(at(round + 3), actor)),
+      ]);
+      await deeds.read(at(round), actor);
+      await deeds.link(at(round + 1), actor);
+    }
+    const calls = world.rollup.calls.refreshesOf(actor.person.sub);
+    const costs = new Map([[actor.person.sub, { calls, expiries: rounds, faults: 0 }]]);
+    expect(findViolations(history.operations, costs)).toEqual([]);
+    expect(calls).toBeGreaterThan(0);
+    const usual = new Set(['DONE', ...REFUSALS]);
+    expect([...deeds.codes.keys()].filter((code) => !usual.has(code))).toEqual([]);
+    for (const server of world.servers) expect(server.output()).not.toContain('internal error');
+    const database = 'select deadlocks::int from pg_stat_database where datname = current_database()';
+    expect(await world.em().execute(database)).toEqual([{ deadlocks: 0 }]);
+  });
+});
+
+/** Acts after so many round trips. */
+async function later({ url }: Server, trips: number, act: () => Promise<void>): Promise<void> {
+  for (let trip = 0; trip < trips; trip += 1) await fetch(`${url}/healthz`);
+  await act();
+}
+
+/** Servers on a database of another server than the tests' usual one. */
+async function startServersOn(url: string): Promise<Servers> {
+  const usual = process.env['TEST_DATABASE_URL'];
+  process.env['TEST_DATABASE_URL'] = url;
+  try {
+    return await startServers(4);
+  } finally {
+    process.env['TEST_DATABASE_URL'] = usual;
+  }
+}
+
+/** Three callers at each server, and a gate for the first call to the provider. */
+function askEverywhere(
+  world: Servers,
+  { bearer }: LinkedPerson,
+): { gate: Gate; renewals: Promise<Renewal[]> } {
+  const gate = createGate();
+  world.rollup.switches.faults.refresh.queue = [gate.fault];
+  const callers = [...world.servers, ...world.servers, ...world.servers];
+  return { gate, renewals: Promise.all(callers.map((server) => world.renew(server, bearer))) };
+}
+
+/** Soon all servers hand out the same token again. */
+async function expectAllToAgree(world: Servers, { bearer }: LinkedPerson): Promise<void> {
+  await eventually(async () => {
+    const renewals = await Promise.all(world.servers.map((server) => world.renew(server, bearer)));
+    expect(new Set(renewals.map(({ token }) => token))).toEqual(new Set([expect.any(String)]));
+  });
+}

@@ -1,0 +1,180 @@
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { createGate } from '../../src/dev/faults.js';
+import { MeDocument, UnlinkRollupAccountDocument } from '../generated/graphql.js';
+import { codesOf, demand, until } from '../kit/demand.js';
+import { type Server, startProcess } from '../kit/server.js';
+import { ON_POSTGRES, type Servers, startServers } from '../kit/servers.js';
+
+const DELAY_MS = 600;
+
+describe('the end of a server', () => {
+  let all: Servers;
+  const started: Server[] = [];
+  const directories: string[] = [];
+
+  beforeAll(async () => (all = await startServers(1)));
+  afterAll(() => all.close());
+  beforeEach(() => all.rollup.reset());
+  afterEach(async () => {
+    await Promise.all(started.splice(0).map((server) => server.stop('SIGKILL')));
+    await Promise.all(directories.splice(0).map((path) => rm(path, { recursive: true, force: true })));
+  });
+
+  test('RFR-27 ten refreshes that are under way at SIGTERM are finished and stored, and the exit is 0', async () => {
+    const server = await all.add();
+    const people = await Promise.all(Array.from({ length: 10 }, () => all.linkPerson()));
+    await Promise.all(people.map(({ accountId }) => all.expire(accountId)));
+    const gate = createGate();
+    all.rollup.switches.faults.refresh.standing = gate.fault;
+    const answers = people.map(({ bearer }) => all.renew(server, bearer));
+    await until(() => all.rollup.calls.refresh === people.length);
+    const exit = server.stop('SIGTERM');
+    await until(async () => (await readiness(server)) === 503);
+    gate.release();
+    expect(codesOf(await Promise.all(answers))).toEqual([undefined]);
+    expect(await exit).toBe(0);
+    const rows = await Promise.all(people.map(({ accountId }) => all.row(accountId)));
+    expect(rows.filter((row) => row['generation'] !== 2 || row['lease_id'] !== null)).toEqual([]);
+    expect(all.rollup.calls.refresh).toBe(people.length);
+  });
+
+  test('RFR-27 a refresh whose caller is gone is finished and stored after SIGTERM too', async () => {
+    const server = await all.add({ REFRESH_WAIT_MS: '50' });
+    const { accountId, bearer } = await all.linkPerson();
+    await all.expire(accountId);
+    const gate = createGate();
+    all.rollup.switches.faults.refresh.standing = gate.fault;
+    expect(await all.renew(server, bearer)).toMatchObject({ code: 'PROVIDER_UNAVAILABLE' });
+    const exit = server.stop('SIGTERM');
+    await pause(100);
+    gate.release();
+    expect(await exit).toBe(0);
+    expect(await all.row(accountId)).toMatchObject({ generation: 2, lease_id: null });
+    expect(all.rollup.calls.refresh).toBe(1);
+  });
+
+  test.each([1, 2])(
+    'HTP-10 SIGTERM under load, %d times: no request fails, readiness drops first, exit 0',
+    async (signals) => {
+      const server = await startOnDirectory({ SHUTDOWN_DELAY_MS: String(DELAY_MS) });
+      const gate = createGate();
+      all.rollup.switches.faults.refresh.standing = gate.fault;
+      all.rollup.switches.accessTokenLifetimeSeconds = 30; // inside the margin: a renewal asks the provider
+      const { bearer } = await all.linkPerson(undefined, server);
+      const inFlight = all.renew(server, bearer);
+      await gate.arrived;
+      const load = startLoad(server, bearer, 16);
+      await until(() => load.answered() > 200);
+      const exits = Array.from({ length: signals }, () => server.stop('SIGTERM'));
+      await until(async () => (await readiness(server)) === 503);
+      const before = load.answered();
+      await pause(DELAY_MS / 3);
+      await load.stop();
+      gate.release();
+      expect(load.failures).toEqual([]);
+      expect(load.answered()).toBeGreaterThan(before);
+      expect(await inFlight).toMatchObject({ token: expect.any(String) });
+      expect(await Promise.all(exits)).toEqual(exits.map(() => 0));
+      await expect(fetch(`${server.url}/healthz`)).rejects.toThrow('fetch failed');
+    },
+  );
+
+  test.each(ON_POSTGRES ? ['PostgreSQL', 'the embedded database'] : ['the embedded database'])(
+    'HTP-11 kill -9 and start again on %s: ready, nothing manual, and every link is there',
+    async (kind) => {
+      const env: Record<string, string> = kind === 'PostgreSQL' ? {} : { DATABASE_URL: '' };
+      const server = await startOnDirectory(env);
+      const { bearer, sub, token } = await all.linkPerson(undefined, server);
+      expect(await server.stop('SIGKILL')).toBe('SIGKILL');
+      const [directory = ''] = directories;
+      expect(existsSync(join(directory, 'lock'))).toBe(kind !== 'PostgreSQL');
+      const again = await startOnDirectory({ ...env, DATA_DIR: directory });
+      expect(await readiness(again)).toBe(200);
+      expect((await all.renew(again, bearer)).token).toBe(token);
+      const { data } = await again.ask(MeDocument, {}, { token: bearer });
+      expect(data.me?.rollupAccounts.map((account) => account.sub)).toEqual([sub]);
+    },
+    60_000,
+  );
+
+  /** A process in either mode, on a data directory of its own where no database is named. */
+  async function startOnDirectory(env: Readonly<Record<string, string>>): Promise<Server> {
+    const directory = env['DATA_DIR'] ?? (await mkdtemp(join(tmpdir(), 'rollup-accounts-')));
+    directories.push(directory);
+    const server = await startProcess({ ...all.env, DATA_DIR: directory, ...env });
+    started.push(server);
+    return server;
+  }
+});
+
+describe('an account that was unlinked', () => {
+  let all: Servers;
+  beforeAll(async () => (all = await startServers(4)));
+  afterAll(() => all.close());
+  beforeEach(() => all.rollup.reset());
+
+  test('PRV-06 is erased, and unknown to every process at once', async () => {
+    const { accountId, bearer } = await all.linkPerson();
+    expect(codesOf(await demand(all, bearer, 40))).toEqual([undefined]);
+    await unlink(accountId, bearer);
+    expect(codesOf(await demand(all, bearer, 40))).toEqual(['NOT_LINKED']);
+    expect(await all.row(accountId)).toEqual({});
+    for (const table of ['app_user', 'rollup_account', 'sealed_tokens', 'pending_link'])
+      expect(await all.em().execute(`select * from ${table}`)).toEqual([]);
+  });
+
+  test('PRV-06 is not brought back by a refresh that was under way', async () => {
+    const { accountId, bearer } = await all.linkPerson();
+    await all.expire(accountId);
+    const gate = createGate();
+    all.rollup.switches.faults.refresh.standing = gate.fault;
+    const answers = demand(all, bearer, 8);
+    await gate.arrived;
+    await unlink(accountId, bearer);
+    gate.release();
+    expect((await answers).filter(({ token }) => token !== undefined)).toEqual([]);
+    expect(codesOf(await demand(all, bearer, 8))).toEqual(['NOT_LINKED']);
+    expect(await all.row(accountId)).toEqual({});
+    expect(all.rollup.calls.refresh).toBe(1);
+  });
+
+  async function unlink(accountId: string, token: string): Promise<void> {
+    const { data } = await all.server.ask(UnlinkRollupAccountDocument, { input: { accountId } }, { token });
+    expect(data.unlinkRollupAccount.userErrors).toEqual([]);
+  }
+});
+
+async function readiness({ url }: Server): Promise<number> {
+  return (await fetch(`${url}/readyz`)).status;
+}
+
+/** Clients that keep their connections and ask one request after the other, for 20 000 requests at the most. */
+function startLoad({ ask }: Server, token: string, clients: number) {
+  const failures: unknown[] = [];
+  const end = new AbortController();
+  let answered = 0;
+  const run = async (): Promise<void> => {
+    while (!end.signal.aborted && answered < 20_000) {
+      try {
+        const { status } = await ask(MeDocument, {}, { token });
+        answered += 1;
+        if (status !== 200) failures.push(status);
+      } catch (error) {
+        failures.push((error as Error).cause);
+      }
+    }
+  };
+  const running = Array.from({ length: clients }, run);
+  return {
+    failures,
+    answered: () => answered,
+    stop: async () => {
+      end.abort();
+      await Promise.all(running);
+    },
+  };
+}

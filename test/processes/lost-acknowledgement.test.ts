@@ -1,0 +1,116 @@
+import type { Fault } from '../../src/dev/faults.js';
+import { eventually } from '../kit/eventually.js';
+import { type ProxiedServers, startProxiedServers } from '../kit/proxied-servers.js';
+import { type LinkedPerson, ON_POSTGRES, type Servers, startServers } from '../kit/servers.js';
+
+const onPostgres = ON_POSTGRES ? describe : undefined;
+
+onPostgres?.('a statement that the database carried out, and whose answer was lost', () => {
+  let servers: ProxiedServers;
+  let world: Servers;
+  let person: LinkedPerson;
+  beforeAll(async () => {
+    servers = await startProxiedServers(2, { REFRESH_BACKOFF_MS: '1' });
+    ({ world } = servers);
+  });
+  afterAll(() => servers.close());
+  beforeEach(async () => {
+    world.rollup.reset();
+    person = await world.linkPerson();
+    await world.expire(person.accountId);
+  });
+
+  /** Lets statements on the row reach the database, and cuts every connection before an answer comes back. */
+  async function losingAnswers(
+    act: () => Promise<unknown>,
+    done: (row: Record<string, unknown>) => boolean,
+  ): Promise<void> {
+    const { proxy } = servers;
+    let acting: Promise<unknown> | undefined;
+    await world.em().transactional(async (tx) => {
+      await tx.execute('select 1 from sealed_tokens where account_id = ? for update', [person.accountId]);
+      acting = act();
+      await eventually(async () => {
+        const waiting = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+        expect(await world.em().execute(waiting)).not.toHaveLength(0);
+      });
+      proxy.mode = 'hold';
+    });
+    await eventually(async () => expect(done(await world.row(person.accountId))).toBe(true));
+    proxy.cut();
+    proxy.mode = 'pass';
+    await acting;
+  }
+
+  test.each([{ rotates: false }, { rotates: true }])(
+    'a claim: nobody asked the provider, so nobody has to link anew, with a provider that rotates: $rotates',
+    async ({ rotates }) => {
+      await tell(rotates);
+      const renewal = (): Promise<unknown> => world.renew(world.server, person.bearer);
+      await losingAnswers(renewal, ({ lease_id: leaseId }) => leaseId !== null);
+      await expectToHeal();
+      expect(world.rollup.calls.refreshesOf(person.sub)).toBe(1);
+    },
+  );
+
+  test.each([{ rotates: false }, { rotates: true }])(
+    'a release after a clear refusal is made again or was made, with a provider that rotates: $rotates',
+    async ({ rotates }) => {
+      await tell(rotates);
+      const answer = Promise.withResolvers<void>();
+      const arrival = Promise.withResolvers<void>();
+      const fault: Fault = { status: 503, hold: answer.promise, onArrival: arrival.resolve };
+      world.rollup.switches.faults.refresh.queue.push(fault);
+      const late = world.renew(world.server, person.bearer);
+      await arrival.promise;
+      servers.proxy.mode = 'refuse';
+      servers.proxy.cut();
+      const { refused } = servers.proxy;
+      answer.resolve();
+      await eventually(() => expect(servers.proxy.refused).toBeGreaterThan(refused));
+      servers.proxy.mode = 'pass';
+      await late;
+      await expectToHeal();
+      expect(world.rollup.calls.refreshesOf(person.sub)).toBe(2);
+    },
+  );
+
+  const tell = (rotates: boolean): Promise<void> => setRotation(world, person, rotates);
+
+  /** Whoever holds the lease has time to give it back before it ends. */
+  async function expectToHeal(): Promise<void> {
+    const givenBack = async (): Promise<void> =>
+      expect(await world.row(person.accountId)).toMatchObject({ lease_id: null });
+    await eventually(givenBack, 3_000).catch(() => world.elapse(person.accountId, 'lease_expires_at'));
+    await eventually(async () => {
+      const renewals = await Promise.all(world.servers.map((server) => world.renew(server, person.bearer)));
+      expect(new Set(renewals.map(({ token }) => token))).toEqual(new Set([expect.any(String)]));
+    }, 2_000);
+  }
+});
+
+describe('a release whose acknowledgement arrives', () => {
+  let world: Servers;
+  beforeAll(async () => (world = await startServers(1, { env: { REFRESH_BACKOFF_MS: '1' } })));
+  afterAll(() => world.close());
+
+  test.each([{ rotates: false }, { rotates: true }])(
+    'leaves nothing behind, with a provider that rotates: $rotates',
+    async ({ rotates }) => {
+      const person = await world.linkPerson();
+      await world.expire(person.accountId);
+      await setRotation(world, person, rotates);
+      world.rollup.switches.faults.refresh.queue.push({ status: 503 });
+      expect(await world.renew(world.server, person.bearer)).toMatchObject({ code: 'PROVIDER_UNAVAILABLE' });
+      expect(await world.row(person.accountId)).toMatchObject({ lease_id: null, failure_count: 1 });
+      await world.elapse(person.accountId, 'retry_at');
+      expect(await world.renew(world.server, person.bearer)).toMatchObject({ token: expect.any(String) });
+    },
+  );
+});
+
+/** What an earlier answer of the provider would have taught. */
+async function setRotation(world: Servers, { accountId }: LinkedPerson, rotates: boolean): Promise<void> {
+  const sql = 'update sealed_tokens set refresh_token_rotates = ? where account_id = ?';
+  await world.em().execute(sql, [rotates, accountId]);
+}

@@ -1,0 +1,117 @@
+import { UnsecuredJWT } from 'jose';
+import { createActor, createDeeds, REFUSALS } from '../kit/actors.js';
+import { eventually } from '../kit/eventually.js';
+import { findViolations, History, type Operation } from '../kit/history.js';
+import { createRandom, RandomRun } from '../kit/nemesis.js';
+import { type ProxiedServers, startProxiedServers } from '../kit/proxied-servers.js';
+import { ON_POSTGRES } from '../kit/servers.js';
+
+const onPostgres = ON_POSTGRES ? describe : undefined;
+const OPERATIONS = 1_500;
+const LEASE_SECONDS = 2;
+const SECONDS = Number(process.env['NEMESIS_SECONDS'] ?? 0);
+const SEED = Number(process.env['NEMESIS_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+
+onPostgres?.('a random run', () => {
+  let servers: ProxiedServers;
+  beforeAll(async () => {
+    servers = await startProxiedServers(4, {
+      REFRESH_LEASE_SECONDS: String(LEASE_SECONDS),
+      ROLLUP_TIMEOUT_MS: '1500',
+      REFRESH_BACKOFF_MS: '50',
+      DATABASE_TIMEOUT_MS: '1000',
+    });
+  });
+  afterAll(() => servers.close());
+
+  test(
+    'RFR-32 with kills, freezes, cuts and a failing provider: every invariant holds in what callers saw',
+    async () => {
+      const { world, proxy } = servers;
+      const history = new History();
+      const deeds = createDeeds(world, history);
+      const actors = await Promise.all(Array.from({ length: 6 }, () => createActor(world)));
+      for (const actor of actors) await deeds.link(world.server, actor);
+      const until = performance.now() + SECONDS * 1_000;
+      const isOver = (done: number): boolean =>
+        SECONDS > 0 ? performance.now() >= until : done >= OPERATIONS;
+      const run = new RandomRun({ world, proxy, actors, deeds, random: createRandom(SEED), isOver });
+      await run.run();
+
+      const leases = 'select 1 from sealed_tokens where lease_expires_at > clock_timestamp()';
+      await eventually(
+        async () => expect(await world.em().execute(leases)).toEqual([]),
+        (LEASE_SECONDS + 1) * 1_000,
+      );
+      for (const actor of actors) {
+        await eventually(async () => {
+          const renewals = await Promise.all(run.awake.map((server) => world.renew(server, actor.bearer)));
+          expect(new Set(renewals.map(({ token, code }) => token ?? code)).size).toBe(1);
+        });
+        await deeds.link(world.server, actor);
+        for (const server of run.awake) await deeds.read(server, actor);
+      }
+      const unheard = new Set(['DONE', 'PROVIDER_UNAVAILABLE', 'INTERNAL_SERVER_ERROR', 'CONNECTION_LOST']);
+      const codes = [...deeds.codes.keys()].filter((code) => !REFUSALS.has(code) && !unheard.has(code));
+      const violations = findViolations(history.operations, run.costs());
+      expect({ seed: SEED, codes, violations }).toEqual({ seed: SEED, codes: [], violations: [] });
+    },
+    (120 + SECONDS) * 1_000,
+  );
+});
+
+describe('the checker of histories', () => {
+  const sub = 'ada';
+  const token = (exp: number, of = sub): string => new UnsecuredJWT({ exp }).setSubject(of).encode();
+  const read = (invoked: number, completed: number, token: string): Operation => ({
+    kind: 'read',
+    sub,
+    invoked,
+    completed,
+    token,
+  });
+  const refusal = (invoked: number, completed: number): Operation => ({
+    kind: 'read',
+    sub,
+    invoked,
+    completed,
+    refused: 'NOT_LINKED',
+  });
+  const change = (kind: 'link' | 'unlink', invoked: number, completed: number): Operation => ({
+    kind,
+    sub,
+    invoked,
+    completed,
+    outcome: Number.isFinite(completed) ? 'done' : 'unknown',
+  });
+  const [link, unlink] = [change('link', 1, 2), change('unlink', 3, 4)];
+
+  test.each([
+    ['I3', 'the token of somebody else', [read(1, 2, token(100, 'ben'))]],
+    ['I4', 'a token older than one before', [read(1, 2, token(100)), read(3, 4, token(99))]],
+    ['I5', 'a token after an unlink', [link, unlink, read(5, 6, token(100))]],
+    ['I7', 'a link that is gone', [link, refusal(3, 4)]],
+  ])('finds a breach of %s: %s', (name, _title, operations) => {
+    expect(findViolations(operations, new Map())).toEqual([expect.stringMatching(`^${name} ada at`)]);
+  });
+
+  test('finds a breach of I2: more calls than expiries and faults explain', () => {
+    const cost = { calls: 4, expiries: 2, faults: 1 };
+    expect(findViolations([], new Map([[sub, cost]]))).toHaveLength(1);
+    expect(findViolations([], new Map([[sub, { ...cost, faults: 2 }]]))).toEqual([]);
+  });
+
+  test.each([
+    ['an older token beside a newer one', [read(1, 3, token(100)), read(2, 4, token(99))]],
+    ['an older token of a new link', [read(2, 3, token(100)), change('link', 1, 4), read(5, 6, token(99))]],
+    ['a token beside an unlink', [link, change('unlink', 3, 6), read(4, 5, token(100))]],
+    ['a token after a new link', [link, unlink, change('link', 5, 6), read(7, 8, token(100))]],
+    [
+      'a link that nobody saw the end of',
+      [link, unlink, change('link', 3, Infinity), read(5, 6, token(100))],
+    ],
+    ['a refusal after an unlink', [link, unlink, refusal(5, 6)]],
+  ])('has nothing against %s', (_title, operations) => {
+    expect(findViolations(operations, new Map())).toEqual([]);
+  });
+});

@@ -1,0 +1,66 @@
+import { createPerson } from '../../src/dev/people.js';
+import { type PgBouncer, startPgBouncer } from '../kit/pgbouncer.js';
+import { type Servers, startServers } from '../kit/servers.js';
+
+const POOL_SIZE = 5;
+const CALLERS = 100;
+
+describe('behind PgBouncer in transaction mode, or alone on the embedded database', () => {
+  let bouncer: PgBouncer | undefined;
+  let world: Servers;
+  beforeAll(async () => {
+    // The servers migrate at their start, all of them at once.
+    world = await startServers(4, {
+      databaseUrl: async (direct) => {
+        bouncer = await startPgBouncer(direct, POOL_SIZE);
+        return bouncer.url;
+      },
+    });
+  });
+  afterAll(async () => {
+    await world.close();
+    await bouncer?.close();
+  });
+
+  test('a hundred callers of one account share one call, again and again', async () => {
+    const person = await world.linkPerson();
+    const seen = new Set([person.token]);
+    for (let round = 1; round <= 5; round += 1) {
+      await world.expire(person.accountId);
+      const renewals = await Promise.all(
+        Array.from({ length: CALLERS }, (_, index) => world.renew(serverOf(index), person.bearer)),
+      );
+      expect(renewals.filter(({ code }) => code !== undefined)).toEqual([]);
+      expect(new Set(renewals.map(({ token }) => token)).size).toBe(1);
+      seen.add(renewals[0]?.token ?? '');
+      expect(world.rollup.calls.refreshesOf(person.sub)).toBe(round);
+    }
+    expect(seen.size).toBe(6);
+    const [{ backends } = { backends: 0 }] = await world
+      .em()
+      .execute<{ backends: number }[]>(
+        'select count(*)::int as backends from pg_stat_activity where datname = current_database()',
+      );
+    // Ten connections a server without it; the test itself has a few of its own.
+    expect(backends).toBeLessThan(2 * POOL_SIZE);
+  });
+
+  test('a hundred accounts that are linked and expire at once cost a call each, and nothing fails', async () => {
+    const linked = await Promise.all(Array.from({ length: CALLERS }, () => world.linkPerson(createPerson())));
+    await Promise.all(linked.map(({ accountId }) => world.expire(accountId)));
+    const callers = [...linked, ...linked];
+    const renewals = await Promise.all(
+      callers.map(({ bearer }, index) => world.renew(serverOf(index * 7), bearer)),
+    );
+    expect(renewals.filter(({ code }) => code !== undefined)).toEqual([]);
+    expect(renewals.slice(0, CALLERS).map(({ token }) => token)).toEqual(
+      renewals.slice(CALLERS).map(({ token }) => token),
+    );
+    expect(linked.filter(({ sub }) => world.rollup.calls.refreshesOf(sub) !== 1)).toEqual([]);
+    for (const server of world.servers) expect(server.output()).not.toContain('"level":"error"');
+  });
+
+  function serverOf(index: number): Servers['server'] {
+    return world.servers[index % world.servers.length] ?? world.server;
+  }
+});

@@ -1,0 +1,197 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { type AddressInfo, createServer, type Server as TcpServer } from 'node:net';
+import { once } from 'node:events';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { type CryptoKey, generateKeyPair } from 'jose';
+import type { Fault } from '../../src/dev/faults.js';
+import { createPerson, type Person } from '../../src/dev/people.js';
+import { codesOf, demand, retryInMs } from '../kit/demand.js';
+import { type Server, startProcess } from '../kit/server.js';
+import { type Servers, startServers } from '../kit/servers.js';
+
+const MEGABYTE = 2 ** 20;
+const json = { 'content-type': 'application/json' };
+
+describe('answers that are no use', () => {
+  let all: Servers;
+  beforeAll(async () => (all = await startServers(2)));
+  afterAll(() => all.close());
+  beforeEach(() => all.rollup.reset());
+
+  test.each<[string, Fault | ((person: Person) => Promise<unknown>)]>([
+    ['HTML', { body: '<html>Welcome</html>', headers: { 'content-type': 'text/html' } }],
+    ['nothing', { body: '', headers: json }],
+    ['{}', { body: {} }],
+    ['[]', { body: [] }],
+    ['null', { body: 'null', headers: json }],
+    ['cut JSON', { body: '{"token_type":"Bearer","access_tok', headers: json }],
+    ['a number for an access token', async () => 42],
+    ['an empty access token', async () => ''],
+    ['the token of another sub', () => all.rollup.mint('access', createPerson())],
+    [
+      'a token for another audience',
+      (person) => all.rollup.mint('access', person, { claims: { aud: ['other'] } }),
+    ],
+    [
+      'a token with a bad signature',
+      async (person) => all.rollup.mint('access', person, { key: await strangersKey() }),
+    ],
+    ['a token that has ended', (person) => all.rollup.mint('access', person, { claims: livedUntil(-120) })],
+    ['a refresh token', (person) => all.rollup.mint('refresh', person)],
+  ])('RFR-11 %s: nothing is stored, and the provider gets a pause', async (_title, bad) => {
+    const person = createPerson();
+    const { accountId, bearer, sub } = await all.linkPerson(person);
+    await all.expire(accountId);
+    const before = await all.row(accountId);
+    all.rollup.switches.faults.refresh.standing =
+      typeof bad === 'function'
+        ? { transform: async (answer) => ({ ...answer, access_token: await bad(person) }) }
+        : bad;
+    expect(codesOf(await demand(all, bearer, 20))).toEqual(['PROVIDER_UNAVAILABLE']);
+    const after = await all.row(accountId);
+    expect(after).toEqual({ ...before, failure_count: 1, retry_at: after['retry_at'] });
+    expect(await retryInMs(all, accountId)).toBeGreaterThan(3_000);
+    expect(all.rollup.calls.refreshesOf(sub)).toBe(1);
+    all.rollup.switches.faults.refresh.standing = undefined;
+    await all.elapse(accountId, 'retry_at');
+    expect((await all.renew(all.server, bearer)).token).toBeTruthy();
+  });
+
+  test.each([
+    [
+      'whose iat lies 120 s ahead',
+      () => ({ iat: seconds() + 120, exp: seconds() + 3_600 }),
+      'PROVIDER_UNAVAILABLE',
+      5_000,
+    ],
+    ['whose exp is past already', () => livedUntil(-5), 'PROVIDER_UNAVAILABLE', 5_000],
+    ['whose exp is 10 s ahead', () => livedUntil(10), undefined, 10_000],
+  ])('RFR-19 a new token %s makes no hot loop', async (_title, claims, code, leastMs) => {
+    const person = createPerson();
+    const { accountId, bearer, sub } = await all.linkPerson(person);
+    await all.expire(accountId);
+    all.rollup.switches.faults.refresh.standing = {
+      transform: async (answer) => ({
+        ...answer,
+        access_token: await all.rollup.mint('access', person, { claims: claims() }),
+      }),
+    };
+    let pausedMs = 0;
+    for (const calls of [1, 2]) {
+      expect(codesOf(await demand(all, bearer, 100))).toEqual([code]);
+      expect(all.rollup.calls.refreshesOf(sub)).toBe(calls);
+      pausedMs += await retryInMs(all, accountId);
+      await all.elapse(accountId, 'retry_at');
+    }
+    expect(pausedMs).toBeGreaterThan(Math.max(10_000, 2 * leastMs - 4_000));
+  });
+
+  test.each([301, 302, 303, 307, 308])('a redirect with status %d is not followed', async (status) => {
+    const trap = await startTrap();
+    try {
+      const { accountId, bearer } = await all.linkPerson();
+      await all.expire(accountId);
+      all.rollup.switches.faults.refresh.standing = {
+        status,
+        redirectTo: `http://127.0.0.1:${trap.port}/token`,
+      };
+      expect(await all.renew(all.server, bearer)).toMatchObject({ code: 'PROVIDER_UNAVAILABLE' });
+      expect(trap.connections()).toBe(0);
+      expect(await all.row(accountId)).toMatchObject({ status: 'ACTIVE', generation: 1 });
+    } finally {
+      trap.server.close();
+    }
+  });
+});
+
+describe('answers without end', () => {
+  let all: Servers;
+  let directory: string;
+  let server: Server;
+
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'rollup-accounts-'));
+    all = await startServers(1);
+    server = await startProcess({ ...all.env, DATA_DIR: directory, ROLLUP_TIMEOUT_MS: '3000' });
+    all.rollup.switches.accessTokenLifetimeSeconds = 55; // inside the margin: every renewal asks the provider
+    const { bearer } = await all.linkPerson(undefined, server);
+    for (let warm = 0; warm < 200; warm += 1) await all.renew(server, bearer);
+  });
+  afterAll(async () => {
+    await server.stop('SIGKILL');
+    await all.close();
+    await rm(directory, { recursive: true, force: true });
+  });
+
+  test.each<[string, RegExp, () => Fault]>([
+    ['a body of 200 MB', /larger than/, () => ({ body: Buffer.alloc(200 * MEGABYTE, ' '), headers: json })],
+    ['one byte a second', /TimeoutError/, () => ({ dripMs: 1_000 })],
+    [
+      'a gzip bomb of 256 MB',
+      /larger than/,
+      () => ({ body: bomb(), headers: { ...json, 'content-encoding': 'gzip' } }),
+    ],
+    ['100 000 headers', /UND_ERR_HEADERS_OVERFLOW|TimeoutError/, () => ({ headers: manyHeaders() })],
+  ])('RFR-12 %s is cut by size or time, and costs less than 50 MB', async (_title, reason, fault) => {
+    const { accountId, bearer, token, sub } = await all.linkPerson(undefined, server);
+    all.rollup.switches.faults.refresh.standing = fault();
+    const before = restartPeak(server);
+    const begun = performance.now();
+    expect(await all.renew(server, bearer)).toMatchObject({ token });
+    expect(performance.now() - begun).toBeLessThan(8_000);
+    expect(peakBytes(server) - before).toBeLessThan(50 * MEGABYTE);
+    expect(all.rollup.calls.refreshesOf(sub)).toBe(1);
+    const failed = server
+      .output()
+      .split('\n')
+      .filter((line) => line.includes(accountId) && line.includes('"event":"failed"'));
+    expect(failed).toEqual([expect.stringMatching(reason)]);
+  });
+});
+
+function seconds(): number {
+  return Math.floor(Date.now() / 1_000);
+}
+
+function livedUntil(inSeconds: number): { iat: number; exp: number } {
+  return { iat: seconds() + inSeconds - 3_600, exp: seconds() + inSeconds };
+}
+
+async function strangersKey(): Promise<CryptoKey> {
+  return (await generateKeyPair('ES256')).privateKey;
+}
+
+/** A quarter of a gigabyte of blanks in a megabyte. */
+function bomb(): Buffer {
+  return gzipSync(Buffer.alloc(256 * MEGABYTE, ' '), { level: 1 });
+}
+
+function manyHeaders(): Record<string, string> {
+  return Object.fromEntries(Array.from({ length: 100_000 }, (_, index) => [`x-${index}`, 'y']));
+}
+
+/** Lets the kernel measure the peak anew; returns what the process holds now, in bytes. */
+function restartPeak(server: Server): number {
+  writeFileSync(`/proc/${server.run?.process.pid}/clear_refs`, '5');
+  return peakBytes(server);
+}
+
+function peakBytes({ run }: Server): number {
+  const status = readFileSync(`/proc/${run?.process.pid}/status`, 'utf8');
+  return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) * 1_024;
+}
+
+/** A listener that nobody should call. */
+async function startTrap(): Promise<{ server: TcpServer; port: number; connections: () => number }> {
+  let connections = 0;
+  const server = createServer((socket) => {
+    connections += 1;
+    socket.destroy();
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return { server, port: (server.address() as AddressInfo).port, connections: () => connections };
+}

@@ -1,0 +1,136 @@
+import type { Fault } from '../../src/dev/faults.js';
+import { createPerson } from '../../src/dev/people.js';
+import { knownError } from '../../src/dev/provider-errors.js';
+import { codesOf, demand, expectBackOff, serverAt, until } from '../kit/demand.js';
+import { runProgram } from '../kit/processes.js';
+import { type LinkedPerson, type Servers, startServers } from '../kit/servers.js';
+
+const TRIAL_MS = 1_000;
+const MAX_IN_FLIGHT = 5;
+const invalidGrant: Fault = { status: 400, body: { error: 'invalid_grant' } };
+const transient: [string, Fault][] = [
+  ['500', { status: 500 }],
+  ['502', { status: 502, body: '<html>Bad Gateway</html>' }],
+  ['503', { status: 503 }],
+  ['429 with Retry-After 7', { status: 429, headers: { 'retry-after': '7' } }],
+  ['a reset before the headers', { reset: 'before-headers' }],
+  ['a reset after the headers', { reset: 'after-headers' }],
+];
+
+describe('failures of the provider', () => {
+  let all: Servers;
+  beforeAll(async () => {
+    all = await startServers(4, {
+      env: { ROLLUP_TRIAL_MS: String(TRIAL_MS), ROLLUP_MAX_IN_FLIGHT: String(MAX_IN_FLIGHT) },
+    });
+  });
+  afterAll(() => all.close());
+  beforeEach(() => all.rollup.reset());
+
+  test.each(transient)('RFR-08 %s: backed off, alive, and healed by itself', async (_title, fault) => {
+    const person = await all.linkPerson();
+    all.rollup.switches.faults.refresh.standing = fault;
+    const leastMs = fault.headers ? 7_000 : 5_000;
+    await expectBackOff(all, person, { leastMs, arrives: true });
+    all.rollup.switches.faults.refresh.standing = undefined;
+    await all.elapse(person.accountId, 'retry_at');
+    expect((await all.renew(all.server, person.bearer)).token).toBeTruthy();
+    expect(await all.row(person.accountId)).toMatchObject({
+      failure_count: 0,
+      retry_at: null,
+      generation: 2,
+    });
+  });
+
+  test.each([
+    ['expired token', knownError('UNAUTHORIZED', 'expired token')],
+    ['invalid token', knownError('UNAUTHORIZED', 'invalid token')],
+    ['token verification failed', knownError('UNAUTHORIZED', 'token verification failed')],
+    ['token claim validation failed', knownError('UNAUTHORIZED', 'token claim validation failed')],
+    ['invalid_grant', invalidGrant],
+  ])('RFR-09 "%s" ends the link after one call, until it is linked again', async (_title, fault) => {
+    const person = createPerson();
+    const { accountId, bearer, sub } = await all.linkPerson(person);
+    await all.expire(accountId);
+    all.rollup.switches.faults.refresh.standing = fault;
+    expect(codesOf(await demand(all, bearer, 40))).toEqual(['REAUTHENTICATION_REQUIRED']);
+    expect(all.rollup.calls.refreshesOf(sub)).toBe(1);
+    const logs = all.servers.map((server) => server.output()).join('');
+    expect(
+      logs.split('\n').filter((line) => line.includes(accountId) && line.includes('grant_dead')),
+    ).toHaveLength(1);
+    all.rollup.switches.faults.refresh.standing = undefined;
+    expect(codesOf(await demand(all, bearer, 40))).toEqual(['REAUTHENTICATION_REQUIRED']);
+    expect(all.rollup.calls.refreshesOf(sub)).toBe(1);
+    expect(await all.linkPerson(person)).toMatchObject({ accountId });
+    await all.expire(accountId);
+    expect(codesOf(await demand(all, bearer, 40))).toEqual([undefined]);
+    expect(all.rollup.calls.refreshesOf(sub)).toBe(2);
+  });
+
+  test.each<[string, Fault]>([
+    ['invalid client credentials', knownError('BAD_REQUEST', 'invalid client credentials')],
+    ['mismatch client id', knownError('BAD_REQUEST', 'mismatch client id')],
+    ['invalid_client', { status: 401, body: { error: 'invalid_client' } }],
+  ])(
+    '"%s" is the fault of the operator: no account changes, and the circuit opens until it is mended',
+    async (_title, fault) => {
+      const [first, ...others] = await Promise.all(Array.from({ length: 6 }, () => all.linkPerson()));
+      await Promise.all([first, ...others].map((person) => all.expire(person?.accountId ?? '')));
+      const before = await all.row(first?.accountId ?? '');
+      all.rollup.switches.faults.refresh.standing = fault;
+      const errorsBefore = errorLines();
+      expect(await ask(first)).toBe('PROVIDER_MISCONFIGURED');
+      expect(await Promise.all([first, ...others].map(ask))).toEqual(Array(6).fill('PROVIDER_MISCONFIGURED'));
+      expect(all.rollup.calls.refresh).toBe(1);
+      expect(await all.row(first?.accountId ?? '')).toEqual(before);
+      expect(errorLines()).toBe(errorsBefore + 1);
+      expect(await circuit()).toBe('1');
+      await until(async () => {
+        await ask(others[0]);
+        return all.rollup.calls.refresh > 1;
+      });
+      expect(await Promise.all(others.map(ask))).toEqual(Array(5).fill('PROVIDER_MISCONFIGURED'));
+      expect(all.rollup.calls.refresh).toBe(2);
+      all.rollup.switches.faults.refresh.standing = undefined;
+      await until(async () => (await ask(first)) === undefined);
+      expect(all.rollup.calls.refresh).toBe(3);
+      expect(await Promise.all(others.map(ask))).toEqual(Array(5).fill(undefined));
+      expect(await circuit()).toBe('0');
+    },
+  );
+
+  test('a crowd that waits for its turn is turned away when the credentials are refused', async () => {
+    const people = await Promise.all(
+      Array.from({ length: 60 }, (_, index) => all.linkPerson(undefined, serverAt(all, index))),
+    );
+    await Promise.all(people.map(({ accountId }) => all.expire(accountId)));
+    all.rollup.switches.faults.refresh.standing = {
+      ...knownError('BAD_REQUEST', 'invalid client credentials'),
+      delayMs: 50,
+    };
+    const answers = await Promise.all(people.map(({ bearer }) => all.renew(all.server, bearer)));
+    expect(codesOf(answers)).toEqual(['PROVIDER_MISCONFIGURED']);
+    expect(all.rollup.calls.refresh).toBeLessThanOrEqual(MAX_IN_FLIGHT + 1);
+  });
+
+  test('RFR-17 a lease that is no longer than the timeout of the provider is refused at boot', async () => {
+    const run = runProgram(['serve'], {
+      ...all.env,
+      REFRESH_LEASE_SECONDS: '5',
+      ROLLUP_TIMEOUT_MS: '5000',
+    });
+    expect(await run.exited).toBe(1);
+    expect(run.output()).toContain('REFRESH_LEASE_SECONDS must be longer than ROLLUP_TIMEOUT_MS');
+  });
+
+  const ask = async (person: LinkedPerson | undefined): Promise<unknown> =>
+    (await all.renew(all.server, person?.bearer ?? '')).code;
+  const errorLines = (): number =>
+    all.server
+      .output()
+      .split('\n')
+      .filter((line) => line.includes('misconfigured') && /"level":("error"|50)/.test(line)).length;
+  const circuit = async (): Promise<string | undefined> =>
+    /^rollup_accounts_circuit_open (\d)/m.exec(await (await fetch(`${all.server.url}/metrics`)).text())?.[1];
+});

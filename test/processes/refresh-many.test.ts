@@ -1,0 +1,160 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { createGate, type Fault } from '../../src/dev/faults.js';
+import { demand, serverAt, until } from '../kit/demand.js';
+import { type LinkedPerson, ON_POSTGRES, type Server, type Servers, startServers } from '../kit/servers.js';
+
+const MAX_IN_FLIGHT = 10;
+
+describe('many expiries at once', () => {
+  const count = ON_POSTGRES ? 1_000 : 200;
+  let all: Servers;
+  beforeAll(async () => {
+    all = await startServers(4, {
+      env: {
+        ROLLUP_MAX_IN_FLIGHT: String(MAX_IN_FLIGHT),
+        ROLLUP_TIMEOUT_MS: '10000',
+        REFRESH_WAIT_MS: '30000',
+      },
+    });
+  });
+  afterAll(() => all.close());
+
+  test(`RFR-05 ${count} accounts that end at once cost ${count} calls, never more than the cap at a time`, async () => {
+    const people = await inBatches(count, (index) => all.linkPerson(undefined, serverAt(all, index)));
+    await all
+      .em()
+      .execute("update sealed_tokens set access_token_expires_at = clock_timestamp() - interval '1 s'");
+    const flight = countFlight();
+    all.rollup.switches.faults.refresh.standing = { delayMs: 100, ...flight.fault };
+    const answers = await Promise.all(
+      people.map(({ bearer }, index) => all.renew(serverAt(all, index), bearer)),
+    );
+    expect(answers.filter(({ token }, index) => !token || token === people[index]?.token)).toEqual([]);
+    expect(all.rollup.calls.refresh).toBe(count);
+    expect([...all.rollup.calls.refreshesBySub.values()].filter((calls) => calls !== 1)).toEqual([]);
+    expect(all.rollup.calls.refreshesBySub.size).toBe(count);
+    expect(flight.most()).toBeLessThanOrEqual(MAX_IN_FLIGHT * all.servers.length);
+    expect(flight.most()).toBeGreaterThan(1);
+  }, 60_000);
+
+  test('RFR-06 callers who can wait all get the token of the one call', async () => {
+    const { accountId, bearer, sub } = await all.linkPerson();
+    await all.expire(accountId);
+    all.rollup.switches.faults.refresh.standing = { delayMs: 1_000 };
+    const answers = await demand(all, bearer, 40);
+    expect(answers[0]?.token).toBeTruthy();
+    expect(new Set(answers.map(({ token }) => token)).size).toBe(1);
+    expect(all.rollup.calls.refreshesOf(sub)).toBe(1);
+  });
+
+  test('RFR-29 waiters of other processes find the result by looking, inside their own time', async () => {
+    const { accountId, bearer, sub } = await all.linkPerson();
+    await all.expire(accountId);
+    const gate = createGate();
+    all.rollup.switches.faults.refresh.standing = gate.fault;
+    const first = all.renew(all.server, bearer);
+    await gate.arrived;
+    const others = demand(all, bearer, 40);
+    await Promise.all(all.servers.map((server) => until(async () => (await waiters(server)) > 0)));
+    gate.release();
+    const tokens = [await first, ...(await others)].map(({ token }) => token);
+    expect(tokens[0]).toBeTruthy();
+    expect(new Set(tokens).size).toBe(1);
+    expect(all.rollup.calls.refreshesOf(sub)).toBe(1);
+    const listening = await all.em().execute("select 1 from pg_stat_activity where query ilike 'listen%'");
+    expect(listening).toEqual([]);
+  });
+
+  test('RFR-30 no process returns an older token after any process returned a newer one', async () => {
+    const people = await Promise.all([all.linkPerson(), all.linkPerson()]);
+    const order = new Map(people.map(({ token }) => [token, 0]));
+    all.rollup.switches.faults.refresh.standing = {
+      delayMs: 10,
+      transform: (answer) => {
+        order.set(String(answer['access_token']), order.size);
+        return answer;
+      },
+    };
+    const histories = await Promise.all(people.map((person) => readThroughExpiries(person, 12)));
+    for (const [index, history] of histories.entries()) {
+      expect(history.filter(({ token }) => !order.has(token))).toEqual([]);
+      expect(findOlderAfterNewer(history, order)).toEqual([]);
+      expect(all.rollup.calls.refreshesOf(people[index]?.sub ?? '')).toBeLessThanOrEqual(12);
+      expect(new Set(history.map(({ token }) => token)).size).toBeGreaterThan(3);
+    }
+  });
+
+  /** Four readers on every server, while the token ends again and again. */
+  async function readThroughExpiries(
+    { accountId, bearer }: LinkedPerson,
+    expiries: number,
+  ): Promise<Reading[]> {
+    const history: Reading[] = [];
+    const end = new AbortController();
+    const read = async (server: Server): Promise<void> => {
+      for (let count = 0; !end.signal.aborted && count < 2_000; count += 1) {
+        const begun = performance.now();
+        const { token, code } = await all.renew(server, bearer);
+        history.push({ token: token ?? String(code), begun, ended: performance.now() });
+      }
+    };
+    const readers = [...all.servers, ...all.servers].map(read);
+    for (let count = 0; count < expiries; count += 1) {
+      await all.expire(accountId);
+      await pause(80);
+    }
+    end.abort();
+    await Promise.all(readers);
+    return history;
+  }
+});
+
+interface Reading {
+  readonly token: string;
+  readonly begun: number;
+  readonly ended: number;
+}
+
+/** Readings that began after a newer token had been returned already. */
+function findOlderAfterNewer(history: readonly Reading[], order: ReadonlyMap<string, number>): Reading[] {
+  const age = ({ token }: Reading): number => order.get(token) ?? -1;
+  const byEnd = history.toSorted((one, other) => one.ended - other.ended);
+  let newest = -1;
+  let next = 0;
+  return history
+    .toSorted((one, other) => one.begun - other.begun)
+    .filter((reading) => {
+      for (let done = byEnd[next]; done && done.ended < reading.begun; done = byEnd[(next += 1)])
+        newest = Math.max(newest, age(done));
+      return age(reading) < newest;
+    });
+}
+
+/** Counts the calls that arrived at the provider and are not answered yet. */
+function countFlight(): { fault: Pick<Fault, 'onArrival' | 'transform'>; most: () => number } {
+  let [now, most] = [0, 0];
+  return {
+    fault: {
+      onArrival: () => void (most = Math.max(most, (now += 1))),
+      transform: (answer) => {
+        now -= 1;
+        return answer;
+      },
+    },
+    most: () => most,
+  };
+}
+
+async function inBatches<Result>(count: number, make: (index: number) => Promise<Result>): Promise<Result[]> {
+  const made: Result[] = [];
+  while (made.length < count) {
+    const batch = Array.from({ length: Math.min(50, count - made.length) }, (_, index) => make(index));
+    made.push(...(await Promise.all(batch)));
+  }
+  return made;
+}
+
+async function waiters({ url }: Server): Promise<number> {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  return Number(/^rollup_accounts_refresh_waiters (\d+)/m.exec(text)?.[1] ?? 0);
+}

@@ -1,0 +1,104 @@
+import { createGate } from '../../src/dev/faults.js';
+import { RenewAccessTokenDocument } from '../generated/graphql.js';
+import { demand, serverAt, until } from '../kit/demand.js';
+import { type Server, type Servers, startServers } from '../kit/servers.js';
+
+const WAIT_MS = 700;
+const TIMEOUT_MS = 5_000;
+
+describe('one expiry, one call', () => {
+  let all: Servers;
+  beforeAll(async () => {
+    all = await startServers(4, {
+      env: { ROLLUP_TIMEOUT_MS: String(TIMEOUT_MS), REFRESH_WAIT_MS: String(WAIT_MS) },
+    });
+  });
+  afterAll(() => all.close());
+  beforeEach(() => all.rollup.reset());
+
+  test.each([1_500, 3_500])(
+    'RFR-06 a provider that takes %d ms is called once, and callers wait their own time',
+    async (delayMs) => {
+      const { accountId, bearer, sub } = await all.linkPerson();
+      await all.expire(accountId);
+      all.rollup.switches.faults.refresh.standing = { delayMs };
+      const begun = performance.now();
+      const first = await all.renew(all.server, bearer);
+      expect(performance.now() - begun).toBeGreaterThanOrEqual(WAIT_MS);
+      expect(first).toMatchObject({ token: undefined, code: 'PROVIDER_UNAVAILABLE' });
+      expect(first.retryAfterMs).toBeGreaterThan(0);
+      const answers = await demand(all, bearer, 40);
+      expect(answers.filter(({ token, retryAfterMs }) => !token && retryAfterMs <= 0)).toEqual([]);
+      await untilGeneration(accountId, 2);
+      expect((await all.renew(all.server, bearer)).token).toBeTruthy();
+      expect(all.rollup.calls.refreshesOf(sub)).toBe(1);
+    },
+  );
+
+  test('RFR-07 a provider that hangs is given up at the timeout: retryable, lease freed, link alive', async () => {
+    const { accountId, bearer, sub } = await all.linkPerson();
+    const hasty = await all.add({ ROLLUP_TIMEOUT_MS: '500' });
+    const gate = createGate();
+    all.rollup.switches.faults.refresh.standing = gate.fault;
+    await all.expire(accountId);
+    const before = await all.row(accountId);
+    expect(await all.renew(hasty, bearer)).toMatchObject({
+      token: undefined,
+      code: 'PROVIDER_UNAVAILABLE',
+    });
+    await until(async () => (await all.row(accountId))['lease_id'] === null);
+    const { retry_at: retryAt, ...row } = await all.row(accountId);
+    expect({ ...before, ...row }).toEqual({ ...before, retry_at: null, failure_count: 1 });
+    expect(retryAt).not.toBeNull();
+    const answers = await demand(all, bearer, 40);
+    expect(
+      answers.every(({ code, retryAfterMs }) => code === 'PROVIDER_UNAVAILABLE' && retryAfterMs > 1_000),
+    ).toBe(true);
+    expect(all.rollup.calls.refreshesOf(sub)).toBe(1);
+    gate.release();
+    await all.elapse(accountId, 'retry_at');
+    expect((await all.renew(all.server, bearer)).token).toBeTruthy();
+    expect(all.rollup.calls.refreshesOf(sub)).toBe(2);
+  });
+
+  test('RFR-28 ten refreshes whose callers hang up are finished and stored all the same', async () => {
+    const people = await Promise.all(Array.from({ length: 10 }, () => all.linkPerson()));
+    await Promise.all(people.map(({ accountId }) => all.expire(accountId)));
+    const gate = createGate();
+    all.rollup.switches.faults.refresh.standing = gate.fault;
+    const callers = new AbortController();
+    const calls = people.map(({ bearer }, index) => hangUp(serverAt(all, index), bearer, callers.signal));
+    await until(async () => all.rollup.calls.refresh === people.length);
+    callers.abort();
+    expect(await Promise.all(calls)).toEqual(people.map(() => 'AbortError'));
+    gate.release();
+    await Promise.all(people.map(({ accountId }) => untilGeneration(accountId, 2)));
+    const answers = await Promise.all(
+      people.map(({ bearer }, index) => all.renew(serverAt(all, index + 1), bearer)),
+    );
+    expect(
+      answers.filter(({ token }, index) => token === undefined || token === people[index]?.token),
+    ).toEqual([]);
+    expect(all.rollup.calls.refresh).toBe(people.length);
+  });
+
+  async function untilGeneration(accountId: string, generation: number): Promise<void> {
+    await until(async () => (await all.row(accountId))['generation'] === generation);
+  }
+});
+
+/** Asks for a token until the signal, and says how that ended. */
+async function hangUp({ url }: Server, bearer: string, signal: AbortSignal): Promise<string> {
+  const query = RenewAccessTokenDocument.toString();
+  try {
+    const response = await fetch(`${url}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${bearer}` },
+      body: JSON.stringify({ query, variables: { input: {} } }),
+      signal,
+    });
+    return await response.text();
+  } catch (error) {
+    return (error as Error).name; // an error of another realm is no `Error` here
+  }
+}

@@ -1,0 +1,72 @@
+import dns from 'node:dns';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expectBackOff } from '../kit/demand.js';
+import { ON_POSTGRES, type Servers, startServers } from '../kit/servers.js';
+import { startTcpProxy, type TcpProxy } from '../kit/tcp-proxy.js';
+
+describe('a provider that is out of reach', () => {
+  let all: Servers;
+  let proxy: TcpProxy;
+  let directory: string;
+  let flag: string;
+  const { lookup } = dns;
+
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'rollup-accounts-'));
+    flag = join(directory, 'no-names');
+    const loseNames = `import dns from 'node:dns';
+      import { existsSync } from 'node:fs';
+      const { lookup } = dns;
+      dns.lookup = (name, options, done) => existsSync(${JSON.stringify(flag)})
+        ? done(Object.assign(new Error('getaddrinfo ENOTFOUND'), { code: 'ENOTFOUND' }))
+        : lookup(name, options, done);`;
+    all = await startServers(2, {
+      env: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(loseNames)}` },
+      provider: async ({ url }) => {
+        proxy = await startTcpProxy({ targetHost: '127.0.0.1', targetPort: Number(new URL(url).port) });
+        return { url: `http://localhost:${proxy.port}` };
+      },
+    });
+    if (!ON_POSTGRES)
+      Object.assign(dns, { lookup: lookUpUnless(flag, lookup as (...args: unknown[]) => void) });
+  });
+  afterAll(async () => {
+    Object.assign(dns, { lookup });
+    await all.close();
+    await proxy.close().catch(() => undefined);
+    await rm(directory, { recursive: true });
+  });
+
+  test('RFR-08 a name that cannot be resolved: backed off, alive, and healed by itself', async () => {
+    const person = await all.linkPerson();
+    await writeFile(flag, '');
+    proxy.cut();
+    await expectBackOff(all, person, { leastMs: 5_000, arrives: false });
+    await rm(flag);
+    await all.elapse(person.accountId, 'retry_at');
+    expect((await all.renew(all.server, person.bearer)).token).toBeTruthy();
+    expect(logs()).toContain(ON_POSTGRES ? 'ENOTFOUND' : '"event":"failed"');
+  });
+
+  test('RFR-08 a refused connection: backed off and alive', async () => {
+    const person = await all.linkPerson();
+    await proxy.close();
+    await expectBackOff(all, person, { leastMs: 5_000, arrives: false });
+    expect(logs()).toContain(ON_POSTGRES ? 'ECONNREFUSED' : '"event":"failed"');
+  });
+
+  // An error of this process's own fetch is of another realm than the test's code and loses its cause in the log.
+  const logs = (): string => all.servers.map((server) => server.output()).join('');
+});
+
+/** What the processes do to themselves, for the one server that shares this process. */
+function lookUpUnless(path: string, lookup: (...args: unknown[]) => void) {
+  return (...args: unknown[]): void => {
+    const done = args.at(-1) as (error: Error) => void;
+    if (existsSync(path)) done(Object.assign(new Error('getaddrinfo ENOTFOUND'), { code: 'ENOTFOUND' }));
+    else lookup(...args);
+  };
+}
