@@ -101,6 +101,7 @@ async function startOn(
     schema: await createSchema(),
     introspection: config.http.introspection,
     production: config.production,
+    logger: log,
     isOutage: isDatabaseOutage,
     limits: config.graphql,
     limitMutations: ({ viewer, address }, mutations) =>
@@ -109,6 +110,7 @@ async function startOn(
   });
   const { listener, draining } = await createListener({
     ...config.http,
+    maxDocumentCharacters: config.graphql.characters,
     log,
     apollo,
     pages,

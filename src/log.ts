@@ -37,7 +37,8 @@ export function createLog(level: string, secrets: readonly string[], destination
   const options = {
     level,
     base: null,
-    mixin: () => requestScope.getStore() ?? {},
+    // A copy: pino writes the fields of the record into what it is given.
+    mixin: () => ({ ...requestScope.getStore() }),
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
     serializers: { err: describeError },

@@ -1,27 +1,31 @@
-import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
-import { unwrapResolverError } from '@apollo/server/errors';
+import { ApolloServer, type ApolloServerPlugin, type HTTPGraphQLRequest } from '@apollo/server';
 import {
   ApolloServerPluginCacheControlDisabled,
   ApolloServerPluginLandingPageDisabled,
   ApolloServerPluginSchemaReportingDisabled,
   ApolloServerPluginUsageReportingDisabled,
 } from '@apollo/server/plugin/disabled';
-import type { GraphQLSchema } from 'graphql';
+import type { GraphQLError, GraphQLSchema } from 'graphql';
 import { ForbiddenError, RateLimitedError, UnauthenticatedError } from '../errors.js';
 import type { RequestContext } from './context.js';
 import { type DocumentLimits, limitDocument } from './document-limits.js';
 import { createErrorFormatter, type ReportInternalError } from './format-error.js';
 import { limitRequests, type LimitMutations } from './request-limits.js';
+import { unwrapError } from './unwrap-error.js';
+
+/** Where Apollo Server itself logs to. */
+export type ApolloLogger = ApolloServer['logger'];
 
 /** What the GraphQL server is made of. */
 export interface ApolloOptions {
   readonly schema: GraphQLSchema;
   readonly introspection: boolean;
   readonly production: boolean;
+  readonly logger: ApolloLogger;
   readonly report: ReportInternalError;
   /** Whether an error means that trying again later makes sense. */
   readonly isOutage: (error: unknown) => boolean;
-  readonly limits: DocumentLimits & { readonly tokens: number; readonly characters: number };
+  readonly limits: DocumentLimits & { readonly tokens: number };
   readonly limitMutations: LimitMutations;
 }
 
@@ -29,6 +33,7 @@ export interface ApolloOptions {
 export async function startApollo(options: ApolloOptions): Promise<ApolloServer<RequestContext>> {
   const server = new ApolloServer<RequestContext>({
     schema: options.schema,
+    logger: options.logger,
     introspection: options.introspection,
     hideSchemaDetailsFromClientErrors: options.production,
     includeStacktraceInErrorResponses: false,
@@ -39,13 +44,13 @@ export async function startApollo(options: ApolloOptions): Promise<ApolloServer<
     parseOptions: { maxTokens: options.limits.tokens },
     validationRules: [limitDocument(options.limits)],
     stopOnTerminationSignals: false,
-    formatError: createErrorFormatter(options.report),
+    formatError: createErrorFormatter(options.report, options.production),
     plugins: [
       ApolloServerPluginCacheControlDisabled(),
       ApolloServerPluginLandingPageDisabled(),
       ApolloServerPluginSchemaReportingDisabled(),
       ApolloServerPluginUsageReportingDisabled(),
-      limitRequests(options.limits.characters, options.limitMutations),
+      limitRequests(options.limitMutations),
       answerWithStatus(options.isOutage),
     ],
   });
@@ -61,8 +66,10 @@ function answerWithStatus(isOutage: ApolloOptions['isOutage']): ApolloServerPlug
   return {
     async requestDidStart() {
       return {
-        async willSendResponse({ errors = [], response: { http } }) {
-          const causes = errors.map(unwrapResolverError);
+        async willSendResponse({ errors = [], response: { http }, request }) {
+          if (errors.length > 0 && isPlainJson(request.http) && errors.every(isRefusedDocument))
+            http.status = 200;
+          const causes = errors.map(unwrapError);
           if (causes.some((cause) => cause instanceof UnauthenticatedError)) {
             http.status = 401;
             http.headers.set('www-authenticate', 'Bearer');
@@ -87,4 +94,20 @@ function answerWithStatus(isOutage: ApolloOptions['isOutage']): ApolloServerPlug
       };
     },
   };
+}
+
+/** Codes of a well-formed request whose document or variables are not. */
+const REFUSED_DOCUMENT = new Set(['GRAPHQL_PARSE_FAILED', 'GRAPHQL_VALIDATION_FAILED', 'BAD_USER_INPUT']);
+
+function isRefusedDocument({ extensions }: GraphQLError): boolean {
+  return REFUSED_DOCUMENT.has(String(extensions['code']));
+}
+
+/**
+ * A client that takes only `application/json` cannot tell an answer of the server from one of something in between,
+ * so a status other than 200 says there that this was no GraphQL answer (GraphQL over HTTP, "application/json").
+ */
+function isPlainJson(http: HTTPGraphQLRequest | undefined): boolean {
+  const accept = http?.headers.get('accept') ?? '';
+  return accept.includes('application/json') && !accept.includes('graphql-response+json');
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { unwrapResolverError } from '@apollo/server/errors';
 import type { GraphQLFormattedError } from 'graphql';
+import { unwrapError } from './unwrap-error.js';
 import { AppError, ForbiddenError, ProviderUnavailableError, RateLimitedError } from '../errors.js';
 
 /** Our codes that a client may meet as a top-level error. */
@@ -30,11 +30,11 @@ export type ReportInternalError = (error: unknown, correlationId: string) => voi
 
 /**
  * Translates errors at the edge, whatever `NODE_ENV` says: ours keep their code and message, Apollo's own stay
- * as they are, and everything else is an internal error with nothing but a `correlationId`.
+ * as they are (in production without suggestions), and everything else is an internal error with nothing but a `correlationId`.
  */
-export function createErrorFormatter(report: ReportInternalError) {
+export function createErrorFormatter(report: ReportInternalError, production: boolean) {
   return (formatted: GraphQLFormattedError, thrown: unknown): GraphQLFormattedError => {
-    const error = unwrapResolverError(thrown);
+    const error = unwrapError(thrown);
     const place = {
       ...(formatted.path && { path: formatted.path }),
       ...(formatted.locations && { locations: formatted.locations }),
@@ -44,7 +44,11 @@ export function createErrorFormatter(report: ReportInternalError) {
     }
     const code = formatted.extensions?.['code'];
     if (typeof code === 'string' && TRANSPORT_CODES.has(code)) {
-      return { message: formatted.message, ...place, extensions: { code } };
+      return {
+        message: production ? withoutSuggestion(formatted.message) : formatted.message,
+        ...place,
+        extensions: { code },
+      };
     }
     const correlationId = randomUUID();
     report(error, correlationId);
@@ -61,4 +65,9 @@ export function publicExtensions(error: AppError): Record<string, unknown> {
     return { code: error.code, requiredScopes: error.requiredScopes, missingScopes: error.missingScopes };
   }
   return { code: error.code };
+}
+
+/** Names of the schema are not offered to who guesses at them; Apollo's own option forgets those in variables. */
+function withoutSuggestion(message: string): string {
+  return message.replace(/ ?Did you mean .*\?$/s, '');
 }

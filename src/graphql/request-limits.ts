@@ -8,24 +8,15 @@ export type LimitMutations = (context: RequestContext, mutations: number) => Pro
 const MAX_ERRORS = 10;
 
 /**
- * Limits of a request beside those of its document: its length before it is parsed, its mutations, each counted
- * whether they come as requests or as aliases, and the number of errors that it is answered with.
+ * Limits of a request beside those of its document: its mutations, each counted whether they come as requests or as
+ * aliases, and the number of errors that it is answered with.
  */
-export function limitRequests(
-  maxCharacters: number,
-  limitMutations: LimitMutations,
-): ApolloServerPlugin<RequestContext> {
+export function limitRequests(limitMutations: LimitMutations): ApolloServerPlugin<RequestContext> {
   return {
     async requestDidStart() {
       return {
-        async didResolveSource({ source }) {
-          if (source.length <= maxCharacters) return;
-          const message = `The document is longer than ${maxCharacters} characters.`;
-          throw new GraphQLError(message, {
-            extensions: { code: 'GRAPHQL_VALIDATION_FAILED', http: { status: 400 } },
-          });
-        },
         async didResolveOperation({ operation, document, contextValue }) {
+          if (operation?.operation === OperationTypeNode.SUBSCRIPTION) throw noSubscriptions();
           if (operation?.operation !== OperationTypeNode.MUTATION) return;
           await limitMutations(contextValue, countFields(operation.selectionSet, document));
         },
@@ -36,6 +27,11 @@ export function limitRequests(
       };
     },
   };
+}
+
+function noSubscriptions(): GraphQLError {
+  const extensions = { code: 'OPERATION_RESOLUTION_FAILURE', http: { status: 400 } };
+  return new GraphQLError('This server has no subscriptions.', { extensions });
 }
 
 /** Root fields with fragments unfolded. The document was validated, so there are no cycles. */

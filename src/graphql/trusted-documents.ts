@@ -33,20 +33,37 @@ function readManifest(path: string): Map<string, string> {
   try {
     const manifest: unknown = JSON.parse(readFileSync(path, 'utf8'));
     if (typeof manifest !== 'object' || manifest === null) throw new Error('not an object');
-    return new Map(Object.entries(manifest).map(([id, text]) => [id, String(text)]));
+    return new Map(Object.entries(manifest).map(([id, text]) => [withoutPrefix(id), String(text)]));
   } catch (cause) {
     throw new StartupError('TRUSTED_DOCUMENTS names no manifest of documents that can be read.', { cause });
   }
 }
 
 function idOf({ documentId, extensions }: DocumentRequest): string | undefined {
-  if (typeof documentId === 'string') return documentId.replace(/^sha256:/, '');
-  if (typeof extensions !== 'object' || extensions === null || !('persistedQuery' in extensions))
+  if (typeof documentId === 'string') return withoutPrefix(documentId);
+  const persisted = member(
+    typeof extensions === 'string' ? parseJson(extensions) : extensions,
+    'persistedQuery',
+  );
+  const hash = member(persisted, 'sha256Hash');
+  return typeof hash === 'string' ? withoutPrefix(hash) : undefined;
+}
+
+function withoutPrefix(id: string): string {
+  return id.replace(/^sha256:/, '');
+}
+
+function member(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
+}
+
+/** In a query string `extensions` is JSON text; what cannot be read names nothing. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
     return undefined;
-  const { persistedQuery } = extensions;
-  if (typeof persistedQuery !== 'object' || persistedQuery === null || !('sha256Hash' in persistedQuery))
-    return undefined;
-  return String(persistedQuery.sha256Hash);
+  }
 }
 
 /** White space and comments make no other document. Text that does not parse is nobody's. */

@@ -2,6 +2,7 @@ import { type ApolloServer, HeaderMap, type HTTPGraphQLResponse } from '@apollo/
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { RequestContext, RequestSurroundings, Viewer } from '../graphql/context.js';
 import type { DocumentRequest, FindDocument } from '../graphql/trusted-documents.js';
+import { acceptsJson } from './accepts.js';
 import { sendError } from './answer-error.js';
 import { resolveViewer, type VerifyAccessToken } from './viewer.js';
 
@@ -12,6 +13,7 @@ export interface GraphqlRouteOptions {
   readonly createContext: (viewer: Viewer | undefined, request: RequestSurroundings) => RequestContext;
   /** Present: only these documents run. */
   readonly findDocument: FindDocument | undefined;
+  readonly maxDocumentCharacters: number;
   /** Milliseconds for one operation. */
   readonly operationTimeoutMs: number;
 }
@@ -27,11 +29,9 @@ export function addGraphql(listener: FastifyInstance, options: GraphqlRouteOptio
       if (viewer) viewers.set(request, viewer);
     },
     async handler(request, reply) {
+      const refused = findRefusal(request, options);
+      if (refused) return sendError(reply.code(refused.status), refused.message, { code: refused.code });
       const trusted = options.findDocument?.(parametersOf(request));
-      if (options.findDocument && trusted === undefined) {
-        const code = 'PERSISTED_QUERY_NOT_FOUND';
-        return sendError(reply.code(400), 'Only trusted documents run here.', { code });
-      }
       const deadline = startDeadline(request, reply, options.operationTimeoutMs);
       try {
         const answer = await execute(options, request, viewers.get(request), deadline.signal, trusted);
@@ -42,13 +42,36 @@ export function addGraphql(listener: FastifyInstance, options: GraphqlRouteOptio
     },
   });
   listener.route({
-    method: ['PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS'],
+    method: ['PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS', 'TRACE'],
     url: '/graphql',
     handler: async (_request, reply) =>
       sendError(reply.code(405).header('allow', 'GET, POST'), 'Use POST, or GET for queries.', {
         code: 'BAD_REQUEST',
       }),
   });
+}
+
+/** What stands in the way of a request before GraphQL sees it. */
+function findRefusal(
+  request: FastifyRequest,
+  { findDocument, maxDocumentCharacters }: GraphqlRouteOptions,
+): { readonly status: number; readonly code: string; readonly message: string } | undefined {
+  const parameters = parametersOf(request);
+  if (!acceptsJson(request.headers.accept)) {
+    return {
+      status: 406,
+      code: 'BAD_REQUEST',
+      message: 'Accept application/graphql-response+json or application/json.',
+    };
+  }
+  if (typeof parameters.query === 'string' && parameters.query.length > maxDocumentCharacters) {
+    const message = `The document is longer than ${maxDocumentCharacters} characters.`;
+    return { status: 400, code: 'GRAPHQL_VALIDATION_FAILED', message };
+  }
+  if (findDocument && findDocument(parameters) === undefined) {
+    return { status: 400, code: 'PERSISTED_QUERY_NOT_FOUND', message: 'Only trusted documents run here.' };
+  }
+  return undefined;
 }
 
 /** Where a request says what to run: the body of a POST, the query string of a GET. */

@@ -33,20 +33,25 @@ export function addGuards(
       running -= 1;
       clearTimeout(slow);
     });
-    checkHeaders(request);
+    checkHeaders(request, reply);
     if (running > maxConcurrentRequests && !request.url.startsWith('/healthz')) throw new DoorError(503);
   });
   listener.addHook('onSend', async (request, reply) => addSecurityHeaders(request, reply));
 }
 
-function checkHeaders({ raw }: FastifyRequest): void {
+function checkHeaders({ raw }: FastifyRequest, reply: FastifyReply): void {
   const names = raw.rawHeaders.filter((_, index) => index % 2 === 0).map((name) => name.toLowerCase());
   if (names.length > MAX_HEADERS) throw new DoorError(431);
   for (const name of ['host', 'content-type']) {
-    if (names.indexOf(name) !== names.lastIndexOf(name)) throw new DoorError(400);
+    if (names.indexOf(name) === names.lastIndexOf(name)) continue;
+    // Whoever sends one request that reads two ways may have sent the next one in it.
+    void reply.header('connection', 'close');
+    throw new DoorError(400);
   }
   const encoding = raw.headers['content-encoding'];
   if (encoding !== undefined && encoding !== 'identity') throw new DoorError(415);
+  const charset = /;\s*charset\s*=\s*"?([^";\s]+)/i.exec(raw.headers['content-type'] ?? '')?.[1];
+  if (charset !== undefined && !/^utf-?8$/i.test(charset)) throw new DoorError(415);
 }
 
 function addSecurityHeaders(request: FastifyRequest, reply: FastifyReply): void {

@@ -27,6 +27,7 @@ export interface ListenerOptions extends GuardOptions {
   readonly headersTimeoutMs: number;
   readonly requestTimeoutMs: number;
   readonly operationTimeoutMs: number;
+  readonly maxDocumentCharacters: number;
   /** Addresses and CIDR blocks whose `X-Forwarded-*` headers are believed. */
   readonly trustProxy: readonly string[];
   readonly metricsFrom: readonly string[];
@@ -66,6 +67,8 @@ export async function createListener(
   });
   // Node drops headers beyond this number in silence; the guard counts them instead.
   listener.server.maxHeadersCount = 0;
+  listener.addHttpMethod('TRACE');
+  listener.server.on('connect', (_request, socket) => socket.end(NO_TUNNEL));
   addRequestLog(listener, options.runInScope);
   const draining = addDraining(listener);
   addGuards(listener, options);
@@ -90,6 +93,10 @@ export function urlOf(listener: FastifyInstance): string {
   const { address, family, port } = listener.server.address() as AddressInfo;
   return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
 }
+
+/** CONNECT asks for a tunnel, and Node leaves the answer to us. */
+const NO_TUNNEL =
+  'HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, POST\r\nConnection: close\r\nContent-Length: 0\r\n\r\n';
 
 /** Scripts and styles are in the page itself, and the editor runs its workers from blobs. */
 const PAGE_POLICY =

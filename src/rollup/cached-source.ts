@@ -42,7 +42,10 @@ export class CachedSource<T> {
    */
   async #attempt(reason: 'age' | 'demand'): Promise<T> {
     const sinceAttempt = this.now() - this.#lastAttempt[reason];
-    const cooldown = this.#value ? this.times.cooldownMs : Math.min(this.times.cooldownMs, COLD_COOLDOWN_MS);
+    const { cooldownMs, maxAgeMs } = this.times;
+    // What is asked for by age need not wait longer than the age itself.
+    const full = reason === 'age' ? Math.min(cooldownMs, maxAgeMs) : cooldownMs;
+    const cooldown = this.#value ? full : Math.min(full, COLD_COOLDOWN_MS);
     if (this.#fetching === undefined && sinceAttempt < cooldown) {
       return this.#known(new ProviderUnavailableError(cooldown - sinceAttempt));
     }

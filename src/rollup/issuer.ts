@@ -76,8 +76,10 @@ function endpoint(document: Record<string, unknown>, name: string, issuer: strin
 async function fetchKeys({ fetch, timeoutMs }: IssuerOptions, url: string): Promise<FindKey> {
   const { keys } = readJsonObject(await callProvider(fetch, { url, timeoutMs }));
   const usable = Array.isArray(keys) && keys.length <= MAX_KEYS ? keys.filter(isSigningKey) : [];
-  if (usable.length === 0) {
-    throw new ProviderUnavailableError(0, { cause: new Error('the key set holds no key for ES256') });
+  // Two keys of one id cannot be told apart: such a set is no better than none, and the last good one stays.
+  const ambiguous = new Set(usable.map(({ kid }) => kid)).size < usable.length;
+  if (usable.length === 0 || ambiguous) {
+    throw new ProviderUnavailableError(0, { cause: new Error('the key set holds no usable keys for ES256') });
   }
   return createLocalJWKSet({ keys: usable });
 }

@@ -8,6 +8,7 @@ import { createGate } from '../../src/dev/faults.js';
 import type { Person } from '../../src/dev/people.js';
 import { LinkRollupAccountDocument, MeDocument } from '../generated/graphql.js';
 import type { Answer } from '../kit/graphql-client.js';
+import { createLog } from '../../src/log.js';
 import { startWorld, type World } from '../kit/world.js';
 
 const OPERATION_TIMEOUT_MS = 1_500;
@@ -278,6 +279,7 @@ async function execute(asked: {
     schema: withColours(await createSchema()),
     introspection: false,
     production,
+    logger: createLog('silent', []),
     report: () => undefined,
     isOutage: () => false,
     limits: world.config.graphql,

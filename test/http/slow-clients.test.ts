@@ -18,7 +18,7 @@ describe('a slow client', () => {
     const env = {
       HTTP_HEADERS_TIMEOUT_MS: '500',
       HTTP_REQUEST_TIMEOUT_MS: '1000',
-      HTTP_ANSWER_TIMEOUT_MS: '500',
+      HTTP_ANSWER_TIMEOUT_MS: '4000',
     };
     world = await startWorld({ env });
     app = await createApp(world.config, {
