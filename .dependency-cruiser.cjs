@@ -1,7 +1,7 @@
 /** Who may import whom. A new edge between two rooms is a decision: make it here, with its reason. */
 const allowed = {
   '^src/(server|cli/main)\\.ts$':
-    '^src/(app|config|errors|log|server)\\.ts$|^src/(vault/keyring|database/orm|http/listener|graphql/schema)\\.ts$',
+    '^src/(app|config|errors|log|server|settings-reader)\\.ts$|^src/(vault/keyring|database/orm|http/listener|graphql/schema)\\.ts$',
   '^src/(accounts)/': '^src/(accounts|vault|rollup)/|^src/errors\\.ts$',
   '^src/vault/': '^src/vault/|^src/errors\\.ts$',
   '^src/rollup/': '^src/rollup/|^src/errors\\.ts$',
@@ -11,7 +11,8 @@ const allowed = {
   '^src/dev/': '^src/dev/',
   '^src/log\\.ts$': '^src/errors\\.ts$',
   '^src/metrics\\.ts$': '^src/vault/refresh-attempt\\.ts$',
-  '^src/config\\.ts$': '^src/errors\\.ts$',
+  '^src/config\\.ts$': '^src/settings-reader\\.ts$',
+  '^src/settings-reader\\.ts$': '^src/errors\\.ts$',
   '^src/errors\\.ts$': '^$',
 };
 

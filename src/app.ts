@@ -1,18 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
+import { logLinkChange, logLinkFailure, logRefresh, rememberWho } from './audit.js';
 import type { CompleteConfig } from './config.js';
 import { AccountLinking } from './accounts/account-linking.js';
 import { createUserLookup } from './accounts/user-lookup.js';
 import { type Database, openDatabase } from './database/orm.js';
 import { isDatabaseOutage } from './database/outage.js';
-import { ProviderMisconfiguredError, ProviderUnavailableError } from './errors.js';
+import { ProviderMisconfiguredError } from './errors.js';
 import { startApollo } from './graphql/apollo.js';
 import { createSchema } from './graphql/schema.js';
 import { readTrustedDocuments } from './graphql/trusted-documents.js';
 import { createListener, type DevelopmentPage, urlOf } from './http/listener.js';
 import { createRateLimiter } from './http/rate-limiter.js';
-import type { VerifyAccessToken } from './http/viewer.js';
-import { type Log, pseudonym, requestScope } from './log.js';
+import { type Log, requestScope } from './log.js';
 import { createMetrics } from './metrics.js';
 import { createRequestContexts } from './request-context.js';
 import { verifyRenewal } from './rollup/grant.js';
@@ -90,8 +90,7 @@ async function startOn(
     allowedScopes: config.provider.allowedScopes,
     linkTtlSeconds: config.linkTtlSeconds,
     onFailure: (error) => logLinkFailure(log, error),
-    onChange: (event, account) =>
-      log.info({ event, accountId: account.id, subject: pseudonym(account.sub) }, 'link'),
+    onChange: (change, account) => logLinkChange(log, change, account),
   });
   const rateLimiter = createRateLimiter(config.rateLimits, (err) =>
     log.warn({ err }, 'rate limits: Redis is away'),
@@ -184,38 +183,12 @@ function createVault(
   });
 }
 
-function logRefresh(log: Log, event: RefreshEvent): void {
-  const { type, accountId } = event;
-  const err = 'cause' in event ? event.cause : undefined;
-  if (type === 'misconfigured' || type === 'seal_broken')
-    log.error({ event: type, accountId, err }, 'refresh');
-  else if (type === 'failed' || type === 'answer_lost' || type === 'taken_over' || type === 'not_recorded')
-    log.warn({ event: type, accountId, err }, 'refresh');
-  else log.info({ event: type, accountId }, 'refresh');
-}
-
-function logLinkFailure(log: Log, err: unknown): void {
-  if (err instanceof ProviderMisconfiguredError) log.error({ err }, 'link failed');
-  else if (err instanceof ProviderUnavailableError) log.warn({ err }, 'link failed');
-  else log.info({ err }, 'link failed');
-}
-
 /** Bearers cannot be verified before the first keys came; asking here also fetches them. */
 async function hasKeys(issuer: Issuer): Promise<boolean> {
   return issuer.keys().then(
     () => true,
     () => false,
   );
-}
-
-/** From here on the log tells who is calling, under a pseudonym. */
-function rememberWho(verify: VerifyAccessToken): VerifyAccessToken {
-  return async (token) => {
-    const viewer = await verify(token);
-    const scope = requestScope.getStore();
-    if (scope) scope.who = pseudonym(viewer.sub);
-    return viewer;
-  };
 }
 
 /** Finds out early when the settings name a wrong issuer; an issuer that cannot be reached may come back. */

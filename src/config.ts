@@ -1,9 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
-import { ConfigError } from './errors.js';
-
-/** Environment variables as `process.env` gives them. */
-export type Environment = Readonly<Record<string, string | undefined>>;
+import { type Environment, SettingsReader } from './settings-reader.js';
 
 /** How this server and Rollup ID know each other. */
 export interface RollupConfig {
@@ -263,84 +259,6 @@ function readAddresses(read: SettingsReader, name: string, fallback: readonly st
 function readAllowedScopes(read: SettingsReader): readonly string[] {
   const scopes = read.list('ROLLUP_SCOPES');
   return scopes.length > 0 ? scopes : ['openid', 'profile', 'email', 'connected_accounts', 'erc_4337'];
-}
-
-/** Reads one setting at a time and remembers every problem, naming the setting and never its value. */
-class SettingsReader {
-  readonly #problems = new Set<string>();
-  constructor(private readonly env: Environment) {}
-
-  problem(text: string): void {
-    this.#problems.add(text);
-  }
-
-  get production(): boolean {
-    return this.optional('NODE_ENV') === 'production';
-  }
-
-  finish(): void {
-    if (this.#problems.size > 0) throw new ConfigError([...this.#problems]);
-  }
-
-  optional(name: string): string | undefined {
-    const value = this.env[name]?.trim();
-    return value === '' ? undefined : value;
-  }
-
-  /** `NAME`, or the content of the file that `NAME_FILE` names. */
-  secret(name: string): string | undefined {
-    const path = this.optional(`${name}_FILE`);
-    if (path === undefined) return this.optional(name);
-    if (this.optional(name) !== undefined)
-      this.problem(`${name} and ${name}_FILE are both set; set one of them`);
-    try {
-      return readFileSync(path, 'utf8').trim() || undefined;
-    } catch {
-      this.problem(`${name}_FILE names a file that cannot be read`);
-      return undefined;
-    }
-  }
-
-  required(name: string, secret = false): string | undefined {
-    const value = secret ? this.secret(name) : this.optional(name);
-    if (value === undefined) this.problem(`${name} is required`);
-    return value;
-  }
-
-  list(name: string): string[] {
-    return (this.optional(name) ?? '')
-      .split(',')
-      .map((item) => item.trim())
-      .filter((item) => item !== '');
-  }
-
-  integer(name: string, fallback: number, least: number, most: number): number {
-    const value = this.optional(name);
-    if (value === undefined) return fallback;
-    const number = /^\d{1,15}$/.test(value) ? Number(value) : Number.NaN;
-    if (number >= least && number <= most) return number;
-    this.problem(`${name} must be a whole number from ${least} to ${most}`);
-    return fallback;
-  }
-
-  boolean(name: string, fallback: boolean): boolean {
-    const value = this.oneOf<string>(name, fallback ? 'on' : 'off', ['on', 'off', 'true', 'false', '1', '0']);
-    return value === 'on' || value === 'true' || value === '1';
-  }
-
-  oneOf<Choice extends string>(name: string, fallback: Choice, allowed: readonly Choice[]): Choice {
-    const value = this.optional(name) ?? fallback;
-    const choice = allowed.find((candidate) => candidate === value);
-    if (choice !== undefined) return choice;
-    this.problem(`${name} must be one of ${allowed.join(', ')}`);
-    return fallback;
-  }
-
-  isOrigin(name: string, origin: string): boolean {
-    const valid = URL.parse(origin)?.origin === origin;
-    if (!valid) this.problem(`${name} must list exact origins such as https://app.example.com`);
-    return valid;
-  }
 }
 
 function deepFreeze<T extends object>(value: T): T {

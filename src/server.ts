@@ -1,8 +1,9 @@
 import { createApp } from './app.js';
-import { type CompleteConfig, type Environment, loadConfig } from './config.js';
+import { type CompleteConfig, loadConfig } from './config.js';
 import { ConfigError } from './errors.js';
 import type { DevelopmentPage } from './http/listener.js';
 import { createLog, type Log } from './log.js';
+import type { Environment } from './settings-reader.js';
 import { findKeyProblems } from './vault/keyring.js';
 
 /** The settings complete, and what was started to make them so. */

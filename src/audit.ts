@@ -1,0 +1,38 @@
+import type { AccountRecord } from './accounts/account.repository.js';
+import { ProviderMisconfiguredError, ProviderUnavailableError } from './errors.js';
+import type { VerifyAccessToken } from './http/viewer.js';
+import { type Log, pseudonym, requestScope } from './log.js';
+import type { RefreshEvent } from './vault/refresh-attempt.js';
+
+/** A refresh and what it came to. What an operator has to act on is an error, what passes by itself a warning. */
+export function logRefresh(log: Log, event: RefreshEvent): void {
+  const { type, accountId } = event;
+  const err = 'cause' in event ? event.cause : undefined;
+  if (type === 'misconfigured' || type === 'seal_broken')
+    log.error({ event: type, accountId, err }, 'refresh');
+  else if (type === 'failed' || type === 'answer_lost' || type === 'taken_over' || type === 'not_recorded')
+    log.warn({ event: type, accountId, err }, 'refresh');
+  else log.info({ event: type, accountId }, 'refresh');
+}
+
+/** A link that came to nothing, with its cause. */
+export function logLinkFailure(log: Log, err: unknown): void {
+  if (err instanceof ProviderMisconfiguredError) log.error({ err }, 'link failed');
+  else if (err instanceof ProviderUnavailableError) log.warn({ err }, 'link failed');
+  else log.info({ err }, 'link failed');
+}
+
+/** A link or an unlink: whose, under a pseudonym. */
+export function logLinkChange(log: Log, event: 'linked' | 'unlinked', { id, sub }: AccountRecord): void {
+  log.info({ event, accountId: id, subject: pseudonym(sub) }, 'link');
+}
+
+/** From here on the log tells who is calling, under a pseudonym. */
+export function rememberWho(verify: VerifyAccessToken): VerifyAccessToken {
+  return async (token) => {
+    const viewer = await verify(token);
+    const scope = requestScope.getStore();
+    if (scope) scope.who = pseudonym(viewer.sub);
+    return viewer;
+  };
+}
