@@ -84,15 +84,18 @@ function postgresOptions({ url, poolMax, timeoutMs }: DatabaseSettings): object 
 
 /**
  * A statement that timed out leaves its connection waiting for an answer that may never come, and the pool would
- * hand that connection out again. It is closed instead.
+ * hand that connection out again. It is closed instead. `pg` has no public name for "an answer is owed": after an
+ * answer that was an error nothing is, and such a connection stays.
  */
 function dropStuckConnections(pool: EventEmitter): void {
-  pool.on(
-    'release',
-    (_error: unknown, client: { readyForQuery?: boolean; connection?: { stream?: Socket } }) => {
-      if (client.readyForQuery === false) client.connection?.stream?.destroy();
-    },
-  );
+  pool.on('release', (_error: unknown, client: PooledClient) => {
+    if (client['_activeQuery']) client.connection?.stream?.destroy();
+  });
+}
+
+interface PooledClient {
+  readonly ['_activeQuery']?: unknown;
+  readonly connection?: { readonly stream?: Socket };
 }
 
 /**

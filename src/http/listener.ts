@@ -67,7 +67,6 @@ export async function createListener(
   });
   // Node drops headers beyond this number in silence; the guard counts them instead.
   listener.server.maxHeadersCount = 0;
-  listener.addHttpMethod('TRACE');
   listener.server.on('connect', (_request, socket) => socket.end(NO_TUNNEL));
   addRequestLog(listener, options.runInScope);
   const draining = addDraining(listener);
