@@ -21,6 +21,7 @@ import type { Fetch } from './rollup/provider-call.js';
 import { createRollupClient, type RollupClient } from './rollup/rollup-client.js';
 import type { VerifierOptions } from './rollup/token-verifier.js';
 import { createAccessTokenVerifier } from './rollup/verified-tokens.js';
+import { startBackgroundRefresh } from './vault/background-refresh.js';
 import { parseKeyRing } from './vault/keyring.js';
 import { createTokenCipher, type TokenCipher } from './vault/token-cipher.js';
 import { ProviderGate } from './vault/provider-gate.js';
@@ -125,6 +126,7 @@ async function startOn(
     isReady: async () => (await database.isReady()) && (await hasKeys(issuer)),
     renderMetrics: () => metrics.render(),
   });
+  const stopBackground = startBackground(config, database, vault, log);
   await listener.listen({ host: config.http.host, port: config.http.port });
   return {
     url: urlOf(listener),
@@ -132,6 +134,7 @@ async function startOn(
       await draining.drain(config.http.shutdownDelayMs, config.http.shutdownGraceMs);
       await listener.close();
       await apollo.stop();
+      await stopBackground();
       await vault.drain();
       await rateLimiter.close();
       await database.close();
@@ -189,6 +192,17 @@ async function hasKeys(issuer: Issuer): Promise<boolean> {
     () => true,
     () => false,
   );
+}
+
+function startBackground(
+  { vault: { refreshAheadSeconds: aheadSeconds } }: CompleteConfig,
+  { em }: Database,
+  vault: TokenVault,
+  log: Log,
+): () => Promise<void> {
+  if (aheadSeconds === 0) return async () => undefined;
+  const onError = (err: unknown): void => log.warn({ err }, 'background refresh');
+  return startBackgroundRefresh({ em, vault, aheadSeconds, onError });
 }
 
 /** Finds out early when the settings name a wrong issuer; an issuer that cannot be reached may come back. */

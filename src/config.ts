@@ -57,6 +57,8 @@ export interface Config {
     readonly keys?: string | undefined;
     readonly accessTokenMarginSeconds: number;
     readonly refreshLeaseSeconds: number;
+    /** 0: nothing is refreshed before somebody asks. */
+    readonly refreshAheadSeconds: number;
     readonly refreshWaitMs: number;
     readonly refreshBackOffMs: number;
     readonly rotation: 'auto' | 'always' | 'never';
@@ -155,6 +157,7 @@ export function loadConfig(
       keys,
       accessTokenMarginSeconds: read.integer('ACCESS_TOKEN_MARGIN_SECONDS', 60, 0, 1_800),
       refreshLeaseSeconds,
+      refreshAheadSeconds: read.integer('REFRESH_AHEAD_SECONDS', 0, 0, 1_800),
       refreshWaitMs: read.integer('REFRESH_WAIT_MS', timeoutMs + 2_000, 1, 120_000),
       refreshBackOffMs: read.integer('REFRESH_BACKOFF_MS', 5_000, 1, 300_000),
       rotation: read.oneOf('REFRESH_TOKEN_ROTATION', 'auto', ['auto', 'always', 'never']),

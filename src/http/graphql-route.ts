@@ -29,9 +29,9 @@ export function addGraphql(listener: FastifyInstance, options: GraphqlRouteOptio
       if (viewer) viewers.set(request, viewer);
     },
     async handler(request, reply) {
-      const refused = findRefusal(request, options);
-      if (refused) return sendError(reply.code(refused.status), refused.message, { code: refused.code });
       const trusted = options.findDocument?.(parametersOf(request));
+      const refused = findRefusal(request, options, trusted);
+      if (refused) return sendError(reply.code(refused.status), refused.message, { code: refused.code });
       const deadline = startDeadline(request, reply, options.operationTimeoutMs);
       try {
         const answer = await execute(options, request, viewers.get(request), deadline.signal, trusted);
@@ -55,6 +55,7 @@ export function addGraphql(listener: FastifyInstance, options: GraphqlRouteOptio
 function findRefusal(
   request: FastifyRequest,
   { findDocument, maxDocumentCharacters }: GraphqlRouteOptions,
+  trusted: string | undefined,
 ): { readonly status: number; readonly code: string; readonly message: string } | undefined {
   const parameters = parametersOf(request);
   if (!acceptsJson(request.headers.accept)) {
@@ -68,7 +69,7 @@ function findRefusal(
     const message = `The document is longer than ${maxDocumentCharacters} characters.`;
     return { status: 400, code: 'GRAPHQL_VALIDATION_FAILED', message };
   }
-  if (findDocument && findDocument(parameters) === undefined) {
+  if (findDocument && trusted === undefined) {
     return { status: 400, code: 'PERSISTED_QUERY_NOT_FOUND', message: 'Only trusted documents run here.' };
   }
   return undefined;

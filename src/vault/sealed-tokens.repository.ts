@@ -64,6 +64,23 @@ export async function findTokenStates(
   return rows.map(withDates);
 }
 
+/** Accounts whose access token ends within so many seconds, or has ended, and that may be refreshed now. */
+export async function findExpiring(
+  em: SqlEntityManager,
+  withinSeconds: number,
+  limit: number,
+): Promise<string[]> {
+  const rows: { accountId: string }[] = await em.execute(
+    `select account_id as "accountId" from sealed_tokens
+     where status = 'ACTIVE' and refresh_token is not null and lease_id is null
+       and (retry_at is null or retry_at <= clock_timestamp())
+       and access_token_expires_at < clock_timestamp() + ? * interval '1 second'
+     order by access_token_expires_at limit ?`,
+    [withinSeconds, limit],
+  );
+  return rows.map(({ accountId }) => accountId);
+}
+
 /** Everything the refresh decides by, or undefined when the account is not linked. */
 export async function readSealed(em: SqlEntityManager, accountId: string): Promise<SealedRow | undefined> {
   const rows: Raw<SealedRow>[] = await em.execute(
