@@ -158,8 +158,8 @@ async function linkPerson(
   iss: string,
   person = createPerson(),
 ): Promise<LinkedPerson> {
-  const mint = (kind: 'access' | 'id' | 'refresh'): Promise<string> =>
-    rollup.mint(kind, person, { scopes: ['openid'], claims: { iss } });
+  const mint = (kind: 'access' | 'id' | 'refresh', scopes = ['openid']): Promise<string> =>
+    rollup.mint(kind, person, { scopes, claims: { iss } });
   const tokens = {
     accessToken: await mint('access'),
     idToken: await mint('id'),
@@ -168,5 +168,7 @@ async function linkPerson(
   const { data, text } = await ask(LinkRollupAccountDocument, { input: { tokens } });
   const accountId = data?.linkRollupAccount.account?.id;
   if (accountId === undefined) throw new Error(text);
-  return { accountId, bearer: await mint('access'), sub: person.sub, token: tokens.accessToken };
+  // The bearer may read everything that a request asks for; what is stored is none of its business.
+  const bearer = await mint('access', ['openid', 'profile', 'email']);
+  return { accountId, bearer, sub: person.sub, token: tokens.accessToken };
 }
