@@ -42,7 +42,7 @@ export function limitDocument(limits: DocumentLimits) {
           const alias = selection.alias ? 1 : 0;
           add(total, {
             ...below,
-            depth: below.depth + 1,
+            depth: depthOf(selection.name.value, below.depth),
             aliases: below.aliases + alias,
             cost: below.cost + 1,
           });
@@ -75,7 +75,17 @@ export function limitDocument(limits: DocumentLimits) {
 }
 
 const EMPTY: Measure = { depth: 0, aliases: 0, directives: 0, cost: 0 };
+/** Enough for the query that graphql-js itself sends, which unwraps nine levels of types. */
+const INTROSPECTION_DEPTH = 20;
 const NAMES = ['depth', 'aliases', 'directives', 'cost'] as const;
+
+/**
+ * The schema's description of itself is as deep as its types are wrapped, deeper than any data here. Where it may be
+ * asked for at all, it may be asked for whole, but not without end.
+ */
+function depthOf(field: string, below: number): number {
+  return field === '__schema' && below <= INTROSPECTION_DEPTH ? 1 : below + 1;
+}
 
 function add(total: Measure, part: Measure): void {
   total.depth = Math.max(total.depth, part.depth);

@@ -1,3 +1,4 @@
+import { getIntrospectionQuery } from 'graphql';
 import { MeDocument, RenewAccessTokenDocument } from '../generated/graphql.js';
 import type { Answer } from '../kit/graphql-client.js';
 import { startWorld, type World } from '../kit/world.js';
@@ -49,6 +50,26 @@ const mixedAliases = (count: number): string => {
   const [first = '', ...others] = aliased(count);
   return `{ ${first} me { ...U } } fragment U on User { ${others.join(' id ')} id }`;
 };
+
+test('the introspection query of GraphiQL and of the code generators is within the limits', async () => {
+  const { status, errors } = await worlds['as it comes'].ask(
+    getIntrospectionQuery({
+      specifiedByUrl: true,
+      schemaDescription: true,
+      inputValueDeprecation: true,
+      oneOf: true,
+    }),
+  );
+  expect({ status, errors }).toEqual({ status: 200, errors: [] });
+});
+
+test('GQL-16 introspection without end is over the limit of depth', async () => {
+  const levels = 25;
+  const query = `{ __schema { types { ${'ofType { '.repeat(levels)} name ${'}'.repeat(levels)} } } }`;
+  const { status, errors } = await worlds.roomy.ask(query);
+  expect(status).toBe(400);
+  expect(errors[0]?.message).toContain('depth');
+});
 
 test.each([
   ['GQL-02 eight levels', deep(8)],
