@@ -20,21 +20,19 @@ export class DoorError extends Error {
 /**
  * Refuses what is ambiguous or too much, sheds load with 503 while others are served, and ends answers that nobody
  * reads. Node's parser has refused malformed requests by now; it lets these through.
+ *
+ * @param running requests that are not answered yet, the present one among them.
  */
 export function addGuards(
   listener: FastifyInstance,
   { maxConcurrentRequests, answerTimeoutMs }: GuardOptions,
+  running: () => number,
 ): void {
-  let running = 0;
   listener.addHook('onRequest', async (request, reply) => {
-    running += 1;
     const slow = setTimeout(() => request.raw.destroy(), answerTimeoutMs).unref();
-    reply.raw.once('close', () => {
-      running -= 1;
-      clearTimeout(slow);
-    });
+    reply.raw.once('close', () => clearTimeout(slow));
     checkHeaders(request, reply);
-    if (running > maxConcurrentRequests && !request.url.startsWith('/healthz')) throw new DoorError(503);
+    if (running() > maxConcurrentRequests && !request.url.startsWith('/healthz')) throw new DoorError(503);
   });
   listener.addHook('onSend', async (request, reply) => addSecurityHeaders(request, reply));
 }

@@ -70,7 +70,7 @@ export async function createListener(
   listener.server.on('connect', (_request, socket) => socket.end(NO_TUNNEL));
   addRequestLog(listener, options.runInScope);
   const draining = addDraining(listener);
-  addGuards(listener, options);
+  addGuards(listener, options, draining.running);
   if (options.corsOrigins.length > 0) {
     await listener.register(cors, {
       origin: [...options.corsOrigins],
