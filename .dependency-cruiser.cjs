@@ -1,7 +1,7 @@
 /** Who may import whom. A new edge between two rooms is a decision: make it here, with its reason. */
 const allowed = {
-  '^src/(server|cli/main)\\.ts$':
-    '^src/(app|config|errors|log|server|settings-reader)\\.ts$|^src/(vault/keyring|database/orm|http/listener|graphql/schema)\\.ts$',
+  '^src/(server\\.ts$|cli/)':
+    '^src/(app|audit|config|errors|log|server|settings-reader)\\.ts$|^src/(vault/(keyring|key-rotation|token-cipher)|database/orm|http/listener|graphql/schema|cli/rotate-keys)\\.ts$',
   '^src/(accounts)/': '^src/(accounts|vault|rollup)/|^src/errors\\.ts$',
   '^src/vault/': '^src/vault/|^src/errors\\.ts$',
   '^src/rollup/': '^src/rollup/|^src/errors\\.ts$',
@@ -10,8 +10,9 @@ const allowed = {
   '^src/database/': '^src/database/|^src/(accounts|vault)/[^/]+\\.entity\\.ts$|^src/errors\\.ts$',
   '^src/dev/': '^src/dev/',
   '^src/log\\.ts$': '^src/errors\\.ts$',
-  '^src/metrics\\.ts$': '^src/vault/refresh-attempt\\.ts$',
-  '^src/config\\.ts$': '^src/settings-reader\\.ts$',
+  '^src/metrics\\.ts$': '^src/(vault/refresh-deps|accounts/galaxy-reader)\\.ts$',
+  '^src/config\\.ts$': '^src/(provider-settings|settings-reader)\\.ts$',
+  '^src/provider-settings\\.ts$': '^src/settings-reader\\.ts$',
   '^src/settings-reader\\.ts$': '^src/errors\\.ts$',
   '^src/errors\\.ts$': '^$',
 };

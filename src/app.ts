@@ -1,8 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
-import { logLinkChange, logLinkFailure, logRefresh, rememberWho } from './audit.js';
+import { logLinkChange, logLinkFailure, logLiveFailure, logRefresh, rememberWho } from './audit.js';
 import type { CompleteConfig } from './config.js';
 import { AccountLinking } from './accounts/account-linking.js';
+import { prepareGalaxyBudget, takeGalaxyRequest } from './accounts/galaxy-budget.repository.js';
+import { GalaxyReader } from './accounts/galaxy-reader.js';
+import { UserinfoReader } from './accounts/userinfo-reader.js';
 import { createUserLookup } from './accounts/user-lookup.js';
 import { type Database, openDatabase } from './database/orm.js';
 import { isDatabaseOutage } from './database/outage.js';
@@ -12,9 +15,10 @@ import { createSchema } from './graphql/schema.js';
 import { readTrustedDocuments } from './graphql/trusted-documents.js';
 import { createListener, type DevelopmentPage, urlOf } from './http/listener.js';
 import { createRateLimiter } from './http/rate-limiter.js';
-import { type Log, requestScope } from './log.js';
-import { createMetrics } from './metrics.js';
+import { type Log, requestScope, withoutSecretShapes } from './log.js';
+import { createMetrics, type Metrics } from './metrics.js';
 import { createRequestContexts } from './request-context.js';
+import { type AskGalaxy, createGalaxyClient } from './rollup/galaxy.js';
 import { verifyRenewal } from './rollup/grant.js';
 import { createIssuer, type Issuer } from './rollup/issuer.js';
 import type { Fetch } from './rollup/provider-call.js';
@@ -25,7 +29,7 @@ import { startBackgroundRefresh } from './vault/background-refresh.js';
 import { parseKeyRing } from './vault/keyring.js';
 import { createTokenCipher, type TokenCipher } from './vault/token-cipher.js';
 import { ProviderGate } from './vault/provider-gate.js';
-import type { RefreshEvent } from './vault/refresh-attempt.js';
+import type { RefreshEvent } from './vault/refresh-deps.js';
 import { createTokenVault, type TokenVault } from './vault/token-vault.js';
 
 /** The world outside the application, as parameters. */
@@ -80,6 +84,7 @@ async function startOn(
   });
   metrics.watch(vault);
   await vault.checkKeys();
+  await prepareGalaxyBudget(database.em.fork(), config.galaxy.requestsPerMinute);
   await greetProvider(issuer, log);
   const linking = new AccountLinking({
     em: database.em,
@@ -91,6 +96,7 @@ async function startOn(
     allowedScopes: config.provider.allowedScopes,
     linkTtlSeconds: config.linkTtlSeconds,
     onFailure: (error) => logLinkFailure(log, error),
+    onRevokeFailure: (accountId, error) => logLiveFailure(log, 'revocation', accountId, error),
     onChange: (change, account) => logLinkChange(log, change, account),
   });
   const rateLimiter = createRateLimiter(config.rateLimits, (err) =>
@@ -106,6 +112,7 @@ async function startOn(
     limits: config.graphql,
     limitMutations: ({ viewer, address }, mutations) =>
       rateLimiter.consume({ address, subject: viewer()?.sub }, mutations),
+    withoutSecrets: withoutSecretShapes,
     report: (error, correlationId) => log.error({ err: error, correlationId }, 'internal error'),
   });
   const { listener, draining } = await createListener({
@@ -122,6 +129,12 @@ async function startOn(
       vault,
       linking,
       lookUpUser: createUserLookup(database.em, config.rollup.issuer),
+      galaxy: createGalaxyReader(database, vault, config, { fetch, now, log, metrics }),
+      userinfo: new UserinfoReader({
+        client,
+        vault,
+        onFailure: (accountId, error) => logLiveFailure(log, 'userinfo', accountId, error),
+      }),
     }),
     isReady: async () => (await database.isReady()) && (await hasKeys(issuer)),
     renderMetrics: () => metrics.render(),
@@ -147,7 +160,7 @@ function createProvider(
   fetch: Fetch,
   now: () => number,
 ): { issuer: Issuer; client: RollupClient; verifier: VerifierOptions } {
-  const { timeoutMs } = provider;
+  const { timeoutMs, nonceRequired } = provider;
   const keyTimes = {
     maxAgeMs: provider.jwksMaxAgeSeconds * 1_000,
     cooldownMs: provider.jwksCooldownSeconds * 1_000,
@@ -156,7 +169,7 @@ function createProvider(
   const issuer = createIssuer({ issuer: rollup.issuer, timeoutMs, keyTimes, fetch, now });
   const { clientId, clientSecret } = rollup;
   const client = createRollupClient({ issuer, clientId, clientSecret, timeoutMs, fetch });
-  return { issuer, client, verifier: { issuer, clientId, now } };
+  return { issuer, client, verifier: { issuer, clientId, now, nonceRequired } };
 }
 
 /** The vault does not know Rollup ID: it is handed a function that renews tokens. */
@@ -185,6 +198,35 @@ function createVault(
     backOffBaseMs: vault.refreshBackOffMs,
   });
 }
+
+function createGalaxyReader(
+  { em }: Database,
+  vault: TokenVault,
+  { galaxy, provider, vault: { refreshBackOffMs } }: CompleteConfig,
+  { fetch, now, log, metrics }: { fetch: Fetch; now: () => number; log: Log; metrics: Metrics },
+): GalaxyReader {
+  const { access, requestsPerMinute, cacheSeconds, staleSeconds } = galaxy;
+  if (!access) log.warn('GALAXY_URL and GALAXY_API_KEY are not set: what Galaxy knows cannot be answered');
+  const ask = access && createGalaxyClient({ ...access, timeoutMs: provider.timeoutMs, fetch });
+  return new GalaxyReader({
+    ask: ask ?? withoutGalaxy,
+    accessToken: async (accountId) => (await vault.accessToken(accountId)).accessToken,
+    takeRequest: (canWait) => takeGalaxyRequest(em.fork(), requestsPerMinute, canWait),
+    now,
+    random: Math.random,
+    cacheMs: cacheSeconds * 1_000,
+    staleMs: staleSeconds * 1_000,
+    backOffBaseMs: refreshBackOffMs,
+    onOutcome: (outcome, accountId, error) => {
+      metrics.countGalaxy(outcome);
+      if (error !== undefined) logLiveFailure(log, 'galaxy', accountId, error);
+    },
+  });
+}
+
+const withoutGalaxy: AskGalaxy = async () => {
+  throw new ProviderMisconfiguredError({ cause: new Error('GALAXY_URL and GALAXY_API_KEY are not set') });
+};
 
 /** Bearers cannot be verified before the first keys came; asking here also fetches them. */
 async function hasKeys(issuer: Issuer): Promise<boolean> {

@@ -2,7 +2,8 @@ import type { AccountRecord } from './accounts/account.repository.js';
 import { ProviderMisconfiguredError, ProviderUnavailableError } from './errors.js';
 import type { VerifyAccessToken } from './http/viewer.js';
 import { type Log, pseudonym, requestScope } from './log.js';
-import type { RefreshEvent } from './vault/refresh-attempt.js';
+import type { KeyRotation } from './vault/key-rotation.js';
+import type { RefreshEvent } from './vault/refresh-deps.js';
 
 /** A refresh and what it came to. What an operator has to act on is an error, what passes by itself a warning. */
 export function logRefresh(log: Log, event: RefreshEvent): void {
@@ -22,9 +23,31 @@ export function logLinkFailure(log: Log, err: unknown): void {
   else log.info({ err }, 'link failed');
 }
 
+/** A call to Galaxy or the provider on behalf of an account that came to nothing, with its cause. */
+export function logLiveFailure(
+  log: Log,
+  source: 'galaxy' | 'userinfo' | 'revocation',
+  accountId: string,
+  err: unknown,
+): void {
+  if (err instanceof ProviderMisconfiguredError) log.error({ accountId, err }, source);
+  else log.warn({ accountId, err }, source);
+}
+
 /** A link or an unlink: whose, under a pseudonym. */
 export function logLinkChange(log: Log, event: 'linked' | 'unlinked', { id, sub }: AccountRecord): void {
   log.info({ event, accountId: id, subject: pseudonym(sub) }, 'link');
+}
+
+/** A stored token that does not open, found while keys were rotated. */
+export function logBrokenSeal(log: Log, accountId: string, err: unknown): void {
+  log.error({ event: 'seal_broken', accountId, err }, 'keys');
+}
+
+/** Keys were rotated, and what it came to. */
+export function logKeyRotation(log: Log, rotation: KeyRotation): void {
+  const outcome = rotation.broken + rotation.left > 0 ? 'incomplete' : 'complete';
+  log.info({ event: 'keys_rotated', outcome, ...rotation }, 'keys');
 }
 
 /** From here on the log tells who is calling, under a pseudonym. */

@@ -1,15 +1,11 @@
-import { isIP } from 'node:net';
+import {
+  type GalaxyAccess,
+  readAllowedScopes,
+  readGalaxy,
+  readRollup,
+  type RollupConfig,
+} from './provider-settings.js';
 import { type Environment, SettingsReader } from './settings-reader.js';
-
-/** How this server and Rollup ID know each other. */
-export interface RollupConfig {
-  /** Exact issuer, no trailing slash; discovery is read below it. */
-  readonly issuer: string;
-  readonly clientId: string;
-  readonly clientSecret: string;
-  /** Allowed redirect URIs, compared as exact strings. */
-  readonly redirectUris: readonly string[];
-}
 
 /** Every setting, read once and frozen. Durations carry their unit in the name. */
 export interface Config {
@@ -48,9 +44,18 @@ export interface Config {
     readonly maxInFlight: number;
     readonly trialEveryMs: number;
     readonly allowedScopes: readonly string[];
+    readonly nonceRequired: boolean;
     readonly jwksMaxAgeSeconds: number;
     readonly jwksCooldownSeconds: number;
     readonly jwksStaleSeconds: number;
+  };
+  readonly galaxy: {
+    /** Absent: the embedded one beside an embedded Rollup ID, otherwise none; never in production. */
+    readonly access?: GalaxyAccess | undefined;
+    /** Of all processes together. */
+    readonly requestsPerMinute: number;
+    readonly cacheSeconds: number;
+    readonly staleSeconds: number;
   };
   readonly vault: {
     /** `TOKEN_KEYS`; absent: generated in `dataDir`, never in production. */
@@ -98,6 +103,19 @@ export function loadDatabaseConfig(env: Environment): Config['database'] {
   return deepFreeze(database);
 }
 
+/** The settings of a key rotation: the database and its key ring. Throws `ConfigError`; `findKeyProblems` as below. */
+export function loadRotationConfig(
+  env: Environment,
+  findKeyProblems: (setting: string) => readonly string[],
+): { readonly database: Config['database']; readonly keys: string } {
+  const read = new SettingsReader(env);
+  const database = readDatabase(read);
+  const keys = read.required('TOKEN_KEYS', true) ?? '';
+  for (const problem of keys === '' ? [] : findKeyProblems(keys)) read.problem(problem);
+  read.finish();
+  return deepFreeze({ database, keys });
+}
+
 /**
  * Reads every setting, or throws one `ConfigError` that lists every problem.
  *
@@ -135,23 +153,30 @@ export function loadConfig(
       answerTimeoutMs: read.integer('HTTP_ANSWER_TIMEOUT_MS', 30_000, 100, 600_000),
       operationTimeoutMs: read.integer('OPERATION_TIMEOUT_MS', 20_000, 1, 600_000),
       maxConcurrentRequests: read.integer('MAX_CONCURRENT_REQUESTS', 1_000, 1, 100_000),
-      trustProxy: readAddresses(read, 'TRUST_PROXY', []),
-      metricsFrom: readAddresses(read, 'METRICS_FROM', ['127.0.0.1', '::1']),
+      trustProxy: read.addresses('TRUST_PROXY', []),
+      metricsFrom: read.addresses('METRICS_FROM', ['127.0.0.1', '::1']),
       bodyLimitBytes: read.integer('BODY_LIMIT_BYTES', 100_000, 1_000, 10_000_000),
       shutdownGraceMs: read.integer('SHUTDOWN_GRACE_MS', 10_000, 0, 600_000),
       shutdownDelayMs: read.integer('SHUTDOWN_DELAY_MS', 500, 0, 600_000),
     },
     database: readDatabase(read),
-    rollup: readRollup(read, production),
+    rollup: readRollup(read),
     rollupDevPort: read.integer('ROLLUP_DEV_PORT', 4001, 0, 65_535),
     provider: {
       timeoutMs,
       maxInFlight: read.integer('ROLLUP_MAX_IN_FLIGHT', 50, 1, 10_000),
       trialEveryMs: read.integer('ROLLUP_TRIAL_MS', 30_000, 1, 3_600_000),
       allowedScopes: readAllowedScopes(read),
+      nonceRequired: read.oneOf('ROLLUP_NONCE', 'ignored', ['ignored', 'required']) === 'required',
       jwksMaxAgeSeconds: read.integer('JWKS_MAX_AGE_SECONDS', 600, 1, DAY_SECONDS),
       jwksCooldownSeconds: read.integer('JWKS_COOLDOWN_SECONDS', 30, 0, 3_600),
       jwksStaleSeconds: read.integer('JWKS_STALE_SECONDS', DAY_SECONDS, 0, 30 * DAY_SECONDS),
+    },
+    galaxy: {
+      access: readGalaxy(read),
+      requestsPerMinute: read.integer('GALAXY_REQUESTS_PER_MINUTE', 10, 1, 10_000),
+      cacheSeconds: read.integer('GALAXY_CACHE_SECONDS', 60, 0, 3_600),
+      staleSeconds: read.integer('GALAXY_STALE_SECONDS', 3_600, 0, DAY_SECONDS),
     },
     vault: {
       keys,
@@ -175,7 +200,7 @@ export function loadConfig(
     rateLimits: {
       subjectPerMinute: read.integer('RATE_LIMIT_SUBJECT', 600, 1, 1_000_000),
       addressPerMinute: read.integer('RATE_LIMIT_ADDRESS', 6_000, 1, 10_000_000),
-      redisUrl: readRedisUrl(read),
+      redisUrl: read.url('REDIS_URL', ['redis', 'rediss']),
     },
   };
   read.finish();
@@ -183,85 +208,13 @@ export function loadConfig(
 }
 
 function readDatabase(read: SettingsReader): Config['database'] {
-  const url = read.production ? read.required('DATABASE_URL', true) : read.secret('DATABASE_URL');
-  if (url !== undefined && !/^postgres(ql)?:\/\/./.test(url)) {
-    read.problem('DATABASE_URL must start with postgresql://');
-  }
   return {
-    url,
+    url: read.url('DATABASE_URL', ['postgresql', 'postgres'], read.production),
     dataDir: read.optional('DATA_DIR') ?? '.data',
     // Two at least: a migration holds its lock on one connection and works on another.
     poolMax: read.integer('DATABASE_POOL_MAX', 10, 2, 1_000),
     timeoutMs: read.integer('DATABASE_TIMEOUT_MS', 4_000, 100, 60_000),
   };
-}
-
-/** All four provider settings together, or none of them outside production. */
-function readRollup(read: SettingsReader, production: boolean): RollupConfig | undefined {
-  const names = ['ROLLUP_ISSUER', 'ROLLUP_CLIENT_ID', 'ROLLUP_CLIENT_SECRET', 'ROLLUP_REDIRECT_URIS'];
-  if (!production && names.every((name) => read.secret(name) === undefined)) return undefined;
-  const issuer = read.required('ROLLUP_ISSUER');
-  if (issuer !== undefined) checkIssuer(read, issuer, production);
-  const redirectUris = read.list('ROLLUP_REDIRECT_URIS');
-  if (redirectUris.length === 0) read.problem('ROLLUP_REDIRECT_URIS is required');
-  for (const uri of redirectUris) checkRedirectUri(read, uri, production);
-  return {
-    issuer: issuer ?? '',
-    clientId: read.required('ROLLUP_CLIENT_ID') ?? '',
-    clientSecret: read.required('ROLLUP_CLIENT_SECRET', true) ?? '',
-    redirectUris,
-  };
-}
-
-function checkIssuer(read: SettingsReader, issuer: string, production: boolean): void {
-  const url = URL.parse(issuer);
-  if (!url || url.origin !== issuer) {
-    read.problem(
-      'ROLLUP_ISSUER must be an origin such as https://passport.rollup.id, without a trailing slash',
-    );
-  } else if (!isSafeOrigin(url, production)) {
-    read.problem('ROLLUP_ISSUER must use https');
-  }
-}
-
-function checkRedirectUri(read: SettingsReader, uri: string, production: boolean): void {
-  const url = URL.parse(uri);
-  if (!url || url.hash !== '' || url.username !== '' || !isSafeOrigin(url, production)) {
-    read.problem('ROLLUP_REDIRECT_URIS must list https URLs without fragment or user name');
-  }
-}
-
-/** Plain http is for this machine only, and never in production. */
-function isSafeOrigin(url: URL, production: boolean): boolean {
-  if (url.protocol === 'https:') return true;
-  return (
-    !production && url.protocol === 'http:' && ['127.0.0.1', 'localhost', '[::1]'].includes(url.hostname)
-  );
-}
-
-function readRedisUrl(read: SettingsReader): string | undefined {
-  const url = read.secret('REDIS_URL');
-  if (url !== undefined && !/^rediss?:\/\/./.test(url))
-    read.problem('REDIS_URL must start with redis:// or rediss://');
-  return url;
-}
-
-function readAddresses(read: SettingsReader, name: string, fallback: readonly string[]): readonly string[] {
-  const entries = read.list(name);
-  const valid = entries.every((entry) => {
-    const [address = '', bits, more] = entry.split('/');
-    const width = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1;
-    return (
-      more === undefined && (bits === undefined ? width > 0 : /^\d{1,3}$/.test(bits) && Number(bits) <= width)
-    );
-  });
-  if (!valid) read.problem(`${name} must list addresses or CIDR blocks such as 10.0.0.0/8`);
-  return entries.length > 0 ? entries : fallback;
-}
-
-function readAllowedScopes(read: SettingsReader): readonly string[] {
-  const scopes = read.list('ROLLUP_SCOPES');
-  return scopes.length > 0 ? scopes : ['openid', 'profile', 'email', 'connected_accounts', 'erc_4337'];
 }
 
 function deepFreeze<T extends object>(value: T): T {

@@ -16,18 +16,26 @@ export class UnauthenticatedError extends AppError {
   readonly code = 'UNAUTHENTICATED';
 }
 
-/** The access token lacks a scope that a field needs (RFC 6750 §3.1 `insufficient_scope`). */
+/** The caller's access token lacks a scope that a field needs (RFC 6750 §3.1 `insufficient_scope`). */
 export class ForbiddenError extends AppError {
   readonly code = 'FORBIDDEN';
   constructor(
     readonly requiredScopes: readonly string[],
     readonly missingScopes: readonly string[],
+    whose = 'access token',
   ) {
-    super(`Your access token lacks a scope that this needs: ${missingScopes.join(', ')}.`);
+    super(`This needs a scope that the ${whose} lacks: ${missingScopes.join(', ')}.`);
   }
 }
 
-/** More mutations than one caller may make in a while. */
+/** The tokens of an account lack a scope that a field of it needs, whatever the caller's token allows. */
+export class ConsentMissingError extends ForbiddenError {
+  constructor(requiredScopes: readonly string[], missingScopes: readonly string[]) {
+    super(requiredScopes, missingScopes, 'consent of this account');
+  }
+}
+
+/** More than one caller may ask for in a while, or more than this server may ask of Galaxy. */
 export class RateLimitedError extends AppError {
   readonly code = 'RATE_LIMITED';
   /** @param retryAfterMs milliseconds until there is room again. */

@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import type { RefreshEvent } from './vault/refresh-attempt.js';
+import type { GalaxyOutcome } from './accounts/galaxy-reader.js';
+import type { RefreshEvent } from './vault/refresh-deps.js';
 
 /** What is read when somebody looks, rather than counted. */
 export interface Gauges {
@@ -11,6 +12,7 @@ export interface Gauges {
 /** The numbers of one application, in a registry of its own. No label names an account. */
 export interface Metrics {
   countRefresh(event: RefreshEvent): void;
+  countGalaxy(outcome: GalaxyOutcome): void;
   /** Reads `gauges` from now on. */
   watch(gauges: Gauges): void;
   /** Prometheus text format. */
@@ -43,7 +45,14 @@ export function createMetrics(): Metrics {
     help: 'Times that an account was put off after a failure.',
     registers,
   });
+  const galaxy = new Counter({
+    name: 'rollup_accounts_galaxy_requests_total',
+    help: 'Requests to Galaxy by outcome; those over the budget were not sent.',
+    labelNames: ['outcome'],
+    registers,
+  });
   for (const outcome of OUTCOMES) outcomes.inc({ outcome }, 0);
+  for (const outcome of GALAXY_OUTCOMES) galaxy.inc({ outcome }, 0);
   return {
     countRefresh: (event) => {
       if (event.type === 'taken_over') takeovers.inc();
@@ -51,6 +60,7 @@ export function createMetrics(): Metrics {
       if (event.type === 'failed') backOffs.inc();
       if ('durationMs' in event) duration.observe({ outcome: event.type }, event.durationMs / 1_000);
     },
+    countGalaxy: (outcome) => galaxy.inc({ outcome }),
     watch: ({ waiting, circuitOpen }) => {
       gauge(registers, 'rollup_accounts_refresh_waiters', 'Callers that wait for a refresh.', waiting);
       gauge(registers, 'rollup_accounts_circuit_open', '1 while the provider refuses our credentials.', () =>
@@ -71,6 +81,8 @@ const OUTCOMES: readonly RefreshEvent['type'][] = [
   'seal_broken',
   'not_recorded',
 ];
+
+const GALAXY_OUTCOMES: readonly GalaxyOutcome[] = ['asked', 'failed', 'over_budget'];
 
 function gauge(registers: Registry[], name: string, help: string, read: () => number): void {
   const made: Gauge = new Gauge({ name, help, registers, collect: () => made.set(read()) });

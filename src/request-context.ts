@@ -1,11 +1,18 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
-import { findAccountOfUser, findAccountsOfUsers } from './accounts/account.repository.js';
+import { type AccountRecord, findAccountOfUser, findAccountsOfUsers } from './accounts/account.repository.js';
 import type { AccountLinking, CompletedLink } from './accounts/account-linking.js';
-import { describeScopes } from './accounts/consented-scope.js';
+import { describeScopes, scopesUnlocking } from './accounts/consented-scope.js';
+import type { GalaxyReader } from './accounts/galaxy-reader.js';
 import type { UserLookup } from './accounts/user-lookup.js';
-import { AccountNotFoundError, NotLinkedError } from './errors.js';
+import type { UserinfoReader } from './accounts/userinfo-reader.js';
+import {
+  AccountNotFoundError,
+  ConsentMissingError,
+  NotLinkedError,
+  ReauthenticationRequiredError,
+} from './errors.js';
 import type { RequestContext, RequestSurroundings, TokenSummary, Viewer } from './graphql/context.js';
-import { loadMany, loadOne } from './graphql/loaders.js';
+import { loadEach, loadMany, loadOne } from './graphql/loaders.js';
 import { parseScope } from './vault/token-set.js';
 import type { TokenVault } from './vault/token-vault.js';
 
@@ -15,22 +22,22 @@ export interface SharedParts {
   readonly vault: TokenVault;
   readonly linking: AccountLinking;
   readonly lookUpUser: UserLookup;
+  readonly galaxy: GalaxyReader;
+  readonly userinfo: UserinfoReader;
 }
 
 /** Makes the context of one request: loaders of its own, entity managers forked when used. */
 export function createRequestContexts(
   parts: SharedParts,
 ): (viewer: Viewer | undefined, request: RequestSurroundings) => RequestContext {
-  const { em, vault, linking, lookUpUser } = parts;
+  const { em, vault, linking, lookUpUser, galaxy } = parts;
   return (viewer, { address, signal }) => {
-    const accounts = loadMany(
-      (ids) => findAccountsOfUsers(em.fork(), ids),
-      (account) => account.userId,
-    );
-    const tokens = loadOne(
-      (ids) => vault.states(em.fork(), ids),
-      (state) => state.accountId,
-    );
+    let load = createLoaders(parts);
+    const tokensOf = async (accountId: string): Promise<TokenSummary> => {
+      const state = await load.tokens.load(accountId);
+      if (!state) throw new NotLinkedError();
+      return { ...state, scopes: parseScope(state.scope) };
+    };
     const user: RequestContext['user'] = async () => (viewer ? lookUpUser(viewer.sub) : undefined);
     const userId = async (): Promise<string | undefined> => (await user())?.id;
     const requireUserId = async (): Promise<string> => {
@@ -44,31 +51,73 @@ export function createRequestContexts(
       address,
       signal,
       user,
-      accountsOf: (id) => accounts.load(id),
-      tokensOf: async (accountId): Promise<TokenSummary> => {
-        const state = await tokens.load(accountId);
-        if (!state) throw new NotLinkedError();
-        return { ...state, scopes: parseScope(state.scope) };
-      },
+      accountsOf: (id) => load.accounts.load(id),
+      tokensOf,
       describeScopes,
+      galaxyOf: async (account, coordinate) => {
+        requireConsent(await tokensOf(account.id), coordinate);
+        return load.galaxy(account);
+      },
+      userinfoOf: async (account, coordinate) => {
+        requireConsent(await tokensOf(account.id), coordinate);
+        return load.userinfo(account);
+      },
       beginLink: async (request) => linking.begin(request, await userId()),
       completeLink: async (url, linkToken) => present(await linking.complete(url, linkToken, await userId())),
       takeOverTokens: async (obtained) => present(await linking.takeOver(obtained, await userId())),
-      unlink: async (accountId) => linking.unlink(await requireUserId(), accountId),
+      unlink: async (accountId) => {
+        await linking.unlink(await requireUserId(), accountId);
+        galaxy.forget(accountId);
+        load = createLoaders(parts);
+      },
       renewAccessToken: async (accountId, minTtlSeconds) => {
         const by = accountId === undefined ? identityOf(viewer) : { id: accountId };
         const account = await findAccountOfUser(em.fork(), await requireUserId(), by);
         if (!account) throw new AccountNotFoundError();
-        return { account, ...(await vault.accessToken(account.id, minTtlSeconds)) };
+        const renewed = { account, ...(await vault.accessToken(account.id, minTtlSeconds)) };
+        load = createLoaders(parts);
+        return renewed;
       },
     };
     // The tokens of a link were presented with it: what they allow may be read in its answer.
     function present(link: CompletedLink): CompletedLink {
       const { issuer, sub } = link.account;
       presented = { issuer, sub, scopes: link.scopes };
+      load = createLoaders(parts);
       return link;
     }
   };
+}
+
+/** Each asks once for all that is wanted in the same tick, and remembers it until a mutation changes something. */
+function createLoaders({ em, vault, galaxy, userinfo }: SharedParts) {
+  return {
+    accounts: loadMany(
+      (ids) => findAccountsOfUsers(em.fork(), ids),
+      (account) => account.userId,
+    ),
+    tokens: loadOne(
+      (ids) => vault.states(em.fork(), ids),
+      (state) => state.accountId,
+    ),
+    galaxy: loadEach(({ id }: AccountRecord) => galaxy.read(id).catch(unlinkedMeanwhile)),
+    userinfo: loadEach((account: AccountRecord) => userinfo.read(account).catch(unlinkedMeanwhile)),
+  };
+}
+
+/**
+ * What is fetched with an account's own tokens needs their consent too: a user's identities may have consented to
+ * different things. Throws `ReauthenticationRequiredError` or `ConsentMissingError`.
+ */
+function requireConsent({ status, scopes }: TokenSummary, coordinate: string): void {
+  if (status !== 'ACTIVE') throw new ReauthenticationRequiredError();
+  const required = scopesUnlocking(coordinate);
+  const missing = required.filter((scope) => !scopes.includes(scope));
+  if (missing.length > 0) throw new ConsentMissingError(required, missing);
+}
+
+function unlinkedMeanwhile(error: unknown): never {
+  throw error instanceof AccountNotFoundError ? new NotLinkedError() : error;
 }
 
 function identityOf(viewer: Viewer | undefined): { issuer: string; sub: string } {

@@ -24,6 +24,7 @@ export async function serve(env: Environment): Promise<void> {
   const { config } = around;
   const log = createLog(config.logLevel, [
     config.rollup.clientSecret,
+    config.galaxy.access?.apiKey ?? '',
     config.vault.keys,
     passwordOf(config.database.url),
   ]);

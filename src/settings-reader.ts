@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { ConfigError } from './errors.js';
 
 /** Environment variables as `process.env` gives them. */
@@ -75,9 +76,33 @@ export class SettingsReader {
     return fallback;
   }
 
+  /** A URL, which may hold a password, of one of these schemes. */
+  url(name: string, schemes: readonly string[], required = false): string | undefined {
+    const value = required ? this.required(name, true) : this.secret(name);
+    const scheme = /^(\w+):\/\/./.exec(value ?? '')?.[1];
+    if (value !== undefined && !schemes.includes(scheme ?? ''))
+      this.problem(`${name} must start with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}`);
+    return value;
+  }
+
+  /** IP addresses and CIDR blocks. */
+  addresses(name: string, fallback: readonly string[]): readonly string[] {
+    const entries = this.list(name);
+    if (!entries.every(isAddressBlock))
+      this.problem(`${name} must list addresses or CIDR blocks such as 10.0.0.0/8`);
+    return entries.length > 0 ? entries : fallback;
+  }
+
   isOrigin(name: string, origin: string): boolean {
     const valid = URL.parse(origin)?.origin === origin;
     if (!valid) this.problem(`${name} must list exact origins such as https://app.example.com`);
     return valid;
   }
+}
+
+function isAddressBlock(entry: string): boolean {
+  const [address = '', bits, more] = entry.split('/');
+  const width = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1;
+  if (more !== undefined || width < 0) return false;
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= width);
 }

@@ -30,6 +30,18 @@ describe('the log', () => {
   });
 });
 
+test('HTP-23 text of any length that is nearly a secret is searched in passing', () => {
+  const lines: string[] = [];
+  const sink = new Writable({
+    write: (chunk: Buffer, _encoding, done) => (lines.push(chunk.toString()), done()),
+  });
+  const log = createLog('info', [], sink);
+  // Searched anew from each place, these would take minutes.
+  for (const part of ['eyJ', 'eyJa.', '0x', '?code=', 'a-', '-', 'eyJaaaaaaaa.'])
+    log.info({ text: part.repeat(100_000) });
+  expect(lines).toHaveLength(7);
+});
+
 describe('an error of the database', () => {
   let world: World;
   beforeAll(async () => (world = await startWorld()));

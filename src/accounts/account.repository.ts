@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { SqlEntityManager } from '@mikro-orm/sql';
+import { formatScope, parseScope } from '../vault/token-set.js';
 import { RollupAccount } from './rollup-account.entity.js';
 import { User } from './user.entity.js';
 
@@ -30,6 +31,8 @@ export interface AccountRecord extends Identity {
   readonly id: string;
   readonly userId: string;
   readonly linkedAt: Date;
+  /** Every scope that was ever consented to, whatever the tokens allow now. */
+  readonly grantedScopes: readonly string[];
 }
 
 /** Users by their identities at one issuer, in one statement; keyed by `sub`. Unlinked ones are left out. */
@@ -96,6 +99,18 @@ export async function insertAccount(
   return toRecord(account);
 }
 
+/** Adds the scopes of a link to all that were consented to before. */
+export async function rememberConsent(
+  tx: SqlEntityManager,
+  accountId: string,
+  scopes: readonly string[],
+): Promise<AccountRecord> {
+  const account = await tx.findOneOrFail(RollupAccount, accountId);
+  account.grantedScope = formatScope([...new Set([...parseScope(account.grantedScope), ...scopes])]);
+  await tx.flush();
+  return toRecord(account);
+}
+
 /** Creates a user whom nobody can reach before an account is added in the same transaction. */
 export async function insertUser(tx: SqlEntityManager): Promise<string> {
   const user = tx.create(User, { id: randomUUID() });
@@ -143,6 +158,6 @@ function isUuid(id: string): boolean {
   return /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i.test(id);
 }
 
-function toRecord({ id, user, issuer, sub, linkedAt }: RollupAccount): AccountRecord {
-  return { id, userId: user.id, issuer, sub, linkedAt };
+function toRecord({ id, user, issuer, sub, linkedAt, grantedScope }: RollupAccount): AccountRecord {
+  return { id, userId: user.id, issuer, sub, linkedAt, grantedScopes: parseScope(grantedScope) };
 }

@@ -20,3 +20,14 @@ export function describeScopes(names: readonly string[]): ConsentedScope[] {
     };
   });
 }
+
+/**
+ * The scopes that a field of our schema needs, by its coordinate such as `User.email`.
+ *
+ * Throws for a field that no scope unlocks: whoever guards it means another one.
+ */
+export function scopesUnlocking(coordinate: string): readonly string[] {
+  const scopes = [...knownScopes].filter(([, { unlocks }]) => unlocks.includes(coordinate));
+  if (scopes.length === 0) throw new Error(`no scope unlocks ${coordinate}`);
+  return scopes.map(([name]) => name);
+}

@@ -14,7 +14,7 @@ const PendingLinkSchema = defineEntity({
     codeVerifier: p.text(),
     redirectUri: p.text(),
     /** The signed-in user who began, or null when it was begun anonymously. */
-    userId: p.uuid().nullable(),
+    userId: p.uuid().nullable().index('pending_link_user_id_index'),
     expiresAt: p.datetime(3).index('pending_link_expires_at_index'),
   },
 });

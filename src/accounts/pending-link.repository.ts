@@ -14,25 +14,32 @@ export interface PendingLinkRecord {
   readonly expiresAt: Date;
 }
 
-/** Remembers an attempt, and forgets those that have expired. */
+/** Somebody who begins over and over leaves no more than this behind. */
+const ATTEMPTS_PER_USER = 20;
+
+/** Remembers an attempt, and forgets those that have expired or are too many. */
 export async function rememberLink(
   em: SqlEntityManager,
   attempt: PendingLinkRecord,
   now: Date,
 ): Promise<void> {
-  await em.nativeDelete(PendingLink, { expiresAt: { $lte: now } });
   await em.insert(PendingLink, attempt);
-  if (attempt.userId !== null) await keepNewest(em, attempt.userId);
+  await forget(em, 'select state_hash from pending_link where expires_at <= ?', [now]);
+  if (attempt.userId === null) return;
+  const beyondNewest =
+    'select state_hash from pending_link where user_id = ? order by expires_at desc, state_hash offset ?';
+  await forget(em, beyondNewest, [attempt.userId, ATTEMPTS_PER_USER]);
 }
 
-/** Somebody who begins over and over leaves no more than this behind. */
-const ATTEMPTS_PER_USER = 20;
-
-async function keepNewest(em: SqlEntityManager, userId: string): Promise<void> {
+/**
+ * Deletes the attempts that `selection` names, but for those that somebody else is taking out at this moment: callers
+ * who waited for one another's rows, each in an order of its own, could wait for ever.
+ */
+async function forget(em: SqlEntityManager, selection: string, values: readonly unknown[]): Promise<void> {
   await em.execute(
     `delete from pending_link where state_hash in (
-       select state_hash from pending_link where user_id = ? order by expires_at desc, state_hash offset ?)`,
-    [userId, ATTEMPTS_PER_USER],
+       select state_hash from pending_link where state_hash in (${selection}) for update skip locked)`,
+    [...values],
   );
 }
 

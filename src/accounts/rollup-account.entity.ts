@@ -11,6 +11,8 @@ const RollupAccountSchema = defineEntity({
       p.manyToOne(User).index('rollup_account_user_id_index').updateRule('no action').deleteRule('restrict'),
     issuer: p.text(),
     sub: p.text(),
+    /** Every scope ever consented to, space-separated. What the tokens allow now is with the tokens. */
+    grantedScope: p.text().default(''),
     linkedAt: p.datetime(3).defaultRaw('clock_timestamp()'),
   },
 });

@@ -5,6 +5,7 @@ import { openDatabase } from '../database/orm.js';
 import { AppError } from '../errors.js';
 import { describeError } from '../log.js';
 import { serve } from '../server.js';
+import { rotateKeysCommand } from './rotate-keys.js';
 
 interface Command {
   readonly summary: string;
@@ -22,6 +23,11 @@ const commands: Readonly<Record<string, Command>> = {
     summary: 'bring the database up to date and exit',
     help: 'Needs DATABASE_URL (or DATA_DIR for the embedded database) and nothing else. Safe to run several at once.',
     run: migrate,
+  },
+  'rotate-keys': {
+    summary: 'seal every stored token with the first key of TOKEN_KEYS and exit',
+    help: 'Needs TOKEN_KEYS, and DATABASE_URL (or DATA_DIR for the embedded database). Servers may go on serving. Ended in the\nmiddle, it goes on when it is run again. Exits with 1 when a token was left with another key.',
+    run: () => rotateKeysCommand(process.env),
   },
   schema: {
     summary: 'print the GraphQL schema',
@@ -49,7 +55,7 @@ async function migrate(): Promise<void> {
 }
 
 function usage(): string {
-  const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`);
+  const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(13)}${summary}`);
   return `Usage: rollup-accounts <command>\n\n${lines.join('\n')}\n\nrollup-accounts <command> --help tells more.\n`;
 }
 

@@ -1,7 +1,8 @@
+import { GalaxySlot } from '../accounts/galaxy-slot.entity.js';
 import { PendingLink } from '../accounts/pending-link.entity.js';
 import { RollupAccount } from '../accounts/rollup-account.entity.js';
 import { User } from '../accounts/user.entity.js';
 import { SealedTokens } from '../vault/sealed-tokens.entity.js';
 
 /** Every table of ours; nothing is discovered from the file system. */
-export const entities = [User, RollupAccount, PendingLink, SealedTokens];
+export const entities = [User, RollupAccount, PendingLink, SealedTokens, GalaxySlot];

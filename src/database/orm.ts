@@ -11,8 +11,10 @@ import { StartupError } from '../errors.js';
 import { claimDataDirectory } from './data-directory.js';
 import { entities } from './entities.js';
 import { InitialMigration } from './migrations/migration20261123000000-initial.js';
+import { ConsentMigration } from './migrations/migration20261124000000-consent.js';
+import { PendingLinkUserMigration } from './migrations/migration20261124120000-pending-link-user.js';
 
-/** Where the data lives: a server's URL, a directory for the embedded database, or `memory://`. */
+/** Where the data lives: a server's URL or a directory for the embedded database. */
 export interface DatabaseSettings {
   readonly url?: string | undefined;
   readonly dataDir: string;
@@ -52,7 +54,11 @@ export function ormOptions(settings: DatabaseSettings, onStatement?: OnStatement
     entities,
     extensions: [Migrator],
     migrations: {
-      migrationsList: [{ name: 'migration20261123000000-initial', class: InitialMigration }],
+      migrationsList: [
+        { name: 'migration20261123000000-initial', class: InitialMigration },
+        { name: 'migration20261124000000-consent', class: ConsentMigration },
+        { name: 'migration20261124120000-pending-link-user', class: PendingLinkUserMigration },
+      ],
       path: 'src/database/migrations',
       tableName: 'migration',
       snapshot: false,
@@ -64,7 +70,7 @@ export function ormOptions(settings: DatabaseSettings, onStatement?: OnStatement
 }
 
 function pgliteOptions(dataDir: string): object {
-  return { driver: PgliteDriver, dbName: dataDir === 'memory://' ? dataDir : join(dataDir, 'postgres') };
+  return { driver: PgliteDriver, dbName: join(dataDir, 'postgres') };
 }
 
 function postgresOptions({ url, poolMax, timeoutMs }: DatabaseSettings): object {
@@ -115,8 +121,7 @@ export async function openDatabase(settings: DatabaseSettings, onStatement?: OnS
 }
 
 function lockEmbedded({ url, dataDir }: DatabaseSettings): () => void {
-  if (url !== undefined || dataDir === 'memory://') return () => undefined;
-  return claimDataDirectory(dataDir);
+  return url === undefined ? claimDataDirectory(dataDir) : () => undefined;
 }
 
 function wrap(orm: MikroORM, isServer: boolean, release: () => void): Database {

@@ -10,7 +10,13 @@ interface Settings {
   readonly database: { readonly dataDir: string };
   readonly rollup?: RollupSettings | undefined;
   readonly rollupDevPort: number;
+  readonly galaxy: { readonly access?: GalaxyAccess | undefined };
   readonly vault: { readonly keys?: string | undefined };
+}
+
+interface GalaxyAccess {
+  readonly url: string;
+  readonly apiKey: string;
 }
 
 interface RollupSettings {
@@ -39,7 +45,15 @@ export async function embed<Given extends Settings>(config: Given): Promise<Embe
   const provider = config.rollup ? undefined : await startProvider(config);
   const rollup = config.rollup ?? credentials(provider);
   return {
-    config: { ...config, rollup, vault: { ...config.vault, keys } },
+    config: {
+      ...config,
+      rollup,
+      galaxy: {
+        ...config.galaxy,
+        access: config.galaxy.access ?? (provider && { url: provider.galaxyUrl, apiKey: provider.galaxyKey }),
+      },
+      vault: { ...config.vault, keys },
+    },
     pages: [
       {
         path: '/graphiql',

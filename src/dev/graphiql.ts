@@ -45,6 +45,7 @@ function tabs(redirectUri: string): Tab[] {
     { query: startLink(redirectUri) },
     { query: LINK },
     { query: ME, headers: BEARER },
+    { query: UNLOCKED, headers: BEARER },
     { query: RENEW, headers: BEARER },
     { query: UNLINK, headers: BEARER },
   ];
@@ -56,7 +57,10 @@ mutation StartLink {
   startRollupLink(
     input: {
       redirectUri: ${JSON.stringify(redirectUri)}
-      scopes: ["openid", "profile", "email"]
+      scopes: [
+        "openid", "profile", "email"
+        "connected_accounts", "erc_4337"
+      ]
     }
   ) {
     authorizationUrl
@@ -106,7 +110,22 @@ query Me {
 }
 `;
 
-const RENEW = `# 4. A fresh access token. Rollup ID is asked only when the
+const UNLOCKED = `# 4. What the consent unlocks, live from Galaxy and userinfo.
+query Unlocked {
+  me {
+    rollupAccounts {
+      profile { displayName pfp { image isToken } }
+      publicAccounts { type identifier }
+      authorizedApps { title authorizedAt }
+      galaxyFreshness { ageSeconds stale }
+      connectedAccounts { type identifier }
+      smartContractWallets { nickname address }
+    }
+  }
+}
+`;
+
+const RENEW = `# 5. A fresh access token. Rollup ID is asked only when the
 #    stored one is near its end.
 mutation Renew {
   renewAccessToken(input: {}) {
@@ -117,7 +136,7 @@ mutation Renew {
 }
 `;
 
-const UNLINK = `# 5. End the link: the stored tokens are erased.
+const UNLINK = `# 6. End the link: the stored tokens are erased.
 mutation Unlink {
   unlinkRollupAccount(input: { accountId: "<id of step 3>" }) {
     unlinkedAccountId

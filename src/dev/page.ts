@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Answer } from './answer.js';
 
 /** A piece of HTML that is safe to place in a page. */
@@ -19,8 +20,13 @@ function render(value: Html | readonly Html[] | string | number): string {
   return String(value).replaceAll(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 
-/** An HTML page that loads nothing, runs nothing, cannot be framed, is not stored and sends no referrer. */
-export function page(title: string, content: Html, status = 200): Answer {
+/**
+ * An HTML page that loads nothing, cannot be framed, is not stored and sends no referrer.
+ *
+ * @param script the only one that the page runs; none when left out.
+ */
+export function page(title: string, content: Html, { status = 200, script = '' } = {}): Answer {
+  const scriptHash = `'sha256-${createHash('sha256').update(script).digest('base64')}'`;
   const document = html`<!doctype html>
     <html lang="en">
       <head>
@@ -37,6 +43,7 @@ export function page(title: string, content: Html, status = 200): Answer {
           <h1>${title}</h1>
           ${content}
         </main>
+        ${script === '' ? '' : new Html(`<script>${script}</script>`)}
       </body>
     </html> `;
   return {
@@ -46,8 +53,7 @@ export function page(title: string, content: Html, status = 200): Answer {
       'cache-control': 'no-store',
       'referrer-policy': 'no-referrer',
       'x-content-type-options': 'nosniff',
-      'content-security-policy':
-        "default-src 'none'; style-src 'unsafe-inline'; img-src data: 'self'; form-action *; base-uri 'none'; frame-ancestors 'none'",
+      'content-security-policy': `default-src 'none'; script-src ${script === '' ? "'none'" : scriptHash}; style-src 'unsafe-inline'; img-src data: 'self'; form-action *; base-uri 'none'; frame-ancestors 'none'`,
     },
     body: document.text,
   };

@@ -9,7 +9,7 @@ export function refusedPage(message: string, status: number): Answer {
     'This sign-in cannot go on',
     html`<p role="alert">${message}</p>
       <p class="soft">Rollup ID does not tell the application. Go back and begin again.</p>`,
-    status,
+    { status },
   );
 }
 
@@ -68,8 +68,12 @@ export function callbackPage(
         <code>linkToken</code> that <code>startRollupLink</code> gave you:
       </p>
       <pre>${MUTATION}</pre>`,
+    { script: WITHOUT_CODE },
   );
 }
+
+/** The code stays neither in the address bar nor in the history. */
+const WITHOUT_CODE = "history.replaceState(null, '', location.pathname)";
 
 const MUTATION = `mutation ($url: String!, $linkToken: String!) {
   linkRollupAccount(

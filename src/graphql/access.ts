@@ -1,7 +1,13 @@
 import { DirectiveLocation, GraphQLDirective, GraphQLList, GraphQLNonNull, GraphQLScalarType } from 'graphql';
-import { defaultFieldResolver, type GraphQLField, type GraphQLSchema, isObjectType } from 'graphql';
+import {
+  defaultFieldResolver,
+  type GraphQLField,
+  type GraphQLSchema,
+  isInterfaceType,
+  isObjectType,
+} from 'graphql';
 import { Directive, Extensions } from 'type-graphql';
-import { ForbiddenError } from '../errors.js';
+import { BadUserInputError, ForbiddenError } from '../errors.js';
 import { type RequestContext, requireViewer } from './context.js';
 
 /** Who may ask for a field: anybody, a signed-in caller, or one whose token carries all of these scopes. */
@@ -76,6 +82,24 @@ function requireScopes(context: RequestContext, required: readonly string[]): vo
   const { scopes } = requireViewer(context);
   const missing = required.filter((scope) => !scopes.includes(scope));
   if (missing.length > 0) throw new ForbiddenError(required, missing);
+}
+
+/**
+ * The scopes that these fields need, each once. Throws `BadUserInputError` for what is not the coordinate of a field.
+ *
+ * @param coordinates such as `RollupAccount.profile` (GraphQL specification §3.14, schema coordinates).
+ */
+export function scopesNeeded(schema: GraphQLSchema, coordinates: readonly string[]): string[] {
+  const rules = coordinates.map((coordinate) => {
+    const [typeName = '', fieldName = '', ...more] = coordinate.split('.');
+    const type = schema.getType(typeName);
+    const field = isObjectType(type) || isInterfaceType(type) ? type.getFields()[fieldName] : undefined;
+    if (!type || !field || more.length > 0) {
+      throw new BadUserInputError('Name fields of this schema, such as "RollupAccount.profile".');
+    }
+    return readRule(field.extensions) ?? readRule(type.extensions);
+  });
+  return [...new Set(rules.filter((rule) => typeof rule === 'object').flat())];
 }
 
 function readRule(extensions: Readonly<Record<string, unknown>>): AccessRule | undefined {

@@ -1,4 +1,9 @@
-import { ApolloServer, type ApolloServerPlugin, type HTTPGraphQLRequest } from '@apollo/server';
+import {
+  ApolloServer,
+  type ApolloServerPlugin,
+  type GraphQLResponse,
+  type HTTPGraphQLRequest,
+} from '@apollo/server';
 import {
   ApolloServerPluginCacheControlDisabled,
   ApolloServerPluginLandingPageDisabled,
@@ -6,7 +11,7 @@ import {
   ApolloServerPluginUsageReportingDisabled,
 } from '@apollo/server/plugin/disabled';
 import type { GraphQLError, GraphQLSchema } from 'graphql';
-import { ForbiddenError, RateLimitedError, UnauthenticatedError } from '../errors.js';
+import { ConsentMissingError, ForbiddenError, RateLimitedError, UnauthenticatedError } from '../errors.js';
 import type { RequestContext } from './context.js';
 import { type DocumentLimits, limitDocument } from './document-limits.js';
 import { createErrorFormatter, type ReportInternalError } from './format-error.js';
@@ -23,6 +28,8 @@ export interface ApolloOptions {
   readonly production: boolean;
   readonly logger: ApolloLogger;
   readonly report: ReportInternalError;
+  /** Takes out of a text what looks like a token or a secret. */
+  readonly withoutSecrets: (text: string) => string;
   /** Whether an error means that trying again later makes sense. */
   readonly isOutage: (error: unknown) => boolean;
   readonly limits: DocumentLimits & { readonly tokens: number };
@@ -44,7 +51,7 @@ export async function startApollo(options: ApolloOptions): Promise<ApolloServer<
     parseOptions: { maxTokens: options.limits.tokens },
     validationRules: [limitDocument(options.limits)],
     stopOnTerminationSignals: false,
-    formatError: createErrorFormatter(options.report, options.production),
+    formatError: createErrorFormatter(options.report, options.production, options.withoutSecrets),
     plugins: [
       ApolloServerPluginCacheControlDisabled(),
       ApolloServerPluginLandingPageDisabled(),
@@ -60,16 +67,16 @@ export async function startApollo(options: ApolloOptions): Promise<ApolloServer<
 
 /**
  * Nobody signed in where somebody must be: 401 with a bare challenge, as no token was wrong (RFC 6750 §3.1).
- * A scope that is lacking: 403 with its name. Too many mutations: 429. A database that cannot be reached: 503, so that proxies and clients know to come back.
+ * A scope that the bearer lacks: 403 with its name. Too many mutations: 429. A database that cannot be reached: 503, so that proxies and clients know to come back.
  */
 function answerWithStatus(isOutage: ApolloOptions['isOutage']): ApolloServerPlugin<RequestContext> {
   return {
     async requestDidStart() {
       return {
-        async willSendResponse({ errors = [], response: { http }, request }) {
+        async willSendResponse({ errors = [], response: { http, body }, request }) {
           if (errors.length > 0 && isPlainJson(request.http) && errors.every(isRefusedDocument))
             http.status = 200;
-          const causes = errors.map(unwrapError);
+          const causes = errors.map(unwrapError).filter((cause) => !(cause instanceof ConsentMissingError));
           if (causes.some((cause) => cause instanceof UnauthenticatedError)) {
             http.status = 401;
             http.headers.set('www-authenticate', 'Bearer');
@@ -82,7 +89,7 @@ function answerWithStatus(isOutage: ApolloOptions['isOutage']): ApolloServerPlug
               'www-authenticate',
               `Bearer error="insufficient_scope", scope="${[...new Set(scopes)].join(' ')}"`,
             );
-          } else if (causes.some((cause) => cause instanceof RateLimitedError)) {
+          } else if (causes.some((cause) => cause instanceof RateLimitedError) && !hasData(body)) {
             const limited = causes.find((cause) => cause instanceof RateLimitedError);
             http.status = 429;
             http.headers.set('retry-after', String(Math.ceil((limited?.retryAfterMs ?? 1_000) / 1_000)));
@@ -94,6 +101,11 @@ function answerWithStatus(isOutage: ApolloOptions['isOutage']): ApolloServerPlug
       };
     },
   };
+}
+
+/** A field that had to go without leaves the rest of an answer as good as any. */
+function hasData(body: GraphQLResponse['body']): boolean {
+  return body.kind === 'single' && (body.singleResult.data ?? undefined) !== undefined;
 }
 
 /** Codes of a well-formed request whose document or variables are not. */

@@ -1,6 +1,9 @@
 import type { AccountRecord, UserRecord } from '../accounts/account.repository.js';
-import type { BegunLink, CompletedLink, LinkRequest } from '../accounts/account-linking.js';
+import type { CompletedLink } from '../accounts/account-linking.js';
 import type { ConsentedScope } from '../accounts/consented-scope.js';
+import type { GalaxyReading } from '../accounts/galaxy-reader.js';
+import type { BegunLink, LinkRequest } from '../accounts/link-attempt.js';
+import type { UserinfoReader } from '../accounts/userinfo-reader.js';
 import { UnauthenticatedError } from '../errors.js';
 
 /** What the transport knows of a request. */
@@ -53,6 +56,16 @@ export interface RequestContext extends RequestSurroundings {
   accountsOf(userId: string): Promise<readonly AccountRecord[]>;
   tokensOf(accountId: string): Promise<TokenSummary>;
   describeScopes(names: readonly string[]): readonly ConsentedScope[];
+  /**
+   * What Galaxy says of an account, asked once in a request. `coordinate` is the field it is for: what the account's
+   * own tokens do not allow is not asked.
+   *
+   * Throws `ForbiddenError`, `ReauthenticationRequiredError`, `RateLimitedError`, `ProviderUnavailableError` or
+   * `ProviderMisconfiguredError`.
+   */
+  galaxyOf(account: AccountRecord, coordinate: string): Promise<GalaxyReading>;
+  /** What userinfo says of an account; as `galaxyOf`, but for `RateLimitedError`. */
+  userinfoOf(account: AccountRecord, coordinate: string): ReturnType<UserinfoReader['read']>;
   beginLink(request: LinkRequest): Promise<BegunLink>;
   completeLink(url: string, linkToken: string): Promise<CompletedLink>;
   takeOverTokens(tokens: ObtainedTokens): Promise<CompletedLink>;

@@ -62,7 +62,6 @@ export function limitDocument(limits: DocumentLimits) {
     return {
       OperationDefinition(operation) {
         const measure = measureSet(operation.selectionSet);
-        measure.directives += operation.directives?.length ?? 0;
         for (const name of NAMES) {
           if (measure[name] <= limits[name]) continue;
           context.reportError(

@@ -32,7 +32,11 @@ export type ReportInternalError = (error: unknown, correlationId: string) => voi
  * Translates errors at the edge, whatever `NODE_ENV` says: ours keep their code and message, Apollo's own stay
  * as they are (in production without suggestions), and everything else is an internal error with nothing but a `correlationId`.
  */
-export function createErrorFormatter(report: ReportInternalError, production: boolean) {
+export function createErrorFormatter(
+  report: ReportInternalError,
+  production: boolean,
+  withoutSecrets: (text: string) => string,
+) {
   return (formatted: GraphQLFormattedError, thrown: unknown): GraphQLFormattedError => {
     const error = unwrapError(thrown);
     const place = {
@@ -44,8 +48,9 @@ export function createErrorFormatter(report: ReportInternalError, production: bo
     }
     const code = formatted.extensions?.['code'];
     if (typeof code === 'string' && TRANSPORT_CODES.has(code)) {
+      const message = withoutSecrets(withoutValue(formatted.message));
       return {
-        message: production ? withoutSuggestion(formatted.message) : formatted.message,
+        message: production ? withoutSuggestion(message) : message,
         ...place,
         extensions: { code },
       };
@@ -65,6 +70,17 @@ export function publicExtensions(error: AppError): Record<string, unknown> {
     return { code: error.code, requiredScopes: error.requiredScopes, missingScopes: error.missingScopes };
   }
   return { code: error.code };
+}
+
+/** GraphQL quotes a value that it does not take, and a value may be a token: what was wrong with it is enough. */
+function withoutValue(message: string): string {
+  const [, name, rest] = /^(Variable "\$\w+") got invalid value (.*)$/s.exec(message) ?? [];
+  if (name === undefined || rest === undefined) {
+    return message.replace(/( cannot represent [^:]*): .*$/s, '$1.').replace(/,? found .*$/s, '.');
+  }
+  const place = / at "([\w.[\]]+)"; [^;]*$/.exec(rest)?.[1];
+  const reason = withoutValue(rest.slice(rest.lastIndexOf('; ') + 2));
+  return `${name} got an invalid value${place === undefined ? '' : ` at "${place}"`}; ${reason}`;
 }
 
 /** Names of the schema are not offered to who guesses at them; Apollo's own option forgets those in variables. */

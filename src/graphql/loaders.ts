@@ -25,3 +25,15 @@ export function loadMany<Row>(
     return keys.map((key) => rows.get(key) ?? []);
   });
 }
+
+/** Asks once for each thing, however often and from wherever one request asks; a failure is remembered as well. */
+export function loadEach<Thing extends { readonly id: string }, Value>(
+  load: (thing: Thing) => Promise<Value>,
+): (thing: Thing) => Promise<Value> {
+  const asked = new Map<string, Promise<Value>>();
+  return (thing) => {
+    const known = asked.get(thing.id) ?? load(thing);
+    asked.set(thing.id, known);
+    return known;
+  };
+}

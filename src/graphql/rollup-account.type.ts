@@ -1,10 +1,22 @@
 import { GraphQLDateTime } from 'graphql-scalars';
-import { Ctx, Field, FieldResolver, ID, ObjectType, registerEnumType, Resolver, Root } from 'type-graphql';
+import type { GraphQLResolveInfo } from 'graphql';
+import {
+  Arg,
+  Ctx,
+  Field,
+  FieldResolver,
+  ID,
+  Info,
+  ObjectType,
+  registerEnumType,
+  Resolver,
+  Root,
+} from 'type-graphql';
 import type { AccountRecord } from '../accounts/account.repository.js';
 import type { ConsentedScope } from '../accounts/consented-scope.js';
-import { Access } from './access.js';
+import { Access, scopesNeeded } from './access.js';
 import { ConsentedScopeType } from './consented-scope.type.js';
-import type { RequestContext, TokenSummary } from './context.js';
+import { type RequestContext, requireViewer, type TokenSummary } from './context.js';
 
 export const RollupAccountStatus = {
   ACTIVE: 'ACTIVE',
@@ -54,6 +66,35 @@ export class RollupAccountFields {
     @Ctx() context: RequestContext,
   ): Promise<readonly ConsentedScope[]> {
     return context.describeScopes((await context.tokensOf(account.id)).scopes);
+  }
+
+  @FieldResolver(() => [ConsentedScopeType], {
+    description: 'All that the user ever consented to here, whatever the stored access token allows now.',
+  })
+  async grantedScopes(
+    @Root() account: AccountRecord,
+    @Ctx() context: RequestContext,
+  ): Promise<readonly ConsentedScope[]> {
+    const { scopes } = await context.tokensOf(account.id);
+    return context.describeScopes([...new Set([...account.grantedScopes, ...scopes])]);
+  }
+
+  @FieldResolver(() => [String], {
+    description:
+      'The scopes that these fields need and that the stored access token or the one presented lacks: what to ask for in startRollupLink, beside those of `scopes`.',
+  })
+  async missingScopes(
+    @Arg('for', () => [String], { description: 'Schema coordinates such as "RollupAccount.profile".' })
+    coordinates: string[],
+    @Root() account: AccountRecord,
+    @Ctx() context: RequestContext,
+    @Info() { schema }: GraphQLResolveInfo,
+  ): Promise<string[]> {
+    const { scopes } = await context.tokensOf(account.id);
+    const presented = requireViewer(context).scopes;
+    return scopesNeeded(schema, coordinates).filter(
+      (scope) => !scopes.includes(scope) || !presented.includes(scope),
+    );
   }
 
   @FieldResolver(() => GraphQLDateTime, { nullable: true })

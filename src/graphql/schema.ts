@@ -9,6 +9,7 @@ import { LinkRollupAccountMutation } from './link-rollup-account.mutation.js';
 import { MeQuery } from './me.query.js';
 import { RenewAccessTokenMutation } from './renew-access-token.mutation.js';
 import { RollupAccountFields } from './rollup-account.type.js';
+import { RollupAccountLiveFields } from './rollup-account-live.fields.js';
 import { StartRollupLinkMutation } from './start-rollup-link.mutation.js';
 import { UnlinkRollupAccountMutation } from './unlink-rollup-account.mutation.js';
 import { UserFields } from './user.type.js';
@@ -25,6 +26,7 @@ export async function createSchema(): Promise<GraphQLSchema> {
       UnlinkRollupAccountMutation,
       UserFields,
       RollupAccountFields,
+      RollupAccountLiveFields,
     ],
     validate: false,
     directives: [...specifiedDirectives, ...accessDirectives],

@@ -20,12 +20,13 @@ export type FindDocument = (request: DocumentRequest) => string | undefined;
  */
 export function readTrustedDocuments(path: string): FindDocument {
   const byId = readManifest(path);
-  const texts = new Set([...byId.values()].map(normalise));
+  const texts = new Set([...byId.values()].map((text) => normalise(text)));
   return (request) => {
     const id = idOf(request);
     if (id !== undefined) return byId.get(id);
     const { query } = request;
-    return typeof query === 'string' && texts.has(normalise(query)) ? query : undefined;
+    const text = typeof query === 'string' ? normalise(query) : undefined;
+    return text !== undefined && texts.has(text) ? String(query) : undefined;
   };
 }
 
@@ -33,7 +34,8 @@ function readManifest(path: string): Map<string, string> {
   try {
     const manifest: unknown = JSON.parse(readFileSync(path, 'utf8'));
     if (typeof manifest !== 'object' || manifest === null) throw new Error('not an object');
-    return new Map(Object.entries(manifest).map(([id, text]) => [withoutPrefix(id), String(text)]));
+    const entries = Object.entries(manifest as Record<string, unknown>);
+    return new Map(entries.map(([id, text]) => [withoutPrefix(id), requireDocument(text)]));
   } catch (cause) {
     throw new StartupError('TRUSTED_DOCUMENTS names no manifest of documents that can be read.', { cause });
   }
@@ -66,11 +68,16 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** White space and comments make no other document. Text that does not parse is nobody's. */
-function normalise(text: string): string {
+function requireDocument(text: unknown): string {
+  if (typeof text === 'string' && normalise(text) !== undefined) return text;
+  throw new Error('not a document');
+}
+
+/** White space and comments make no other document. Undefined for text that does not parse. */
+function normalise(text: string): string | undefined {
   try {
-    return print(parse(text, { noLocation: true, maxTokens: 5_000 }));
+    return print(parse(text, { noLocation: true }));
   } catch {
-    return '';
+    return undefined;
   }
 }

@@ -1,6 +1,7 @@
 import { GraphQLDateTime } from 'graphql-scalars';
 import { Ctx, Field, FieldResolver, ID, ObjectType, Resolver, Root } from 'type-graphql';
 import type { AccountRecord, UserRecord } from '../accounts/account.repository.js';
+import { scopesUnlocking } from '../accounts/consented-scope.js';
 import { Access } from './access.js';
 import type { RequestContext } from './context.js';
 import { RollupAccountType } from './rollup-account.type.js';
@@ -11,15 +12,15 @@ export class UserType {
   @Field(() => ID)
   id!: string;
 
-  @Access(['profile'])
+  @Access(scopesUnlocking('User.name'))
   @Field(() => String, { nullable: true })
   name!: string | null;
 
-  @Access(['profile'])
+  @Access(scopesUnlocking('User.picture'))
   @Field(() => String, { nullable: true, description: 'URL of a picture.' })
   picture!: string | null;
 
-  @Access(['email'])
+  @Access(scopesUnlocking('User.email'))
   @Field(() => String, { nullable: true })
   email!: string | null;
 

@@ -33,6 +33,15 @@ export function answerError(error: unknown, request: FastifyRequest, reply: Fast
   });
 }
 
+/** Nothing is at this path; at `/graphql` there is, but not for this method. */
+export function answerNotFound(request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  if (request.url.split('?', 1)[0] !== '/graphql') {
+    return sendError(reply.code(404), 'There is nothing at this path.', { code: 'BAD_REQUEST' });
+  }
+  const message = 'Use POST, or GET for queries.';
+  return sendError(reply.code(405).header('allow', 'GET, POST'), message, { code: 'BAD_REQUEST' });
+}
+
 /** An answer in the shape of GraphQL's errors. */
 export function sendError(
   reply: FastifyReply,
@@ -42,7 +51,8 @@ export function sendError(
   return reply.type('application/json; charset=utf-8').send({ errors: [{ message, extensions }] });
 }
 
-const REFUSED_OTHERWISE = 'The request is not one that this server accepts.';
+/** What a refusal says that has nothing more to tell. */
+export const REFUSED_OTHERWISE = 'The request is not one that this server accepts.';
 const REFUSED: Readonly<Record<number, string>> = {
   413: 'The request body is too large.',
   415: 'Send a JSON body, not compressed.',

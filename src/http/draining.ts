@@ -4,8 +4,6 @@ import type { FastifyInstance } from 'fastify';
 /** The way out: readiness drops first, then running requests finish, then the listener closes. */
 export interface Draining {
   readonly isDraining: () => boolean;
-  /** Requests that are not answered yet, from the moment each one begins. */
-  readonly running: () => number;
   /**
    * Tells clients and load balancers to go elsewhere, for `delayMs` at least and while requests are running, for
    * `limitMs` at most. Everything is still answered meanwhile.
@@ -31,7 +29,6 @@ export function addDraining(listener: FastifyInstance): Draining {
   });
   return {
     isDraining: () => draining,
-    running: () => running,
     drain: async (delayMs, limitMs) => {
       draining = true;
       await pause(delayMs);

@@ -18,7 +18,7 @@ export interface GraphqlRouteOptions {
   readonly operationTimeoutMs: number;
 }
 
-/** `/graphql`: who is calling is settled before the body is read, every other method is refused. */
+/** `/graphql`: who is calling is settled before the body is read. */
 export function addGraphql(listener: FastifyInstance, options: GraphqlRouteOptions): void {
   const viewers = new WeakMap<FastifyRequest, Viewer>();
   listener.route({
@@ -29,8 +29,7 @@ export function addGraphql(listener: FastifyInstance, options: GraphqlRouteOptio
       if (viewer) viewers.set(request, viewer);
     },
     async handler(request, reply) {
-      const trusted = options.findDocument?.(parametersOf(request));
-      const refused = findRefusal(request, options, trusted);
+      const { refused, trusted } = admit(request, options);
       if (refused) return sendError(reply.code(refused.status), refused.message, { code: refused.code });
       const deadline = startDeadline(request, reply, options.operationTimeoutMs);
       try {
@@ -41,38 +40,35 @@ export function addGraphql(listener: FastifyInstance, options: GraphqlRouteOptio
       }
     },
   });
-  listener.route({
-    method: ['PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS', 'TRACE'],
-    url: '/graphql',
-    handler: async (_request, reply) =>
-      sendError(reply.code(405).header('allow', 'GET, POST'), 'Use POST, or GET for queries.', {
-        code: 'BAD_REQUEST',
-      }),
-  });
 }
 
-/** What stands in the way of a request before GraphQL sees it. */
-function findRefusal(
+/** A refusal before GraphQL sees a request. */
+interface Refusal {
+  readonly status: number;
+  readonly code: string;
+  readonly message: string;
+}
+
+/** What stands in the way of a request, or the trusted document that it may run where only those may. */
+function admit(
   request: FastifyRequest,
   { findDocument, maxDocumentCharacters }: GraphqlRouteOptions,
-  trusted: string | undefined,
-): { readonly status: number; readonly code: string; readonly message: string } | undefined {
+): { readonly refused?: Refusal; readonly trusted?: string | undefined } {
   const parameters = parametersOf(request);
   if (!acceptsJson(request.headers.accept)) {
-    return {
-      status: 406,
-      code: 'BAD_REQUEST',
-      message: 'Accept application/graphql-response+json or application/json.',
-    };
+    const message = 'Accept application/graphql-response+json or application/json.';
+    return { refused: { status: 406, code: 'BAD_REQUEST', message } };
   }
   if (typeof parameters.query === 'string' && parameters.query.length > maxDocumentCharacters) {
     const message = `The document is longer than ${maxDocumentCharacters} characters.`;
-    return { status: 400, code: 'GRAPHQL_VALIDATION_FAILED', message };
+    return { refused: { status: 400, code: 'GRAPHQL_VALIDATION_FAILED', message } };
   }
+  const trusted = findDocument?.(parameters);
   if (findDocument && trusted === undefined) {
-    return { status: 400, code: 'PERSISTED_QUERY_NOT_FOUND', message: 'Only trusted documents run here.' };
+    const message = 'Only trusted documents run here.';
+    return { refused: { status: 400, code: 'PERSISTED_QUERY_NOT_FOUND', message } };
   }
-  return undefined;
+  return { trusted };
 }
 
 /** Where a request says what to run: the body of a POST, the query string of a GET. */

@@ -21,21 +21,33 @@ export class DoorError extends Error {
  * Refuses what is ambiguous or too much, sheds load with 503 while others are served, and ends answers that nobody
  * reads. Node's parser has refused malformed requests by now; it lets these through.
  *
- * @param running requests that are not answered yet, the present one among them.
+ * A request counts as load once it is there whole: bodies that come slowly cost nothing but their connection. While
+ * there is no room it is refused before its bearer is verified. The probes of an orchestrator are always answered.
  */
 export function addGuards(
   listener: FastifyInstance,
   { maxConcurrentRequests, answerTimeoutMs }: GuardOptions,
-  running: () => number,
 ): void {
+  let executing = 0;
+  const shed = ({ url }: FastifyRequest): void => {
+    if (executing >= maxConcurrentRequests && !PROBE.test(url)) throw new DoorError(503);
+  };
   listener.addHook('onRequest', async (request, reply) => {
     const slow = setTimeout(() => request.raw.destroy(), answerTimeoutMs).unref();
     reply.raw.once('close', () => clearTimeout(slow));
     checkHeaders(request, reply);
-    if (running() > maxConcurrentRequests && !request.url.startsWith('/healthz')) throw new DoorError(503);
+    shed(request);
+  });
+  listener.addHook('preHandler', async (request, reply) => {
+    shed(request);
+    executing += 1;
+    // Fires once for every request, answered or aborted.
+    reply.raw.once('close', () => (executing -= 1));
   });
   listener.addHook('onSend', async (request, reply) => addSecurityHeaders(request, reply));
 }
+
+const PROBE = /^\/(healthz|readyz)(\?|$)/;
 
 function checkHeaders({ raw }: FastifyRequest, reply: FastifyReply): void {
   const names = raw.rawHeaders.filter((_, index) => index % 2 === 0).map((name) => name.toLowerCase());
@@ -52,17 +64,20 @@ function checkHeaders({ raw }: FastifyRequest, reply: FastifyReply): void {
   if (charset !== undefined && !/^utf-?8$/i.test(charset)) throw new DoorError(415);
 }
 
+/** What every answer carries, whoever gives it. */
+export const SECURITY_HEADERS = {
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'x-frame-options': 'DENY',
+  'cross-origin-resource-policy': 'same-site',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'cache-control': 'private, no-store',
+};
+
 function addSecurityHeaders(request: FastifyRequest, reply: FastifyReply): void {
-  void reply.headers({
-    'x-content-type-options': 'nosniff',
-    'referrer-policy': 'no-referrer',
-    'x-frame-options': 'DENY',
-    'cross-origin-resource-policy': 'same-site',
-  });
-  if (!reply.hasHeader('content-security-policy')) {
-    void reply.header('content-security-policy', "default-src 'none'; frame-ancestors 'none'");
-  }
-  if (!reply.hasHeader('cache-control')) void reply.header('cache-control', 'private, no-store');
+  const { 'content-security-policy': policy, ...others } = SECURITY_HEADERS;
+  void reply.headers(others);
+  if (!reply.hasHeader('content-security-policy')) void reply.header('content-security-policy', policy);
   const vary = reply.getHeader('vary');
   void reply.header('vary', vary === undefined ? 'Authorization' : `${String(vary)}, Authorization`);
   if (request.protocol === 'https') void reply.header('strict-transport-security', 'max-age=31536000');

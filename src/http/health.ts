@@ -3,12 +3,15 @@ import { createAddressList } from './guards.js';
 
 /**
  * `/healthz`: 200 while the process lives. `/readyz`: 200 when requests can be served, else 503; it asks anew
- * each time, so it recovers by itself. The bodies say nothing about versions, hosts or causes.
+ * each time, so it recovers by itself, but once for all who ask at the same time. The bodies say nothing about
+ * versions, hosts or causes.
  */
 export function addHealth(listener: FastifyInstance, isReady: () => Promise<boolean>): void {
+  let asking: Promise<boolean> | undefined;
   listener.get('/healthz', async () => ({ status: 'ok' }));
   listener.get('/readyz', async (_request, reply) => {
-    const ready = await isReady();
+    asking ??= isReady().finally(() => (asking = undefined));
+    const ready = await asking;
     return reply.code(ready ? 200 : 503).send({ status: ready ? 'ready' : 'not ready' });
   });
 }

@@ -4,8 +4,9 @@ import cors from '@fastify/cors';
 import { fastify, type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import type { RequestContext, RequestSurroundings, Viewer } from '../graphql/context.js';
 import type { FindDocument } from '../graphql/trusted-documents.js';
-import { answerError } from './answer-error.js';
+import { answerError, answerNotFound } from './answer-error.js';
 import { addDraining, type Draining } from './draining.js';
+import { createEarlyRefusals } from './early-refusals.js';
 import { addGraphql } from './graphql-route.js';
 import { addGuards, type GuardOptions } from './guards.js';
 import { addHealth, addMetrics } from './health.js';
@@ -46,6 +47,7 @@ export interface ListenerOptions extends GuardOptions {
 export async function createListener(
   options: ListenerOptions,
 ): Promise<{ listener: FastifyInstance; draining: Draining }> {
+  const refusals = createEarlyRefusals(options.log);
   const listener = fastify({
     loggerInstance: options.log,
     logController: new LogController({ disableRequestLogging: true }),
@@ -59,18 +61,18 @@ export async function createListener(
     exposeHeadRoutes: false,
     trustProxy: options.trustProxy.length > 0 ? [...options.trustProxy] : false,
     genReqId: () => crypto.randomUUID(),
+    clientErrorHandler: refusals.onClientError,
+    frameworkErrors: (_error, _request, reply) => refusals.onBadUrl(reply.raw),
     http: {
       maxHeaderSize: options.maxHeaderBytes,
       headersTimeout: options.headersTimeoutMs,
       connectionsCheckingInterval: 1_000,
     },
   });
-  // Node drops headers beyond this number in silence; the guard counts them instead.
-  listener.server.maxHeadersCount = 0;
-  listener.server.on('connect', (_request, socket) => socket.end(NO_TUNNEL));
+  refusals.watch(listener.server);
   addRequestLog(listener, options.runInScope);
   const draining = addDraining(listener);
-  addGuards(listener, options, draining.running);
+  addGuards(listener, options);
   if (options.corsOrigins.length > 0) {
     await listener.register(cors, {
       origin: [...options.corsOrigins],
@@ -80,6 +82,7 @@ export async function createListener(
     });
   }
   listener.setErrorHandler(answerError);
+  listener.setNotFoundHandler(answerNotFound);
   addHealth(listener, async () => !draining.isDraining() && (await options.isReady()));
   addMetrics(listener, options.renderMetrics, options.metricsFrom);
   addGraphql(listener, options);
@@ -92,10 +95,6 @@ export function urlOf(listener: FastifyInstance): string {
   const { address, family, port } = listener.server.address() as AddressInfo;
   return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
 }
-
-/** CONNECT asks for a tunnel, and Node leaves the answer to us. */
-const NO_TUNNEL =
-  'HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, POST\r\nConnection: close\r\nContent-Length: 0\r\n\r\n';
 
 /** Scripts and styles are in the page itself, and the editor runs its workers from blobs. */
 const PAGE_POLICY =

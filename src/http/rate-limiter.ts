@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net';
 import { Redis } from 'ioredis';
 import {
   RateLimiterMemory,
@@ -38,11 +39,24 @@ export function createRateLimiter(limits: RateLimits, onError: (error: unknown) 
   const byAddress = limiter('address', limits.addressPerMinute, redis);
   return {
     async consume({ address, subject }, points) {
-      await consume(byAddress, address, points);
+      await consume(byAddress, networkOf(address), points);
       if (subject !== undefined) await consume(bySubject, subject, points);
     },
     close: async () => redis?.disconnect(),
   };
+}
+
+/**
+ * Whom an address stands for: an IPv4 address for itself, an IPv6 address for its network of 64 bits, which is the
+ * least that anybody is given (RFC 6177).
+ */
+function networkOf(address: string): string {
+  const plain = address.replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*$/, '');
+  if (!isIPv6(plain)) return plain;
+  const [head = '', tail] = plain.split('::');
+  const groups = head === '' ? [] : head.split(':');
+  const zeros = tail === undefined ? 0 : 8 - groups.length - tail.split(':').length;
+  return [...groups, ...Array<string>(Math.max(0, zeros)).fill('0')].slice(0, 4).join(':');
 }
 
 function connect(url: string, onError: (error: unknown) => void): Redis {

@@ -8,6 +8,9 @@ interface Scope {
 /** Runs something so that everything logged by it, now or later, says the scope. */
 export type RunInScope = (scope: Scope, run: () => void) => void;
 
+/** Characters of a path that tell what was asked for. */
+const MAX_PATH = 256;
+
 /** One line for each request: what, how it ended, and how long it took; never a query string or a header. */
 export function addRequestLog(listener: FastifyInstance, runInScope: RunInScope): void {
   const scopes = new WeakMap<FastifyRequest, Scope>();
@@ -21,7 +24,8 @@ export function addRequestLog(listener: FastifyInstance, runInScope: RunInScope)
   listener.addHook('onResponse', (request, reply, done) => {
     const { method } = request;
     const ms = Math.round(reply.elapsedTime);
-    const line = { method, path: request.url.split('?', 1)[0], status: reply.statusCode, ms };
+    const path = request.url.split('?', 1)[0]?.slice(0, MAX_PATH);
+    const line = { method, path, status: reply.statusCode, ms };
     runInScope(scopeOf(request), () => request.log.info(line, 'request'));
     done();
   });

@@ -1,8 +1,9 @@
 import { decodeJwt } from 'jose';
-import { SubjectMismatchError, TokenRejectedError } from '../errors.js';
+import { GrantDeadError, SubjectMismatchError, TokenRejectedError } from '../errors.js';
 import { type AccessToken, verifyAccessToken } from './access-token.js';
 import { type IdToken, readPersonClaims, verifyIdToken } from './id-token.js';
 import { checkRefreshToken } from './refresh-token.js';
+import type { JsonObject } from './json.js';
 import type { RollupClient } from './rollup-client.js';
 import { effectiveExpiry, type TokenResponse } from './token-response.js';
 import type { VerifierOptions } from './token-verifier.js';
@@ -91,11 +92,11 @@ async function readPerson(
   return consented({ ...readPersonClaims(claims), ...fromId }, scopes);
 
   // Both tokens are verified already: a userinfo that refuses them has nothing to add, one that is down might.
-  async function readUserinfo(): Promise<Record<string, unknown>> {
+  async function readUserinfo(): Promise<JsonObject> {
     try {
       return await client.userinfo(accessToken);
     } catch (error) {
-      if (error instanceof TokenRejectedError) return { sub };
+      if (error instanceof TokenRejectedError || error instanceof GrantDeadError) return { sub };
       throw error;
     }
   }

@@ -16,7 +16,7 @@ const MAX_LIFE_SECONDS = 86_400;
  * Verifies an ID token (OpenID Connect Core §3.1.3.7).
  *
  * @param nonceHash SHA-256 (hex) of the nonce that was sent. Rollup ID ignores nonces, so an ID token without
- * one is accepted; one with another nonce is not.
+ * one is accepted unless `options.nonceRequired`; one with another nonce never is.
  *
  * Throws `TokenRejectedError` or `ProviderUnavailableError`.
  */
@@ -29,7 +29,7 @@ export async function verifyIdToken(
   if (claims['scope'] !== undefined) throw new TokenRejectedError('not an ID token');
   requireExpiry(claims, MAX_LIFE_SECONDS);
   checkParty(claims.aud, claims['azp'], options.clientId);
-  if (nonceHash !== undefined) checkNonce(claims['nonce'], nonceHash);
+  if (nonceHash !== undefined) checkNonce(claims['nonce'], nonceHash, options.nonceRequired);
   return { sub: claims.sub, ...readPersonClaims(claims) };
 }
 
@@ -51,8 +51,8 @@ function checkParty(aud: string | string[], azp: unknown, clientId: string): voi
   if (azp !== undefined && azp !== clientId) throw new TokenRejectedError('azp');
 }
 
-function checkNonce(nonce: unknown, nonceHash: string): void {
-  if (nonce === undefined) return;
+function checkNonce(nonce: unknown, nonceHash: string, required = false): void {
+  if (nonce === undefined && !required) return;
   const given = createHash('sha256').update(String(nonce)).digest();
   if (!timingSafeEqual(given, Buffer.from(nonceHash, 'hex'))) throw new TokenRejectedError('nonce');
 }

@@ -1,7 +1,8 @@
-import { createLocalJWKSet, type JWK } from 'jose';
+import { createLocalJWKSet, importJWK, type JWK } from 'jose';
 import { ProviderMisconfiguredError, ProviderUnavailableError } from '../errors.js';
 import { CachedSource, type CacheTimes } from './cached-source.js';
 import { callProvider, type Fetch, readJsonObject } from './provider-call.js';
+import { UnknownKeyIds } from './unknown-key-ids.js';
 
 /** The provider's addresses, read from its discovery document (OpenID Connect Discovery §3). */
 export interface Endpoints {
@@ -9,6 +10,8 @@ export interface Endpoints {
   readonly token: string;
   readonly userinfo: string;
   readonly jwks: string;
+  /** Where tokens are revoked (RFC 7009); Rollup ID has no such place. */
+  readonly revocation: string | undefined;
 }
 
 /** Finds the key of a token by its header; the same object as long as the key set is the same. */
@@ -20,8 +23,11 @@ export interface Issuer {
   /** Throws `ProviderUnavailableError`, or `ProviderMisconfiguredError` when the document is not this issuer's. */
   endpoints(): Promise<Endpoints>;
   keys(): Promise<FindKey>;
-  /** For a key id that `keys()` does not hold: fetched anew, if the cool-down allows it. */
-  renewedKeys(): Promise<FindKey>;
+  /**
+   * For a key id that `keys()` does not hold: fetched anew once in a cool-down, and once more for an id that is still
+   * asked for after three seconds.
+   */
+  renewedKeys(kid: unknown): Promise<FindKey>;
 }
 
 /** What an issuer is made of; times in milliseconds. */
@@ -39,12 +45,20 @@ const MAX_KEYS = 100;
 export function createIssuer(options: IssuerOptions): Issuer {
   const { issuer, keyTimes, now } = options;
   const discovery = new CachedSource(() => discover(options), keyTimes, now);
-  const keys = new CachedSource(async () => fetchKeys(options, (await discovery.get()).jwks), keyTimes, now);
+  let known: { readonly text: string; readonly findKey: FindKey } | undefined;
+  const loadKeys = async (): Promise<FindKey> => {
+    const fetched = await fetchKeys(options, (await discovery.get()).jwks);
+    const text = JSON.stringify(fetched);
+    if (known?.text !== text) known = { text, findKey: createLocalJWKSet({ keys: fetched }) };
+    return known.findKey;
+  };
+  const keys = new CachedSource(loadKeys, keyTimes, now);
+  const unknownIds = new UnknownKeyIds(now);
   return {
     issuer,
     endpoints: () => discovery.get(),
     keys: () => keys.get(),
-    renewedKeys: () => keys.renew(),
+    renewedKeys: (kid) => keys.renew(unknownIds.isInsistent(kid)),
   };
 }
 
@@ -61,6 +75,10 @@ async function discover({ issuer, fetch, timeoutMs }: IssuerOptions): Promise<En
     token: endpoint(document, 'token_endpoint', issuer),
     userinfo: endpoint(document, 'userinfo_endpoint', issuer),
     jwks: endpoint(document, 'jwks_uri', issuer),
+    revocation:
+      document['revocation_endpoint'] === undefined
+        ? undefined
+        : endpoint(document, 'revocation_endpoint', issuer),
   };
 }
 
@@ -73,18 +91,20 @@ function endpoint(document: Record<string, unknown>, name: string, issuer: strin
   });
 }
 
-async function fetchKeys({ fetch, timeoutMs }: IssuerOptions, url: string): Promise<FindKey> {
+async function fetchKeys({ fetch, timeoutMs }: IssuerOptions, url: string): Promise<JWK[]> {
   const { keys } = readJsonObject(await callProvider(fetch, { url, timeoutMs }));
-  const usable = Array.isArray(keys) && keys.length <= MAX_KEYS ? keys.filter(isSigningKey) : [];
+  const candidates = Array.isArray(keys) && keys.length <= MAX_KEYS ? keys.filter(isSigningKey) : [];
+  const imports = await Promise.allSettled(candidates.map((key) => importJWK(key, 'ES256')));
+  const usable = candidates.filter((_, index) => imports[index]?.status === 'fulfilled');
   // Two keys of one id cannot be told apart: such a set is no better than none, and the last good one stays.
   const ambiguous = new Set(usable.map(({ kid }) => kid)).size < usable.length;
   if (usable.length === 0 || ambiguous) {
     throw new ProviderUnavailableError(0, { cause: new Error('the key set holds no usable keys for ES256') });
   }
-  return createLocalJWKSet({ keys: usable });
+  return usable;
 }
 
-/** A public P-256 key that is meant for verifying (RFC 7517 §4); everything else in a key set is left aside. */
+/** By its words a public P-256 key that is meant for verifying (RFC 7517 §4); everything else is left aside. */
 function isSigningKey(key: unknown): key is JWK {
   if (typeof key !== 'object' || key === null) return false;
   const jwk = key as JWK;

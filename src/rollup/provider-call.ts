@@ -1,4 +1,5 @@
 import { ProviderUnavailableError } from '../errors.js';
+import { type JsonObject, parseObject } from './json.js';
 
 /** `fetch`, as a parameter: tests and proxies bring their own. */
 export type Fetch = typeof globalThis.fetch;
@@ -8,7 +9,8 @@ export interface ProviderCall {
   readonly url: string;
   readonly method?: 'GET' | 'POST';
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: URLSearchParams;
+  /** A form, or text whose `content-type` is among the headers. */
+  readonly body?: URLSearchParams | string;
   /** Milliseconds for the whole call, the body included. */
   readonly timeoutMs: number;
 }
@@ -21,8 +23,15 @@ export interface ProviderAnswer {
   readonly text: string;
 }
 
-/** No answer of Rollup ID is larger than a few kilobytes. */
+/** No answer of Rollup ID is larger than a few kilobytes, but for pictures that are in the answer themselves. */
 const MAX_ANSWER_BYTES = 256 * 1024;
+
+/** An answer of more bytes than are read: the cause of a `ProviderUnavailableError`. */
+export class AnswerTooLargeError extends Error {
+  constructor() {
+    super(`the provider's answer is larger than ${MAX_ANSWER_BYTES} bytes`);
+  }
+}
 
 /**
  * Calls the provider once, without following redirects: a credential goes only where it was addressed.
@@ -46,7 +55,7 @@ export async function callProvider(fetch: Fetch, call: ProviderCall): Promise<Pr
 }
 
 /** The JSON object of a 200 answer. Throws `ProviderUnavailableError` for every other answer. */
-export function readJsonObject(answer: ProviderAnswer): Record<string, unknown> {
+export function readJsonObject(answer: ProviderAnswer): JsonObject {
   const value = answer.status === 200 ? parseObject(answer.text) : undefined;
   if (value) return value;
   throw new ProviderUnavailableError(answer.retryAfterMs, {
@@ -54,25 +63,12 @@ export function readJsonObject(answer: ProviderAnswer): Record<string, unknown> 
   });
 }
 
-/** Parses a JSON object; undefined for anything else. */
-export function parseObject(text: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
 async function readBounded(response: Response): Promise<string> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of response.body ?? []) {
     size += chunk.byteLength;
-    if (size > MAX_ANSWER_BYTES)
-      throw new Error(`the provider's answer is larger than ${MAX_ANSWER_BYTES} bytes`);
+    if (size > MAX_ANSWER_BYTES) throw new AnswerTooLargeError();
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');

@@ -1,18 +1,8 @@
-import {
-  CodeRejectedError,
-  GrantDeadError,
-  ProviderMisconfiguredError,
-  ProviderUnavailableError,
-  TokenRejectedError,
-} from '../errors.js';
+import { ProviderUnavailableError } from '../errors.js';
 import type { Issuer } from './issuer.js';
-import {
-  callProvider,
-  type Fetch,
-  parseObject,
-  type ProviderAnswer,
-  readJsonObject,
-} from './provider-call.js';
+import type { JsonObject } from './json.js';
+import { callProvider, type Fetch, type ProviderAnswer, readJsonObject } from './provider-call.js';
+import { describeAnswer, exchangeFailure, refreshFailure, userinfoFailure } from './provider-failure.js';
 import { readTokenResponse, type TokenResponse } from './token-response.js';
 
 /** What one authorization request says (RFC 6749 §4.1.1, RFC 7636 §4.3, OpenID Connect Core §3.1.2.1). */
@@ -34,8 +24,18 @@ export interface RollupClient {
   exchangeCode(exchange: { code: string; codeVerifier: string; redirectUri: string }): Promise<TokenResponse>;
   /** Throws `GrantDeadError`, `ProviderMisconfiguredError`, `ProviderUnavailableError` or `TokenRejectedError`. */
   refresh(refreshToken: string): Promise<TokenResponse>;
-  /** Claims of the identity behind an access token. Throws `TokenRejectedError` or `ProviderUnavailableError`. */
-  userinfo(accessToken: string): Promise<Record<string, unknown>>;
+  /**
+   * Claims of the identity behind an access token, live (OpenID Connect Core §5.3).
+   *
+   * Throws `GrantDeadError` when the user revoked the grant, `TokenRejectedError` or `ProviderUnavailableError`.
+   */
+  userinfo(accessToken: string): Promise<JsonObject>;
+  /**
+   * Tells the provider that a refresh token is not needed any more (RFC 7009), where it can be told.
+   *
+   * Throws `ProviderUnavailableError`.
+   */
+  revoke(refreshToken: string): Promise<void>;
 }
 
 /** What a client is made of. */
@@ -86,9 +86,18 @@ export function createRollupClient(options: RollupClientOptions): RollupClient {
       const url = (await issuer.endpoints()).userinfo;
       const headers = { authorization: `Bearer ${accessToken}` };
       const answer = await callProvider(fetch, { url, headers, timeoutMs });
-      if (answer.status === 401)
-        throw new TokenRejectedError('userinfo', { cause: new Error(describe(answer)) });
+      if (answer.status === 401) throw userinfoFailure(answer);
       return readJsonObject(answer);
+    },
+    async revoke(refreshToken) {
+      const { revocation } = await issuer.endpoints();
+      if (revocation === undefined) return;
+      const answer = await postForm(options, revocation, {
+        token: refreshToken,
+        token_type_hint: 'refresh_token',
+      });
+      if (answer.status === 200) return;
+      throw new ProviderUnavailableError(answer.retryAfterMs, { cause: new Error(describeAnswer(answer)) });
     },
   };
 }
@@ -97,78 +106,15 @@ async function postToken(
   options: RollupClientOptions,
   grant: Record<string, string>,
 ): Promise<ProviderAnswer> {
-  const { issuer, clientId, clientSecret, timeoutMs, fetch } = options;
-  const url = (await issuer.endpoints()).token;
-  const body = new URLSearchParams({ ...grant, client_id: clientId, client_secret: clientSecret });
+  return postForm(options, (await options.issuer.endpoints()).token, grant);
+}
+
+/** Posts a form with the client's credentials in it, which goes to the issuer's own origin only. */
+function postForm(
+  { clientId, clientSecret, timeoutMs, fetch }: RollupClientOptions,
+  url: string,
+  form: Record<string, string>,
+): Promise<ProviderAnswer> {
+  const body = new URLSearchParams({ ...form, client_id: clientId, client_secret: clientSecret });
   return callProvider(fetch, { url, method: 'POST', body, timeoutMs });
-}
-
-/** Rollup ID's words for a refresh token that will never work again; all come with status 401. */
-const DEAD_GRANT = new Set([
-  'expired token',
-  'invalid token',
-  'token verification failed',
-  'token claim validation failed',
-  'Authorized data error. Re-authorization by user required',
-]);
-/** Rollup ID's words for a code that is of no use. Some versions say them with status 500. */
-const BAD_CODE = new Set([
-  'expired code',
-  'mismatch client id',
-  'missing identity name',
-  'missing account name',
-  'missing client id',
-  'Authorized data error. Re-authorization by user required',
-]);
-
-/** What a standard provider says when this server's own request is at fault (RFC 6749 §5.2). */
-const CLIENT_FAULTS = new Set([
-  'invalid_client',
-  'unauthorized_client',
-  'unsupported_grant_type',
-  'invalid_request',
-  'invalid_scope',
-]);
-
-/** Rollup ID's error bodies have a `message` and no `error`; a standard provider's are the other way round. */
-function refreshFailure(answer: ProviderAnswer): Error {
-  const { error, message } = readError(answer);
-  const options = { cause: new Error(describe(answer)) };
-  if (error === 'invalid_grant' || (answer.status === 401 && DEAD_GRANT.has(message)))
-    return new GrantDeadError(options);
-  if (isMisconfigured(answer) || (answer.status === 400 && message === 'mismatch client id')) {
-    return new ProviderMisconfiguredError(options);
-  }
-  return new ProviderUnavailableError(answer.retryAfterMs, options);
-}
-
-function exchangeFailure(answer: ProviderAnswer): Error {
-  const { error, message } = readError(answer);
-  const options = { cause: new Error(describe(answer)) };
-  if (error === 'invalid_grant' || error === 'invalid_request' || BAD_CODE.has(message)) {
-    return new CodeRejectedError(options);
-  }
-  if (isMisconfigured(answer)) return new ProviderMisconfiguredError(options);
-  return new ProviderUnavailableError(answer.retryAfterMs, options);
-}
-
-function isMisconfigured(answer: ProviderAnswer): boolean {
-  const { error, message } = readError(answer);
-  if (CLIENT_FAULTS.has(error)) return true;
-  return answer.status === 400 && message === 'invalid client credentials';
-}
-
-function readError({ status, text }: ProviderAnswer): { error: string; message: string } {
-  const { error, message } = (status >= 400 && parseObject(text)) || {};
-  return {
-    error: typeof error === 'string' ? error : '',
-    message: typeof message === 'string' ? message : '',
-  };
-}
-
-/** For the log: the status and the provider's own words, cut short and only when they are from its known lists. */
-function describe(answer: ProviderAnswer): string {
-  const { error, message } = readError(answer);
-  const known = DEAD_GRANT.has(message) || BAD_CODE.has(message) || message === 'invalid client credentials';
-  return `the provider answered ${answer.status} ${known ? message : error.replaceAll(/[^a-z_]/g, '').slice(0, 40)}`.trim();
 }

@@ -2,19 +2,32 @@
 export interface KnownScope {
   readonly title: string;
   readonly description: string;
-  /** Coordinates of our schema that the scope fills, such as `User.email`. */
+  /** Coordinates of our schema that need the scope, such as `User.email`. */
   readonly unlocks: readonly string[];
 }
 
-/** The scopes of Rollup ID. `connected_accounts` and `erc_4337` work although its discovery does not list them. */
+/**
+ * The scopes of Rollup ID, and the one place that says what each of them unlocks: the guards of the schema, what
+ * `ConsentedScope.unlocks` answers and the table in the README follow it.
+ *
+ * `connected_accounts` and `erc_4337` work although the provider's discovery does not list them.
+ */
 export const knownScopes: ReadonlyMap<string, KnownScope> = new Map([
-  [
-    'openid',
-    { title: 'OpenID', description: 'Know who you are, without any detail.', unlocks: ['RollupAccount.sub'] },
-  ],
+  ['openid', { title: 'OpenID', description: 'Know who you are, without any detail.', unlocks: [] }],
   [
     'profile',
-    { title: 'Profile', description: 'Read your name and picture.', unlocks: ['User.name', 'User.picture'] },
+    {
+      title: 'Profile',
+      description: 'Read your name, your picture and your public profile.',
+      unlocks: [
+        'User.name',
+        'User.picture',
+        'RollupAccount.profile',
+        'RollupAccount.publicAccounts',
+        'RollupAccount.authorizedApps',
+        'RollupAccount.galaxyFreshness',
+      ],
+    },
   ],
   [
     'email',
@@ -25,7 +38,7 @@ export const knownScopes: ReadonlyMap<string, KnownScope> = new Map([
     {
       title: 'Connected accounts',
       description: 'List the accounts you connected and their identifiers.',
-      unlocks: [],
+      unlocks: ['RollupAccount.connectedAccounts'],
     },
   ],
   [
@@ -33,7 +46,7 @@ export const knownScopes: ReadonlyMap<string, KnownScope> = new Map([
     {
       title: 'Smart contract wallets',
       description: 'Read your wallet addresses and transact on your behalf.',
-      unlocks: [],
+      unlocks: ['RollupAccount.smartContractWallets'],
     },
   ],
 ]);

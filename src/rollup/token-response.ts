@@ -1,4 +1,5 @@
 import { TokenRejectedError } from '../errors.js';
+import { asText, type JsonObject } from './json.js';
 
 /** A token answer as it is on the wire, shape checked, tokens not yet verified (RFC 6749 §5.1). */
 export interface TokenResponse {
@@ -13,13 +14,13 @@ export interface TokenResponse {
  * Reads a token answer. Throws `TokenRejectedError` when it is not one. `null` and `""` mean absent; only bearer
  * tokens are of use here (RFC 6750).
  */
-export function readTokenResponse(body: Readonly<Record<string, unknown>>): TokenResponse {
-  const accessToken = text(body['access_token']);
+export function readTokenResponse(body: JsonObject): TokenResponse {
+  const accessToken = asText(body['access_token']);
   const type = body['token_type'];
   if (accessToken === undefined) throw new TokenRejectedError('no access token');
   if (typeof type !== 'string' || type.toLowerCase() !== 'bearer') throw new TokenRejectedError('token type');
-  const refreshToken = text(body['refresh_token']);
-  const idToken = text(body['id_token']);
+  const refreshToken = asText(body['refresh_token']);
+  const idToken = asText(body['id_token']);
   const expiresIn = saneSeconds(body['expires_in']);
   return {
     accessToken,
@@ -39,10 +40,6 @@ export function effectiveExpiry(response: TokenResponse, exp: Date, now: number)
   const expiry = Math.min(exp.getTime(), told);
   if (expiry <= now) throw new TokenRejectedError('expired');
   return new Date(expiry);
-}
-
-function text(value: unknown): string | undefined {
-  return typeof value === 'string' && value !== '' ? value : undefined;
 }
 
 /** Some providers write the number as text. What is no positive number is no statement at all. */

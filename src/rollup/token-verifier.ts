@@ -1,4 +1,4 @@
-import { errors as jose, jwtVerify, type JWTPayload } from 'jose';
+import { decodeProtectedHeader, errors as jose, jwtVerify, type JWTPayload } from 'jose';
 import { TokenRejectedError } from '../errors.js';
 import type { Issuer } from './issuer.js';
 
@@ -8,6 +8,8 @@ export interface VerifierOptions {
   readonly clientId: string;
   /** Milliseconds. */
   readonly now: () => number;
+  /** Whether an ID token must carry the nonce of its request; Rollup ID's never do. */
+  readonly nonceRequired?: boolean;
 }
 
 /** Claims that every token of Rollup ID carries, types checked. */
@@ -57,7 +59,7 @@ export async function verifyToken(
   const payload = await verify(keys)
     .catch(async (error: unknown) => {
       if (!(error instanceof jose.JWKSNoMatchingKey)) throw error;
-      const renewed = await issuer.renewedKeys();
+      const renewed = await issuer.renewedKeys(decodeProtectedHeader(token).kid);
       if (renewed === keys) throw error;
       return verify(renewed);
     })

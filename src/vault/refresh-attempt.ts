@@ -5,70 +5,12 @@ import {
   ReauthenticationRequiredError,
   SealBrokenError,
 } from '../errors.js';
-import type { ProviderGate } from './provider-gate.js';
 import { backOffMs } from './refresh-decision.js';
-import type { LeaseClaim, SealedRefresh, SealedRow } from './sealed-tokens.repository.js';
-import type { TokenCipher } from './token-cipher.js';
+import type { RefreshDeps, RenewableTokens } from './refresh-deps.js';
+import type { LeaseClaim } from './refresh-store.repository.js';
+import type { SealedRow } from './sealed-tokens.repository.js';
 import { keyIds, sealContext, sealTokens } from './token-seal.js';
 import { type FreshAccessToken, parseScope, remainingMs, type TokenSet } from './token-set.js';
-
-/** The row operations that a refresh needs; each one is a single statement, see sealed-tokens.repository. */
-export interface RefreshStore {
-  read(accountId: string): Promise<SealedRow | undefined>;
-  claim(claim: LeaseClaim): Promise<boolean>;
-  putRefreshed(accountId: string, generation: number, tokens: SealedRefresh): Promise<boolean>;
-  release(accountId: string, leaseId: string, pauseMs: number): Promise<boolean>;
-  markDead(accountId: string, generation: number): Promise<boolean>;
-  markAnswerLost(accountId: string, generation: number): Promise<boolean>;
-}
-
-/** Tokens that can be renewed. */
-export type RenewableTokens = TokenSet & { readonly refreshToken: string };
-
-/**
- * Asks the provider: current tokens in, new tokens out; what the answer omits is left out.
- *
- * Throws `GrantDeadError` only on the provider's clear word, `ProviderMisconfiguredError` when it refuses this
- * server's credentials, and anything else when it is not known to have answered. It keeps a deadline shorter
- * than the lease.
- */
-export type AskProvider = (current: RenewableTokens) => Promise<TokenSet>;
-
-/** What happened, for logs and numbers; never a token. Durations in milliseconds. */
-export type RefreshEvent = { readonly accountId: string } & (
-  | { readonly type: 'taken_over' | 'grant_dead' | 'answer_lost' }
-  | { readonly type: 'refreshed' | 'superseded'; readonly durationMs: number }
-  | {
-      readonly type: 'failed';
-      readonly cause: unknown;
-      readonly durationMs: number;
-      readonly backOffMs: number;
-    }
-  | { readonly type: 'misconfigured' | 'seal_broken' | 'not_recorded'; readonly cause: unknown }
-);
-
-/** Whether a provider replaces the refresh token with every use; `auto` learns it from its answers. */
-export type Rotation = 'auto' | 'always' | 'never';
-
-/** What a refresh depends on. Clock, randomness and pauses are parameters, so that tests own the time. */
-export interface RefreshDeps {
-  readonly store: RefreshStore;
-  readonly cipher: TokenCipher;
-  readonly askProvider: AskProvider;
-  readonly gate: ProviderGate;
-  /** Milliseconds. */
-  readonly now: () => number;
-  readonly sleep: (ms: number, signal?: AbortSignal) => Promise<void>;
-  readonly random: () => number;
-  readonly newId: () => string;
-  readonly onEvent: (event: RefreshEvent) => void;
-  readonly rotation: Rotation;
-  readonly marginMs: number;
-  readonly leaseMs: number;
-  /** How long one caller waits for a result before it gets the best there is. */
-  readonly waitMs: number;
-  readonly backOffBaseMs: number;
-}
 
 /** A settled attempt: the new token, or `undefined` when the row moved on and has to be read again. */
 export type Outcome = FreshAccessToken | undefined;
@@ -148,7 +90,7 @@ export class RefreshAttempt {
       }),
     );
     onEvent({ type: stored ? 'refreshed' : 'superseded', accountId, durationMs });
-    return stored ? answer : undefined;
+    return stored ? { ...answer, generation: generation + 1 } : undefined;
   }
 
   async #settleFailure(
@@ -157,12 +99,11 @@ export class RefreshAttempt {
     cause: unknown,
     durationMs: number,
   ): Promise<Outcome> {
-    const { store, onEvent, random, backOffBaseMs } = this.deps;
+    const { onEvent, random, backOffBaseMs } = this.deps;
     const { accountId, generation } = row;
     if (cause instanceof GrantDeadError) {
       // The row may hold a newer generation by now: then somebody else's token lives, and this word is not about it.
-      if (!(await this.#insist(() => store.markDead(accountId, generation)))) return undefined;
-      onEvent({ type: 'grant_dead', accountId });
+      if (!(await this.#insist(() => endGrant(this.deps, accountId, generation)))) return undefined;
       throw new ReauthenticationRequiredError({ cause });
     }
     if (cause instanceof SealBrokenError) throw await settleBrokenSeal(this.deps, row, cause, leaseId);
@@ -215,6 +156,17 @@ export class RefreshAttempt {
       }
     }
   }
+}
+
+/** The provider's word that a grant is dead, about these very tokens: false when newer ones are there by now. */
+export async function endGrant(
+  { store, onEvent }: Pick<RefreshDeps, 'store' | 'onEvent'>,
+  accountId: string,
+  generation: number,
+): Promise<boolean> {
+  const ended = await store.markDead(accountId, generation);
+  if (ended) onEvent({ type: 'grant_dead', accountId });
+  return ended;
 }
 
 /**

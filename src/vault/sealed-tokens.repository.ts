@@ -36,13 +36,6 @@ export interface SealedLink extends SealedColumns {
   readonly accessTokenExpiresAt: Date;
 }
 
-/** Ciphertexts and clear columns of a refresh. `null` keeps what the row holds. */
-export interface SealedRefresh extends SealedLink {
-  readonly refreshTokenRotates: boolean;
-  /** Milliseconds before the provider may be asked again; 0 for none. */
-  readonly pauseMs: number;
-}
-
 const STATE_COLUMNS = `account_id as "accountId", status, scope,
   extract(epoch from access_token_expires_at)::float8 * 1000 as "expiresMs",
   extract(epoch from last_refreshed_at)::float8 * 1000 as "refreshedMs"`;
@@ -122,123 +115,6 @@ export async function putSealed(em: SqlEntityManager, accountId: string, tokens:
   );
 }
 
-/** What a claim of the right to refresh says. */
-export interface LeaseClaim {
-  readonly accountId: string;
-  readonly generation: number;
-  readonly leaseId: string;
-  readonly leaseMs: number;
-  /** Whether an expired claim of somebody else may be taken over. */
-  readonly takeOver: boolean;
-}
-
-/**
- * Claims the right to refresh one generation for `leaseMs`. One statement, no lock outlives it.
- *
- * False when somebody else holds the lease, when the generation moved, or when it is too early to ask again.
- */
-export async function claimLease(em: SqlEntityManager, claim: LeaseClaim): Promise<boolean> {
-  return changed(
-    em,
-    `update sealed_tokens
-     set lease_id = ?, lease_expires_at = clock_timestamp() + ? * interval '1 millisecond'
-     where account_id = ? and generation = ? and status = 'ACTIVE'
-       and (lease_id is null or (lease_expires_at <= clock_timestamp() and ?))
-       and (retry_at is null or retry_at <= clock_timestamp())`,
-    [claim.leaseId, claim.leaseMs, claim.accountId, claim.generation, claim.takeOver],
-  );
-}
-
-/**
- * Writes a provider's answer, only over the generation it was asked for.
- *
- * A holder that wakes late still writes when nothing newer is there: its answer may be the only live token.
- */
-export async function putRefreshed(
-  em: SqlEntityManager,
-  accountId: string,
-  generation: number,
-  tokens: SealedRefresh,
-): Promise<boolean> {
-  return changed(
-    em,
-    `update sealed_tokens set
-       status = 'ACTIVE', scope = ?, access_token = ?, id_token = coalesce(?, id_token),
-       refresh_token = coalesce(?, refresh_token), key_ids = ?, access_token_expires_at = ?,
-       refresh_token_rotates = ?, generation = generation + 1, last_refreshed_at = clock_timestamp(),
-       lease_id = null, lease_expires_at = null, failure_count = 0,
-       retry_at = clock_timestamp() + nullif(?::float8, 0) * interval '1 millisecond'
-     where account_id = ? and generation = ?`,
-    [
-      tokens.scope,
-      tokens.accessToken,
-      tokens.idToken,
-      tokens.refreshToken,
-      tokens.keyIds,
-      tokens.accessTokenExpiresAt,
-      tokens.refreshTokenRotates,
-      tokens.pauseMs,
-      accountId,
-      generation,
-    ],
-  );
-}
-
-/** Ends the claim of `leaseId` without new tokens; `pauseMs` keeps the provider from being asked again at once. */
-export async function releaseLease(
-  em: SqlEntityManager,
-  accountId: string,
-  leaseId: string,
-  pauseMs: number,
-): Promise<boolean> {
-  return changed(
-    em,
-    `update sealed_tokens set lease_id = null, lease_expires_at = null,
-       failure_count = failure_count + case when ?::float8 > 0 then 1 else 0 end,
-       retry_at = clock_timestamp() + nullif(?::float8, 0) * interval '1 millisecond'
-     where account_id = ? and lease_id = ?`,
-    [pauseMs, pauseMs, accountId, leaseId],
-  );
-}
-
-/** The provider ended the grant: final for this generation, so the generation moves and no late answer revives it. */
-export async function markDead(
-  em: SqlEntityManager,
-  accountId: string,
-  generation: number,
-): Promise<boolean> {
-  return changed(
-    em,
-    `update sealed_tokens set status = 'REAUTHENTICATION_REQUIRED', generation = generation + 1,
-       lease_id = null, lease_expires_at = null, retry_at = null
-     where account_id = ? and generation = ?`,
-    [accountId, generation],
-  );
-}
-
-/**
- * A rotating provider's answer was lost with its holder. The generation stays and so does the intent: should
- * the holder wake after all, `putRefreshed` brings the account back.
- */
-export async function markAnswerLost(
-  em: SqlEntityManager,
-  accountId: string,
-  generation: number,
-): Promise<boolean> {
-  return changed(
-    em,
-    `update sealed_tokens set status = 'REAUTHENTICATION_REQUIRED'
-     where account_id = ? and generation = ? and status = 'ACTIVE'
-       and lease_id is not null and lease_expires_at <= clock_timestamp()`,
-    [accountId, generation],
-  );
-}
-
-/** Erases the tokens of an account. True when there were any. */
-export async function eraseSealed(em: SqlEntityManager, accountId: string): Promise<boolean> {
-  return changed(em, 'delete from sealed_tokens where account_id = ?', [accountId]);
-}
-
 /** A row that names a kid, to try the key on. */
 export interface CiphertextSample extends SealedColumns {
   readonly kid: string;
@@ -254,11 +130,6 @@ export async function sampleCiphertexts(em: SqlEntityManager): Promise<Ciphertex
            from sealed_tokens cross join lateral regexp_split_to_table(key_ids, ' ') as kid) as named
      where place <= 5 order by kid`,
   );
-}
-
-async function changed(em: SqlEntityManager, sql: string, params: unknown[]): Promise<boolean> {
-  const result = await em.execute<{ affectedRows: number }>(sql, params, 'run');
-  return result.affectedRows > 0;
 }
 
 function withDates<T extends TokenState>(row: Raw<T>): T {

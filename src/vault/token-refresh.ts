@@ -5,8 +5,9 @@ import {
   ReauthenticationRequiredError,
   SealBrokenError,
 } from '../errors.js';
-import { type Outcome, RefreshAttempt, type RefreshDeps, settleBrokenSeal } from './refresh-attempt.js';
+import { type Outcome, RefreshAttempt, settleBrokenSeal } from './refresh-attempt.js';
 import { decideRefresh } from './refresh-decision.js';
+import type { RefreshDeps } from './refresh-deps.js';
 import type { SealedRow } from './sealed-tokens.repository.js';
 import { sealContext } from './token-seal.js';
 import { type FreshAccessToken, remainingMs } from './token-set.js';
@@ -141,7 +142,8 @@ export class TokenRefresher {
         row.accessToken,
         sealContext(row.accountId, 'access_token'),
       );
-      return { accessToken, accessTokenExpiresAt: row.accessTokenExpiresAt };
+      const { accessTokenExpiresAt, generation } = row;
+      return { accessToken, accessTokenExpiresAt, generation };
     } catch (error) {
       throw error instanceof SealBrokenError ? await settleBrokenSeal(this.deps, row, error) : error;
     }

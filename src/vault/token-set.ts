@@ -13,6 +13,8 @@ export interface TokenSet {
 export interface FreshAccessToken {
   readonly accessToken: string;
   readonly accessTokenExpiresAt: Date;
+  /** Which of the account's tokens it is; moves with every refresh and every link. */
+  readonly generation: number;
 }
 
 /** Milliseconds until the access token ends; negative when it has. */

@@ -1,34 +1,36 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import { StartupError } from '../errors.js';
+import { endGrant } from './refresh-attempt.js';
+import type { RefreshDeps } from './refresh-deps.js';
+import { refreshStore } from './refresh-store.repository.js';
 import {
-  claimLease,
-  eraseSealed,
   findTokenStates,
-  markAnswerLost,
-  markDead,
-  putRefreshed,
   putSealed,
   readSealed,
-  releaseLease,
   sampleCiphertexts,
   type CiphertextSample,
   type TokenState,
 } from './sealed-tokens.repository.js';
 import type { TokenCipher } from './token-cipher.js';
-import type { RefreshDeps, RefreshStore } from './refresh-attempt.js';
 import { TokenRefresher } from './token-refresh.js';
 import { sealContext, sealTokens, type TokenColumn } from './token-seal.js';
 import type { FreshAccessToken, TokenSet } from './token-set.js';
 
-/** The only door to stored tokens: puts them in, hands a fresh access token out, erases them. */
+/** The only door to stored tokens: puts them in and hands a fresh access token out; they go with their account. */
 export interface TokenVault {
   /** Seals and stores the tokens of a link, inside the link's transaction. */
   put(tx: SqlEntityManager, accountId: string, tokens: TokenSet): Promise<void>;
-  erase(tx: SqlEntityManager, accountId: string): Promise<boolean>;
+  /** The refresh token, to be revoked with the link that ends; undefined when there is none or it does not open. */
+  refreshToken(tx: SqlEntityManager, accountId: string): Promise<string | undefined>;
   /** Clear state only; opens no ciphertext. */
   states(em: SqlEntityManager, accountIds: readonly string[]): Promise<TokenState[]>;
   /** See `TokenRefresher.accessToken`. */
   accessToken(accountId: string, minTtlSeconds?: number): Promise<FreshAccessToken>;
+  /**
+   * Takes the provider's word, given elsewhere than at a refresh, that the grant behind these tokens is dead. Tokens
+   * of a later generation are not touched: false when there are such.
+   */
+  endGrant(accountId: string, generation: number): Promise<boolean>;
   /** Throws `StartupError` when rows name a key that the ring lacks or that has other bytes. Changes nothing. */
   checkKeys(): Promise<void>;
   drain(): Promise<void>;
@@ -40,14 +42,20 @@ export interface TokenVault {
 
 /** @param em forked for every use; `deps` as for `TokenRefresher`. */
 export function createTokenVault(em: SqlEntityManager, deps: Omit<RefreshDeps, 'store'>): TokenVault {
-  const refresher = new TokenRefresher({ ...deps, store: refreshStore(em) });
+  const store = refreshStore(em);
+  const refresher = new TokenRefresher({ ...deps, store });
   return {
     put: async (tx, accountId, tokens) =>
       putSealed(tx, accountId, await sealTokens(deps.cipher, accountId, tokens)),
-    erase: eraseSealed,
+    refreshToken: async (tx, accountId) => {
+      const sealed = (await readSealed(tx, accountId))?.refreshToken ?? null;
+      if (sealed === null) return undefined;
+      return deps.cipher.open(sealed, sealContext(accountId, 'refresh_token')).catch(() => undefined);
+    },
     states: findTokenStates,
     accessToken: (accountId, minTtlSeconds) =>
       refresher.accessToken(accountId, minTtlSeconds === undefined ? undefined : minTtlSeconds * 1_000),
+    endGrant: (accountId, generation) => endGrant({ store, onEvent: deps.onEvent }, accountId, generation),
     checkKeys: () => checkKeys(em, deps.cipher),
     drain: () => refresher.drain(),
     waiting: () => refresher.waiting,
@@ -55,25 +63,14 @@ export function createTokenVault(em: SqlEntityManager, deps: Omit<RefreshDeps, '
   };
 }
 
-/** The rows of the database as the refresh uses them: each step a unit of work of its own. */
-export function refreshStore(em: SqlEntityManager): RefreshStore {
-  return {
-    read: (accountId) => readSealed(em.fork(), accountId),
-    claim: (claim) => claimLease(em.fork(), claim),
-    putRefreshed: (accountId, generation, tokens) => putRefreshed(em.fork(), accountId, generation, tokens),
-    release: (accountId, leaseId, pauseMs) => releaseLease(em.fork(), accountId, leaseId, pauseMs),
-    markDead: (accountId, generation) => markDead(em.fork(), accountId, generation),
-    markAnswerLost: (accountId, generation) => markAnswerLost(em.fork(), accountId, generation),
-  };
-}
-
 /**
- * Tries every key that rows name on a few of them: one damaged row says nothing about a key, but no opening row
- * does.
+ * Tries every key that rows name, or only one, on a few of them: one damaged row says nothing about a key, but no
+ * opening row does. Throws `StartupError`.
  */
-async function checkKeys(em: SqlEntityManager, cipher: TokenCipher): Promise<void> {
+export async function checkKeys(em: SqlEntityManager, cipher: TokenCipher, onlyKid?: string): Promise<void> {
   const samples = Map.groupBy(await sampleCiphertexts(em.fork()), ({ kid }) => kid);
   for (const [kid, rows] of samples) {
+    if (onlyKid !== undefined && kid !== onlyKid) continue;
     const tries = await Promise.allSettled(rows.map((row) => openSample(cipher, row)));
     if (tries.some(({ status }) => status === 'fulfilled')) continue;
     throw new StartupError(

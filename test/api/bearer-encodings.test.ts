@@ -183,6 +183,11 @@ describe('a token', () => {
       ['an RSA key that says ES256', beside({ ...rsa.jwk, alg: 'ES256' }), rsa],
       ['keys that are no keys', (keys) => ({ keys: [null, 1, 'x', [], ...keys] }), evil],
       [
+        '101 keys',
+        beside(evil.jwk, ...Array.from({ length: 99 }, (_, i) => ({ ...evil.jwk, kid: `${i}` }))),
+        evil,
+      ],
+      [
         '10 000 keys',
         beside(...Array.from({ length: 10_000 }, (_, i) => ({ ...evil.jwk, kid: `${i}` }))),
         evil,
@@ -194,6 +199,19 @@ describe('a token', () => {
       publish(poison);
       const asked = world.rollup.calls.jwks;
       await expectR401(compact({ alg: 'ES256', kid: 'evil' }, decodeJwt(await mint()), sign));
+      await expectAccepted(await mint());
+      expect(world.rollup.calls.jwks).toBeGreaterThan(asked);
+    });
+
+    test.each<[string, JWK]>([
+      ['a point off the curve', { ...evil.jwk, y: evil.jwk.x ?? '' }],
+      ['coordinates that are none', { ...evil.jwk, x: '!' }],
+      ['a private key', { ...evil.jwk, d: d ?? '' }],
+      ['an oct key', oct],
+    ])('JWT-23 %s alone takes the place of no good key', async (_title, key) => {
+      await expectAccepted(await mint());
+      publish(() => ({ keys: [key] }));
+      const asked = world.rollup.calls.jwks;
       await expectAccepted(await mint());
       expect(world.rollup.calls.jwks).toBeGreaterThan(asked);
     });

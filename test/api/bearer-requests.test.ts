@@ -27,6 +27,16 @@ describe('a request with a bearer', () => {
     test.each(['nbf', 'iat'])('JWT-17 %s a minute in the future is refused', async (claim) => {
       await expectR401(await mint({ claims: { [claim]: nowSeconds() + 61 } }));
     });
+
+    test.each(['nbf', 'iat'])(
+      'JWT-17 %s a minute in the future is accepted when that time has come',
+      async (claim) => {
+        const token = await mint({ claims: { [claim]: nowSeconds() + 61 } });
+        await expectR401(token);
+        world.clock.advance(61_000);
+        await expectAccepted(token);
+      },
+    );
   });
 
   test.each<[string, number[], string]>([

@@ -102,6 +102,10 @@ describe('the bearer', () => {
         await expectR401(await mint({ claims: { [claim]: spoil(honest, claim) } }));
       },
     );
+
+    test('JWT-13 aud as our client id among what is no text is refused', async () => {
+      await expectR401(await mint({ claims: { aud: [world.rollup.clientId, 1] } }));
+    });
   });
 
   describe('JWT-15 of another issuer', () => {
@@ -128,6 +132,7 @@ describe('the bearer', () => {
       ['exp negative', () => ({ exp: -1 })],
       ['exp 1e300', () => ({ exp: 1e300 })],
       ['exp a number in text', (now) => ({ exp: String(now + HOUR) })],
+      ['exp before iat', (now) => ({ iat: now + 20, exp: now + 10 })],
       ['exp ninety days after iat', (now) => ({ exp: now + 90 * 24 * HOUR })],
       ['no iat', () => ({ iat: undefined })],
     ])('JWT-16 %s is refused', async (_title, times) => {

@@ -16,7 +16,7 @@ describe('consentedScopes', () => {
         name: 'openid',
         title: 'OpenID',
         description: expect.any(String),
-        unlocks: ['RollupAccount.sub'],
+        unlocks: [],
       },
       { name: 'email', title: 'Email', description: expect.any(String), unlocks: ['User.email'] },
     ]);

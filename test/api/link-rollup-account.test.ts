@@ -161,6 +161,7 @@ describe('linkRollupAccount with a callback', () => {
     ['LNK-16 an expired access token', 'TOKEN_INVALID', () => token('access', hoursAgo())],
     ['LNK-16 a refresh token as access token', 'TOKEN_INVALID', () => asAccess('refresh')],
     ['LNK-16 an ID token as access token', 'TOKEN_INVALID', () => asAccess('id')],
+    ['LNK-16 an endless access token', 'TOKEN_INVALID', () => token('access', { pad: 'x'.repeat(20_000) })],
     ['LNK-16 an access token of another sub', 'SUBJECT_MISMATCH', () => token('access', {}, tomas)],
     ['LNK-17 a refresh token of another sub', 'SUBJECT_MISMATCH', () => token('refresh', {}, tomas)],
     ['LNK-18 the token type mac', 'TOKEN_INVALID', () => ({ token_type: 'mac' })],
@@ -236,6 +237,9 @@ describe('linkRollupAccount with a callback', () => {
     [['openid', 'email'], {}, 1, { name: null, email: 'mira@example.com' }],
     [['openid', 'profile', 'email'], {}, 1, { name: 'Mira Okafor', email: 'mira@example.com' }],
     [['openid', 'email'], { email: 'm@example.com' }, 0, { name: null, email: 'm@example.com' }],
+    [['openid', 'profile'], { name: 'M\0', picture: 'P' }, 0, { name: null, picture: 'P' }],
+    [['openid', 'profile'], { name: 'x'.repeat(10_001), picture: 'P' }, 0, { name: null, picture: 'P' }],
+    [['openid', 'profile'], { name: ['M'], picture: 'P' }, 0, { name: null, picture: 'P' }],
   ])(
     'LNK-01 with %j consented and %j told, userinfo is asked %i times and the user is %j',
     async (scopes, claims, calls, user) => {

@@ -216,10 +216,31 @@ describe('the secrets of a link', () => {
 
   test('LNK-29 the page that a browser lands on is not stored and gives no address away', async () => {
     const begun = await world.start();
-    const { status, headers } = await fetch(await world.rollup.approve(begun.authorizationUrl ?? ''));
-    expect(status).toBe(200);
-    expect(headers.get('cache-control')).toContain('no-store');
-    expect(headers.get('referrer-policy')).toBe('no-referrer');
+    const page = await fetch(await world.rollup.approve(begun.authorizationUrl ?? ''));
+    expect(page.status).toBe(200);
+    expect(page.headers.get('cache-control')).toContain('no-store');
+    expect(page.headers.get('referrer-policy')).toBe('no-referrer');
+    // The code leaves the address bar and the history: by the one script that the page may run.
+    const [, script = ''] = /<script>(.*?)<\/script>/s.exec(await page.text()) ?? [];
+    expect(script).toContain("history.replaceState(null, '', location.pathname)");
+    const digest = createHash('sha256').update(script).digest('base64');
+    expect(page.headers.get('content-security-policy')).toContain(`script-src 'sha256-${digest}';`);
+  });
+
+  // The embedded database is a single connection: there nobody can hold a row while another waits.
+  const onServer = process.env['TEST_DATABASE_URL'] ? describe : undefined;
+  onServer?.('while others take attempts out', () => {
+    test('LNK-31 a begin does not wait for them: two who wait for each other would do so for ever', async () => {
+      const { token } = await signIn();
+      for (let begun = 0; begun < 25; begun += 1) await world.start(['openid'], token);
+      await world.em().transactional(async (tx) => {
+        await tx.execute('select * from pending_link for update');
+        const begun = await Promise.all(Array.from({ length: 3 }, () => world.start(['openid'], token)));
+        expect(begun.filter(({ authorizationUrl }) => !authorizationUrl)).toEqual([]);
+      });
+      await world.start(['openid'], token);
+      expect(await count('pending_link')).toBe(20);
+    });
   });
 
   test('LNK-31 of all begins of one user the newest twenty may be completed, and the expired are gone', async () => {

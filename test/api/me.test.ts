@@ -45,9 +45,20 @@ describe('me', () => {
     expect(one).toBe(3);
   });
 
-  async function countStatements(token: string): Promise<number> {
+  test('costs one statement by itself: the door adds none, and whom it refuses costs none', async () => {
+    const [person = fail()] = world.rollup.people;
+    const token = (await world.link(person)).accessToken ?? '';
+    expect(await countStatements(token, ME)).toBe(1);
+    expect(await countStatements(await world.rollup.mint('access', person), ME)).toBe(1);
+    expect(await countStatements(`${token}x`, ME)).toBe(0);
+    expect(await countStatements(token, '{ me { id id2: idd } }')).toBe(0);
+  });
+
+  const ME = '{ me { id name email } }';
+  const ACCOUNTS = '{ me { rollupAccounts { id scopes { name } status } } }';
+  async function countStatements(token: string, query = ACCOUNTS): Promise<number> {
     const before = world.statements.length;
-    await world.ask('{ me { rollupAccounts { id scopes { name } status } } }', {}, { token });
+    await world.ask(query, {}, { token });
     return world.statements.length - before;
   }
 });

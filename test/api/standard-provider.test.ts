@@ -4,6 +4,7 @@ import {
   MeDocument,
   type RenewAccessTokenMutation,
   RenewAccessTokenDocument,
+  UnlinkRollupAccountDocument,
 } from '../generated/graphql.js';
 import { type StandardProvider, startStandardProvider } from '../kit/standard-provider.js';
 import { type LinkAnswer, type StartAnswer, startWorld, type World } from '../kit/world.js';
@@ -21,13 +22,18 @@ describe('with a standard OpenID provider', () => {
   let world: World;
   /** What the token endpoint answered. */
   const answers: Row[] = [];
+  /** Answers instead of the provider. */
+  let revocation: (() => Promise<Response>) | undefined;
   beforeAll(async () => {
     standard = await startStandardProvider({ people: [ada, ben], redirectUris: [REDIRECT_URI] });
     world = await startWorld({
       provider: standard,
+      env: { ROLLUP_NONCE: 'required' },
       fetch: async (input, init) => {
+        if (revocation && String(input).endsWith('revocation')) return revocation();
         const response = await fetch(input, init);
-        if (init?.method === 'POST') answers.push((await response.clone().json()) as Row);
+        if (init?.method === 'POST' && !String(input).endsWith('revocation'))
+          answers.push((await response.clone().json()) as Row);
         return response;
       },
     });
@@ -111,6 +117,17 @@ describe('with a standard OpenID provider', () => {
     expect(await rows('app_user')).toEqual([]);
   });
 
+  test('LNK-11 refuses an ID token without a nonce where the settings say that the provider keeps it', async () => {
+    const strict = await startWorld({ env: { ROLLUP_NONCE: 'required' } });
+    const [person] = strict.rollup.people;
+    const link = async () => (person ? strict.link(person) : undefined);
+    expect((await link())?.userErrors).toMatchObject([{ code: 'TOKEN_INVALID' }]);
+    await strict.close();
+    // This provider keeps it.
+    expect(world.config.provider.nonceRequired).toBe(true);
+    expect((await finish(await approve())).userErrors).toEqual([]);
+  });
+
   test('LNK-12 refuses a callback that names another issuer, without a token call', async () => {
     const { begun, url } = await approve();
     const other = new URL(url);
@@ -144,6 +161,33 @@ describe('with a standard OpenID provider', () => {
     expect(third).not.toBe(second);
     expect(standard.calls).toMatchObject({ refresh: 2, reuse: 0 });
     expect((await world.ask(MeDocument, {}, { token: third ?? '' })).data.me?.name).toBe(ada.name);
+  });
+
+  test('PRV-06 an unlink revokes the grant at the provider, and stands also when it cannot', async () => {
+    const refresh = async (): Promise<unknown> => {
+      const form = { grant_type: 'refresh_token', refresh_token: String(answers.at(-1)?.['refresh_token']) };
+      const client = { client_id: standard.clientId, client_secret: standard.clientSecret };
+      const body = new URLSearchParams({ ...form, ...client });
+      return (await (await fetch(`${standard.url}/token`, { method: 'POST', body })).json()) as Row;
+    };
+    const first = await finish(await approve());
+    expect((await unlink(first)).errors).toEqual([]);
+    expect(await rows('sealed_tokens')).toEqual([]);
+    expect(await refresh()).toMatchObject({ error: 'invalid_grant' });
+    expect(world.logLines.filter((line) => line.includes('revocation'))).toEqual([]);
+
+    const second = await finish(await approve());
+    revocation = async () => new Response('', { status: 503 });
+    expect((await unlink(second)).errors).toEqual([]);
+    revocation = undefined;
+    expect(await rows('rollup_account')).toEqual([]);
+    expect(await refresh()).toHaveProperty('access_token');
+    expect(world.logLines.filter((line) => line.includes('"msg":"revocation"'))).toHaveLength(1);
+
+    async function unlink({ accessToken, account }: LinkAnswer) {
+      const input = { accountId: account?.id ?? '' };
+      return world.ask(UnlinkRollupAccountDocument, { input }, { token: accessToken ?? '' });
+    }
   });
 
   test('LNK-01 learns of a revoked grant when it renews, and a new link brings the account back', async () => {

@@ -5,6 +5,7 @@ import { ProviderMisconfiguredError } from '../../src/errors.js';
 import { createLog } from '../../src/log.js';
 import { type StartRollupLinkInput, StartRollupLinkDocument } from '../generated/graphql.js';
 import { createGraphqlClient } from '../kit/graphql-client.js';
+import { createTestDatabase, type TestDatabase } from '../kit/test-database.js';
 import { type StartAnswer, startWorld, type World } from '../kit/world.js';
 
 const HOST = 'app.example.com';
@@ -29,6 +30,7 @@ function sha256(text: string): Buffer {
 
 describe('startRollupLink', () => {
   let world: World;
+  let spareDatabase: TestDatabase;
   let spare: Database;
   /** Bodies of the calls to the provider; null where there is none. */
   const sent: (RequestInit['body'] | null)[] = [];
@@ -40,10 +42,12 @@ describe('startRollupLink', () => {
         return fetch(input, init);
       },
     });
-    spare = await openDatabase(world.config.database);
+    spareDatabase = await createTestDatabase();
+    spare = await openDatabase({ ...world.config.database, ...spareDatabase.settings });
   });
   afterAll(async () => {
     await spare.close();
+    await spareDatabase.drop();
     await world.close();
   });
   beforeEach(async () => {

@@ -9,6 +9,8 @@ const production = {
   ROLLUP_CLIENT_ID: 'client',
   ROLLUP_CLIENT_SECRET: 'a-client-secret-of-some-length',
   ROLLUP_REDIRECT_URIS: 'https://app.example/callback',
+  GALAXY_URL: 'https://galaxy.example/graphql',
+  GALAXY_API_KEY: 'a-galaxy-key-of-some-length',
   TOKEN_KEYS: randomKey('k1'),
 };
 
@@ -22,6 +24,9 @@ describe('settings', () => {
     ['ROLLUP_CLIENT_ID', ''],
     ['ROLLUP_CLIENT_SECRET', ''],
     ['ROLLUP_REDIRECT_URIS', 'http://app.example/callback'],
+    ['GALAXY_URL', ''],
+    ['GALAXY_URL', 'http://galaxy.example/secret-path'],
+    ['GALAXY_API_KEY', ''],
     ['TOKEN_KEYS', ''],
     ['TOKEN_KEYS', 'k1:c2hvcnQtc2VjcmV0'],
     ['TOKEN_KEYS', 'k1:ZXhhbXBsZS1rZXktZnJvbS10aGUtUkVBRE1FLTAwMDE'],
@@ -46,6 +51,8 @@ describe('settings', () => {
       'DATABASE_URL',
       'ROLLUP_ISSUER',
       'ROLLUP_CLIENT_SECRET',
+      'GALAXY_URL',
+      'GALAXY_API_KEY',
       'TOKEN_KEYS',
       'PORT',
       'LINK_TTL_SECONDS',
@@ -62,8 +69,21 @@ describe('settings', () => {
   });
 });
 
+test('rotating keys needs a key ring, and names what is wrong with it and with the database together', async () => {
+  const run = runProgram(['rotate-keys'], {
+    DATABASE_URL: 'mysql://secret',
+    TOKEN_KEYS: 'k1:c2hvcnQtc2VjcmV0',
+  });
+  expect(await run.exited).toBe(1);
+  expect(run.output()).toContain('DATABASE_URL must start with postgresql://');
+  expect(run.output()).toContain('TOKEN_KEYS entry 1 (kid k1) is not 32 bytes');
+  const without = runProgram(['rotate-keys'], {});
+  expect(await without.exited).toBe(1);
+  expect(without.output()).toContain('TOKEN_KEYS is required');
+});
+
 describe('the command line', () => {
-  test.each(['serve', 'migrate', 'schema'])('explains %s', async (command) => {
+  test.each(['serve', 'migrate', 'rotate-keys', 'schema'])('explains %s', async (command) => {
     const run = runProgram([command, '--help'], {});
     expect(await run.exited).toBe(0);
     expect(run.output()).toContain(`rollup-accounts ${command}: `);

@@ -61,13 +61,7 @@ embedded?.('migrations on the embedded database', () => {
 
 test('the tables that the migrations make are those that the entities describe', async () => {
   const database = await createTestDatabase();
-  const settings = {
-    url: database.env.DATABASE_URL,
-    dataDir: database.env.DATA_DIR,
-    poolMax: 2,
-    timeoutMs: 5_000,
-  };
-  const orm = await MikroORM.init(ormOptions(settings));
+  const orm = await MikroORM.init(ormOptions({ ...database.settings, poolMax: 2, timeoutMs: 5_000 }));
   await orm.migrator.up();
   const difference = await (orm as SqlMikroORM).schema.getUpdateSchemaSQL({ wrap: false });
   await orm.close(true);

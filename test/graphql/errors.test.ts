@@ -55,6 +55,51 @@ test('GQL-16 introspection that is off is blocked: a GET', async () => {
   expect(await response.text()).not.toContain('RollupAccount');
 });
 
+test.each<[string, object | string, string]>([
+  [
+    'a field too many',
+    { tokens: { accessToken: 'secret-1', idToken: 'secret-2', refreshTokenn: 'secret-3' } },
+    '; Field "refreshTokenn" is not defined',
+  ],
+  [
+    'two ways at once',
+    {
+      tokens: { accessToken: 'secret-1', idToken: 'secret-2' },
+      callback: { url: 'https://a/?code=secret-3', linkToken: 'secret-4' },
+    },
+    '; Exactly one key must be specified',
+  ],
+  [
+    'text in the place of an object',
+    'secret-1; Field secret-2',
+    '; Expected type "LinkRollupAccountInput" to be an object.',
+  ],
+  [
+    'a number in the place of a token',
+    { tokens: { accessToken: 9_000_001, idToken: 'secret-2' } },
+    '; String cannot represent a non string value.',
+  ],
+])('STO-02 variables with %s are refused without what they hold', async (_title, input, reason) => {
+  const query =
+    'mutation ($input: LinkRollupAccountInput!) { linkRollupAccount(input: $input) { userErrors { code } } }';
+  const { text, errors } = await world.ask(query, { input });
+  expect(errors[0]?.message).toMatch(/^Variable "\$input" got an invalid value/);
+  expect(errors[0]?.message).toContain(reason);
+  expect(text).not.toMatch(/secret-|9000001/);
+});
+
+test.each([
+  'mutation { linkRollupAccount(input: { tokens: { accessToken: 9000001, idToken: "x" } }) { userErrors { code } } }',
+  'mutation { linkRollupAccount(input: "9000001") { userErrors { code } } }',
+  'mutation { linkRollupAccount "9000001" }',
+  '{ eyJhbGciOiJFUzI1NiJ9000001 }',
+  'query ($eyJhbGciOiJFUzI1NiJ9000001: Nothing) { __typename }',
+])('STO-02 a document is refused without what it holds: %s', async (query) => {
+  const { text, errors } = await world.ask(query);
+  expect(errors.length).toBeGreaterThan(0);
+  expect(text).not.toContain('9000001');
+});
+
 describe('in production', () => {
   const RENEW =
     'mutation ($input: RenewAccessTokenInput!) { renewAccessToken(input: $input) { accessToken } }';
@@ -141,11 +186,19 @@ test('GQL-29 at the deadline the caller is told, and no further resolver runs', 
 describe('GQL-30 HTP-17 mutations of one subject', () => {
   const RENEW = 'renewAccessToken(input: {}) { accessTokenExpiresAt }';
 
-  test('are refused at once when they come as 100 aliases', async () => {
-    const caller = await mintFor('urn:rollup:many-aliases');
-    const aliases = Array.from({ length: 100 }, (_, index) => `a${index}: ${RENEW}`);
+  const ALIASES = Array.from({ length: 100 }, (_, index) => `a${index}: ${RENEW}`).join(' ');
+
+  test.each([
+    ['as they are', `mutation { ${ALIASES} }`],
+    ['in an inline fragment', `mutation { ... { ${ALIASES} } }`],
+    [
+      'in a fragment',
+      `mutation { ...A } fragment A on Mutation { ...B } fragment B on Mutation { ${ALIASES} }`,
+    ],
+  ])('are refused at once when they come as 100 aliases, %s', async (how, document) => {
+    const caller = await mintFor(`urn:rollup:many-aliases-${how.replaceAll(' ', '-')}`);
     const before = world.statements.length;
-    expectLimited(await world.ask(`mutation { ${aliases.join(' ')} }`, {}, { token: caller }));
+    expectLimited(await world.ask(document, {}, { token: caller }));
     expect(world.statements).toHaveLength(before);
   });
 
@@ -281,6 +334,7 @@ async function execute(asked: {
     production,
     logger: createLog('silent', []),
     report: () => undefined,
+    withoutSecrets: (text) => text,
     isOutage: () => false,
     limits: world.config.graphql,
     limitMutations: async () => undefined,

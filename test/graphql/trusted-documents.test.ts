@@ -1,5 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parse, print } from 'graphql';
 import { StartupError } from '../../src/errors.js';
 import { readTrustedDocuments } from '../../src/graphql/trusted-documents.js';
@@ -111,6 +114,17 @@ test('a manifest that is missing keeps the server from starting', async () => {
 
 test('a manifest that is no JSON keeps the server from starting', () => {
   expect(() => readTrustedDocuments('README.md')).toThrow(StartupError);
+});
+
+test.each([
+  ['text that does not parse', '{ me {'],
+  ['no text', 1],
+])('a manifest with %s keeps the server from starting', async (_what, entry) => {
+  const directory = await mkdtemp(join(tmpdir(), 'rollup-accounts-'));
+  const path = join(directory, 'manifest.json');
+  await writeFile(path, JSON.stringify({ [HASH]: TEXT, [OTHER_HASH]: entry }));
+  expect(() => readTrustedDocuments(path)).toThrow(StartupError);
+  await rm(directory, { recursive: true });
 });
 
 interface Body {

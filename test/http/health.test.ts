@@ -1,6 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { createGate } from '../../src/dev/faults.js';
 import { ConsentedScopesDocument } from '../generated/graphql.js';
 import { startTcpProxy } from '../kit/tcp-proxy.js';
@@ -21,6 +18,19 @@ describe('health', () => {
 
   test('HTP-13 a healthy server is live and ready', async () => {
     expect(await health(world)).toEqual({ live, ready });
+  });
+
+  test('HTP-13 many who ask at the same time whether it is ready are one question to the database', async () => {
+    const gate = createGate();
+    world.rollup.switches.faults.jwks.standing = gate.fault;
+    world.clock.advance(KEYS_FORGOTTEN_MS);
+    world.statements.length = 0;
+    const answers = Array.from({ length: 100 }, () => ask(world, '/readyz'));
+    await gate.arrived;
+    for (let times = 0; times < 20; times += 1) await ask(world, '/healthz');
+    gate.release();
+    expect((await Promise.all(answers)).map(({ status }) => status)).toEqual(answers.map(() => 200));
+    expect(world.statements.filter((sql) => sql === 'select 1').length).toBeLessThan(10);
   });
 
   test('HTP-13 a provider that is down is not felt while its keys are known', async () => {
@@ -161,13 +171,12 @@ interface Outage {
 async function createOutage(): Promise<Outage> {
   const { env, drop } = await createTestDatabase();
   if (env.DATABASE_URL === undefined) {
-    const directory = await mkdtemp(join(tmpdir(), 'rollup-accounts-'));
     const connectionOf = ({ em }: World) => em().getDriver().getConnection();
     return {
-      env: { DATA_DIR: directory },
+      env,
       begin: (world) => connectionOf(world).getClient().destroy(),
       end: (world) => connectionOf(world).close(),
-      close: () => rm(directory, { recursive: true }),
+      close: drop,
     };
   }
   const url = new URL(env.DATABASE_URL);

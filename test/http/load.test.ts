@@ -1,17 +1,18 @@
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { Agent, type IncomingMessage, request } from 'node:http';
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { generateKeyPair } from 'jose';
 import { createPerson, type Person } from '../../src/dev/people.js';
 import { createGate } from '../../src/dev/faults.js';
 import { type RollupId, startRollupId } from '../../src/dev/rollup-id.js';
+import { LinkRollupAccountDocument } from '../generated/graphql.js';
 import { createGraphqlClient } from '../kit/graphql-client.js';
 import { type Run, runProgram } from '../kit/processes.js';
 import { startTcpProxy } from '../kit/tcp-proxy.js';
-import { createTestDatabase } from '../kit/test-database.js';
+import { createDataDirectory, createTestDatabase } from '../kit/test-database.js';
 import { randomKey, startWorld, type World } from '../kit/world.js';
 
 const REDIS_PORT = 6379;
@@ -45,11 +46,8 @@ describe('rate limits', () => {
     worlds.push(world);
     return world;
   }
-  /** An address that nobody else counts for, in this run or another. */
-  const someAddress = () =>
-    `2001:db8::${randomBytes(4)
-      .toString('hex')
-      .replace(/^(.{4})/, '$1:')}`;
+  /** An address in a network that nobody else counts for, in this run or another. */
+  const someAddress = () => `2001:db8:${randomBytes(2).toString('hex')}:${randomBytes(2).toString('hex')}::1`;
   const tokenOf = (world: World, person: Person = createPerson()) => world.rollup.mint('access', person);
   async function mutate(world: World, address: string, token?: string, document = MUTATION): Promise<number> {
     const { status, headers, errors } = await world.ask(
@@ -89,6 +87,17 @@ describe('rate limits', () => {
       );
       expect(statuses).toEqual(accepted(ADDRESS_LIMIT, ADDRESS_LIMIT + 3));
       expect(await mutate(world, someAddress())).toBe(200);
+    });
+
+    test('HTP-17 all addresses of an IPv6 network of 64 bits are one, and an IPv4 address is itself in both spellings', async () => {
+      const network = someAddress().replace('::1', '');
+      const hosts = await repeat(ADDRESS_LIMIT + 2, (index) => mutate(world, `${network}:0:0:${index}:ffff`));
+      expect(hosts).toEqual(accepted(ADDRESS_LIMIT, ADDRESS_LIMIT + 2));
+      const address = `10.${randomBytes(3).join('.')}`;
+      const spellings = await repeat(ADDRESS_LIMIT + 2, (index) =>
+        mutate(world, index % 2 ? `::ffff:${address}` : address),
+      );
+      expect(spellings).toEqual(accepted(ADDRESS_LIMIT, ADDRESS_LIMIT + 2));
     });
 
     test('HTP-17 addresses that a client puts before its own are not believed', async () => {
@@ -186,12 +195,86 @@ describe('load', () => {
   });
 
   test('HTP-22 beyond its capacity the server says 503 at once, and finishes what it has begun', async () => {
-    const attempts = await Promise.all(
-      Array.from({ length: CAPACITY }, async () => {
+    const attempts = await approve(CAPACITY);
+    const { full, release } = holdExchanges();
+    const links = attempts.map(({ begun, url }) => world.finish(begun, url));
+    await full;
+    const excess = await Promise.all(Array.from({ length: 9 * CAPACITY }, () => world.ask('{ me { id } }')));
+    for (const { status, headers, errors } of excess) {
+      expect([status, Number(headers.get('retry-after'))]).toEqual([503, expect.any(Number)]);
+      expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
+      expect(errors).toMatchObject([{ extensions: { code: 'RATE_LIMITED' } }]);
+    }
+    for (const probe of ['healthz', 'readyz'])
+      expect((await fetch(`${world.app.url}/${probe}`)).status).toBe(200);
+    // There is no time to verify anything either.
+    expect((await world.ask('{ me { id } }', undefined, { token: 'e.e.e' })).status).toBe(503);
+    release();
+    expect((await Promise.all(links)).flatMap(({ userErrors }) => userErrors)).toEqual([]);
+    const after = await Promise.all(Array.from({ length: CAPACITY }, () => world.ask('{ me { id } }')));
+    expect(after.map(({ status }) => status)).toEqual(after.map(() => 200));
+  });
+
+  test('HTP-22 clients that send slowly take no place: they count when their request is there', async () => {
+    const head =
+      'POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{';
+    const slow = Array.from({ length: 3 * CAPACITY }, () => {
+      const socket = connect(Number(new URL(world.app.url).port), '127.0.0.1').on('error', () => undefined);
+      socket.write(head);
+      return socket;
+    });
+    await Promise.all(slow.map((socket) => once(socket, 'connect')));
+    const others = await Promise.all(Array.from({ length: CAPACITY / 2 }, () => world.ask('{ me { id } }')));
+    expect(others.map(({ status }) => status)).toEqual(others.map(() => 200));
+    expect((await fetch(`${world.app.url}/readyz`)).status).toBe(200);
+    for (const socket of slow) socket.destroy();
+  });
+
+  test('HTP-22 requests that began to come while there was room are refused when there is none at their end', async () => {
+    const before = world.rollup.calls.exchange;
+    const agent = new Agent();
+    const begun = [...(await approve(CAPACITY)), ...(await approve(CAPACITY))].map(({ begun, url }) => {
+      const input = { callback: { url, linkToken: begun.linkToken } };
+      const body = JSON.stringify({ query: String(LinkRollupAccountDocument), variables: { input } });
+      const headers = {
+        'content-type': 'application/json',
+        'content-length': body.length,
+        expect: '100-continue',
+      };
+      const sent = request(`${world.app.url}/graphql`, { method: 'POST', agent, headers });
+      sent.flushHeaders();
+      return { sent, body };
+    });
+    // Then the server has seen it.
+    await Promise.all(begun.map(({ sent }) => once(sent, 'continue')));
+    const statuses = begun.map(async ({ sent }) => {
+      const [answer] = (await once(sent, 'response')) as [IncomingMessage];
+      answer.resume();
+      return answer.statusCode;
+    });
+    const { full, release } = holdExchanges();
+    for (const { sent, body } of begun) sent.end(body);
+    await full;
+    await Promise.race(statuses);
+    release();
+    const seen = await Promise.all(statuses);
+    expect(seen.filter((status) => status === 503)).toHaveLength(CAPACITY);
+    expect(world.rollup.calls.exchange - before).toBe(CAPACITY);
+    agent.destroy();
+  });
+
+  /** Begun links that somebody has approved: completing one asks the provider. */
+  function approve(count: number) {
+    return Promise.all(
+      Array.from({ length: count }, async () => {
         const begun = await world.start(['openid']);
         return { begun, url: await world.rollup.approve(begun.authorizationUrl ?? '', { person }) };
       }),
     );
+  }
+
+  /** Keeps completions waiting for the provider; `full` resolves when the server has as many as it takes. */
+  function holdExchanges(): { full: Promise<void>; release: () => void } {
     const gate = createGate();
     const full = Promise.withResolvers<void>();
     let arrived = 0;
@@ -202,24 +285,12 @@ describe('load', () => {
         if (arrived === CAPACITY) full.resolve();
       },
     };
-    const links = attempts.map(({ begun, url }) => world.finish(begun, url));
-    await full.promise;
-    const excess = await Promise.all(Array.from({ length: 9 * CAPACITY }, () => world.ask('{ me { id } }')));
-    for (const { status, headers, errors } of excess) {
-      expect([status, Number(headers.get('retry-after'))]).toEqual([503, expect.any(Number)]);
-      expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
-      expect(errors).toMatchObject([{ extensions: { code: 'RATE_LIMITED' } }]);
-    }
-    expect((await fetch(`${world.app.url}/healthz`)).status).toBe(200);
-    gate.release();
-    expect((await Promise.all(links)).flatMap(({ userErrors }) => userErrors)).toEqual([]);
-    const after = await Promise.all(Array.from({ length: CAPACITY }, () => world.ask('{ me { id } }')));
-    expect(after.map(({ status }) => status)).toEqual(after.map(() => 200));
-  });
+    return { full: full.promise, release: gate.release };
+  }
 });
 
 describe('a server in a process of its own', () => {
-  const directory = mkdtempSync(join(tmpdir(), 'rollup-accounts-'));
+  const directories: string[] = [];
   const secrets = { TOKEN_KEYS: randomKey('k1'), ROLLUP_CLIENT_SECRET: '' };
   let rollup: RollupId;
   let database: Awaited<ReturnType<typeof createTestDatabase>>;
@@ -234,10 +305,12 @@ describe('a server in a process of its own', () => {
     await Promise.all(runs.map(({ exited }) => exited));
     await rollup.close();
     await database.drop();
-    rmSync(directory, { recursive: true });
+    for (const directory of directories) rmSync(directory, { recursive: true });
   });
 
   async function serve(env: Readonly<Record<string, string>> = {}): Promise<{ run: Run; url: string }> {
+    const directory = createDataDirectory();
+    directories.push(directory);
     const run = runProgram(['serve'], {
       PORT: '0',
       LOG_LEVEL: 'info',
@@ -247,7 +320,7 @@ describe('a server in a process of its own', () => {
       ROLLUP_REDIRECT_URIS: 'https://app.example/callback',
       ...secrets,
       ...database.env,
-      DATA_DIR: join(directory, String(runs.length)),
+      DATA_DIR: directory,
       ...env,
     });
     runs.push(run);

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:https';
@@ -5,8 +6,10 @@ import { type AddressInfo, connect, createServer as listen } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import tls from 'node:tls';
+import { eventually } from '../kit/eventually.js';
 import { type Run, runProgram } from '../kit/processes.js';
 import { randomKey, startWorld, type World } from '../kit/world.js';
+import { createDataDirectory } from '../kit/test-database.js';
 
 const APP = 'https://app.example.com';
 const BODY_LIMIT = 2_000;
@@ -107,6 +110,89 @@ describe('a request', () => {
     });
   });
 
+  test('HTP-09 whoever asks for a tunnel and resets the connection, or holds it, does no harm', async () => {
+    const tunnel = () => {
+      const socket = connect({
+        host: '127.0.0.1',
+        port: Number(new URL(world.app.url).port),
+        allowHalfOpen: true,
+      });
+      socket.on('error', () => undefined).write('CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n');
+      return socket;
+    };
+    for (let times = 0; times < 20; times += 1) {
+      const socket = tunnel();
+      await once(socket, 'connect');
+      socket.resetAndDestroy();
+    }
+    const held = tunnel();
+    const chunks = (await held.toArray()) as Buffer[];
+    expect(Buffer.concat(chunks).toString()).toMatch(/^HTTP\/1\.1 405 /);
+    // Our half is still open: a server that waits for its end never sees a write fail.
+    while (!held.closed) {
+      held.write('x');
+      await new Promise(setImmediate);
+    }
+    expect((await fetch(`${world.app.url}/healthz`)).status).toBe(200);
+  });
+
+  test('HTP-23 whoever hangs up in the middle of a request asked for nothing: no record', async () => {
+    for (let times = 0; times < 20; times += 1) {
+      const socket = connect({ host: '127.0.0.1', port: Number(new URL(world.app.url).port) });
+      socket.on('error', () => undefined).write(HEAD);
+      await once(socket, 'connect');
+      socket.resetAndDestroy();
+    }
+    expect((await fetch(`${world.app.url}/healthz`)).status).toBe(200);
+    await eventually(() => expect(world.logLines.join('')).toContain('/healthz'));
+    expect(world.logLines.join('')).not.toContain('request_refused');
+  });
+
+  test('HTP-09 PROPFIND, which no route names, is 405 with Allow too', async () => {
+    const answer = await fetch(`${world.app.url}/graphql`, { method: 'PROPFIND' });
+    expect([answer.status, answer.headers.get('allow')]).toEqual([405, 'GET, POST']);
+  });
+
+  test.each([
+    ['a path that is nowhere', '/nowhere?code=abc123&state=def456', 404],
+    ['a path that cannot be decoded', '/%zz/abc123?state=def456', 400],
+  ])(
+    'HTP-18 %s is answered as everything else, and nothing of it comes back',
+    async (_what, path, status) => {
+      const answer = await fetch(`${world.app.url}${path}`);
+      const text = await answer.text();
+      expect(answer.status).toBe(status);
+      expect(JSON.parse(text)).toMatchObject({ errors: [{ extensions: { code: 'BAD_REQUEST' } }] });
+      expect(text).not.toMatch(/abc123|def456|nowhere/);
+    },
+  );
+
+  test.each([
+    ['no HTTP', 'hello\r\n\r\n', 400],
+    ['too large a header', `${HEAD}X: ${'x'.repeat(20_000)}\r\n\r\n`, 431],
+    ['an expectation', `${HEAD}Expect: a-miracle\r\n\r\n`, 417],
+    ['a tunnel', 'CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n', 405],
+    ['a path that cannot be decoded', 'GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n', 400],
+  ])(
+    'HTP-23 %s is one record, HTP-16 and its refusal has the security headers',
+    async (_what, bytes, status) => {
+      const answer = await send(world.app.url, bytes);
+      expect(answer).toMatchObject({ status, closed: true });
+      for (const header of ['x-content-type-options: nosniff', 'cache-control: private, no-store'])
+        expect(answer.text.toLowerCase()).toContain(header);
+      const records = world.logLines.map((line) => JSON.parse(line) as Record<string, unknown>);
+      expect(records.filter(({ msg }) => msg === 'request')).toMatchObject([
+        { event: 'request_refused', status, reason: expect.any(String) as string },
+      ]);
+    },
+  );
+
+  test('HTP-16 also what Apollo Server would let be stored is not', async () => {
+    const persistedQuery = { version: 1, sha256Hash: 'a'.repeat(64) };
+    const answer = await post(JSON.stringify({ extensions: { persistedQuery } }));
+    expect(answer.headers.get('cache-control')).toBe('private, no-store');
+  });
+
   test.each([
     ['evil', 'https://evil.example'],
     ['null', 'null'],
@@ -127,6 +213,7 @@ describe('a request', () => {
     expect(status).toBe(200);
     expect(headers.get('access-control-allow-origin')).toBe(APP);
     expect(headers.get('vary')).toMatch(/\bOrigin\b/i);
+    expect(headers.get('vary')).toMatch(/\bAuthorization\b/i);
     expect(headers.has('access-control-allow-credentials')).toBe(false);
   });
 
@@ -199,7 +286,7 @@ describe('a server in a process of its own', () => {
     await run.exited;
     rmSync(directory, { recursive: true });
   });
-  const directory = mkdtempSync(join(tmpdir(), 'rollup-accounts-'));
+  const directory = createDataDirectory();
 
   test('HTP-18 SIGUSR1 opens no inspector, and the server lives on', async () => {
     run.process.kill('SIGUSR1');

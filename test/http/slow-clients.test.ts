@@ -1,15 +1,18 @@
+import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { type App, createApp } from '../../src/app.js';
 import { createLog } from '../../src/log.js';
+import { createTestDatabase, type TestDatabase } from '../kit/test-database.js';
 import { startWorld, type World } from '../kit/world.js';
 
-const CLIENTS = 50;
-const IDLE_CLIENTS = 300;
+const CLIENTS = 200;
+const IDLE_CLIENTS = 1_000;
 const PAGE_BYTES = 30 * 1024 ** 2;
 const HEAD = 'POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n';
 
 describe('a slow client', () => {
   let world: World;
+  let database: TestDatabase;
   let app: App;
   const sockets = new Set<Socket>();
   let closing: Promise<void> | undefined;
@@ -21,7 +24,9 @@ describe('a slow client', () => {
       HTTP_ANSWER_TIMEOUT_MS: '4000',
     };
     world = await startWorld({ env });
-    app = await createApp(world.config, {
+    database = await createTestDatabase();
+    const config = { ...world.config, database: { ...world.config.database, ...database.settings } };
+    app = await createApp(config, {
       log: createLog('silent', []),
       pages: [{ path: '/large', render: async () => 'x'.repeat(PAGE_BYTES) }],
     });
@@ -32,6 +37,7 @@ describe('a slow client', () => {
   });
   afterAll(async () => {
     await close();
+    await database.drop();
     await world.close();
   });
 
@@ -82,7 +88,7 @@ describe('a slow client', () => {
     ['HTP-01 whose request line never ends', 'GET /', 'x'],
     ['HTP-01 whose body never ends', `${HEAD}Content-Length: 1000\r\n\r\n`, ' '],
     ['HTP-01 whose chunks never end', `${HEAD}Transfer-Encoding: chunked\r\n\r\n`, '1\r\n \r\n'],
-  ])(`%s is closed, fifty of them too, while others are served`, async (_what, head, drop) => {
+  ])(`%s is closed, two hundred of them too, while others are served`, async (_what, head, drop) => {
     const clients = Array.from({ length: CLIENTS }, () => drip(head, drop));
     await expectServedUntilClosed(clients);
     // Node says 408 where it still can; nothing was executed.
@@ -101,10 +107,15 @@ describe('a slow client', () => {
   });
 
   test('HTP-04 that keeps its connection without using it is closed in the end, and keeps nobody out', async () => {
-    const clients = Array.from({ length: IDLE_CLIENTS }, open);
-    for (const { socket } of clients) socket.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n');
-    while (clients.some(({ text }) => !text.includes('{"status":"ok"}'))) await expectServed();
+    const clients: ReturnType<typeof open>[] = [];
+    while (clients.length < IDLE_CLIENTS) {
+      const client = open();
+      clients.push(client);
+      client.socket.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n');
+      await once(client.socket, 'data');
+    }
     await expectServedUntilClosed(clients);
+    expect(clients.filter(({ text }) => !text.includes('{"status":"ok"}'))).toEqual([]);
   });
 
   test('HTP-03 that does not read a large answer is cut off, so that it keeps no shutdown waiting', async () => {

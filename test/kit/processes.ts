@@ -35,7 +35,9 @@ export function runProgram(args: readonly string[], env: Readonly<Record<string,
     until: (text) =>
       new Promise((resolve, reject) => {
         const watch = (): void => {
-          if (output.includes(text)) resolve();
+          if (!output.includes(text)) return;
+          watchers.delete(watch);
+          resolve();
         };
         watchers.add(watch);
         watch();

@@ -47,9 +47,9 @@ export interface Embedded {
   close(): Promise<void>;
 }
 
-/** Opens an embedded database in memory, for servers in this process and for the test beside them. */
-export async function openEmbedded(): Promise<Embedded> {
-  const database = await openDatabase({ dataDir: 'memory://', poolMax: 2, timeoutMs: 4_000 });
+/** Opens an embedded database for servers in this process and for the test beside them. */
+export async function openEmbedded(dataDir: string): Promise<Embedded> {
+  const database = await openDatabase({ dataDir, poolMax: 2, timeoutMs: 4_000 });
   const shared: Database = { ...database, close: async () => undefined };
   return {
     em: database.em,

@@ -1,6 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import { openDatabase } from '../../src/database/orm.js';
 import { createPerson, type Person } from '../../src/dev/people.js';
@@ -38,7 +35,7 @@ export interface Servers {
   readonly env: Readonly<Record<string, string>>;
   /** For looking at rows and for editing them, past the servers. */
   em(): SqlEntityManager;
-  /** Starts one more on the same database. */
+  /** Starts one more on the same database. It is not among `servers`, as it may have settings of its own. */
   add(env?: Readonly<Record<string, string>>): Promise<Server>;
   /** Links through the first server when none is given. */
   linkPerson(person?: Person, server?: Server): Promise<LinkedPerson>;
@@ -70,7 +67,6 @@ export async function startServers(count: number, options: ServersOptions = {}):
   const provider: Provider = { ...rollup, ...(await options.provider?.(rollup)) };
   const database = await createTestDatabase();
   const direct = database.env.DATABASE_URL;
-  const dataDir = await mkdtemp(join(tmpdir(), 'rollup-accounts-'));
   const env = {
     NODE_ENV: 'test',
     PORT: '0',
@@ -82,29 +78,30 @@ export async function startServers(count: number, options: ServersOptions = {}):
     ROLLUP_CLIENT_ID: provider.clientId,
     ROLLUP_CLIENT_SECRET: provider.clientSecret,
     ROLLUP_REDIRECT_URIS: provider.redirectUris.join(','),
+    GALAXY_URL: rollup.galaxyUrl,
+    GALAXY_API_KEY: rollup.galaxyKey,
     TOKEN_KEYS: randomKey('k1'),
     DATABASE_POOL_MAX: '5', // a stock PostgreSQL has 100 connections for all tests at once
-    DATA_DIR: direct === undefined ? 'memory://' : dataDir,
+    ...database.env,
     ...(direct !== undefined && { DATABASE_URL: (await options.databaseUrl?.(direct)) ?? direct }),
     ...options.env,
   };
-  const embedded = direct === undefined ? await openEmbedded() : undefined;
+  const embedded = direct === undefined ? await openEmbedded(database.env.DATA_DIR) : undefined;
   const looking =
     embedded ?? (await openDatabase({ url: direct, dataDir: '', poolMax: 4, timeoutMs: 10_000 }));
   const em = (): SqlEntityManager => looking.em.fork();
-  const servers: Server[] = [];
+  const started: Server[] = [];
   const add: Servers['add'] = async (extra) => {
     const settings = { ...env, ...extra };
     const server = embedded ? await embedded.start(settings) : await startProcess(settings);
-    servers.push(server);
+    started.push(server);
     return server;
   };
   const close = async (): Promise<void> => {
-    await Promise.all(servers.map((server) => server.stop('SIGKILL')));
+    await Promise.all(started.map((server) => server.stop('SIGKILL')));
     await looking.close();
     await rollup.close();
     await database.drop();
-    await rm(dataDir, { recursive: true, force: true });
   };
   try {
     await Promise.all(Array.from({ length: embedded ? 1 : count }, () => add()));
@@ -112,6 +109,7 @@ export async function startServers(count: number, options: ServersOptions = {}):
     await close();
     throw error;
   }
+  const servers = [...started];
   const [server] = servers as [Server];
   return {
     rollup,

@@ -60,6 +60,10 @@ export async function configure(settings: Settings): Promise<Configuration> {
     },
     features: {
       devInteractions: { enabled: false },
+      revocation: {
+        enabled: true,
+        allowedPolicy: async (_ctx, client, token) => token.clientId === client.clientId,
+      },
       rpInitiatedLogout: { enabled: false },
       resourceIndicators: signedAccessTokens(settings),
     },

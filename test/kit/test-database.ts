@@ -1,23 +1,43 @@
 import { randomBytes } from 'node:crypto';
-import { openDatabase } from '../../src/database/orm.js';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type DatabaseSettings, openDatabase } from '../../src/database/orm.js';
 
 /** Settings of a database that a test has for itself. */
 export interface TestDatabase {
   readonly env: { readonly DATABASE_URL?: string; readonly DATA_DIR: string };
+  /** The same for `openDatabase`. */
+  readonly settings: Pick<DatabaseSettings, 'url' | 'dataDir'>;
   /** Drops it. */
   drop(): Promise<void>;
 }
 
-/** A fresh database on the server of `TEST_DATABASE_URL`, or an embedded one in memory. */
+/** An embedded database that is migrated and empty, in a directory that the caller removes. */
+export function createDataDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'rollup-accounts-'));
+  cpSync(process.env['EMBEDDED_TEMPLATE'] ?? '', directory, { recursive: true });
+  return directory;
+}
+
+/** A fresh database on the server of `TEST_DATABASE_URL`, or an embedded one. */
 export async function createTestDatabase(): Promise<TestDatabase> {
   const server = process.env['TEST_DATABASE_URL'];
-  if (!server) return { env: { DATA_DIR: 'memory://' }, drop: async () => undefined };
+  if (!server) {
+    const directory = createDataDirectory();
+    return {
+      env: { DATA_DIR: directory },
+      settings: { dataDir: directory },
+      drop: async () => rmSync(directory, { recursive: true }),
+    };
+  }
   const name = `rollup_accounts_test_${randomBytes(6).toString('hex')}`;
   await administer(server, `create database ${name}`);
   const url = new URL(server);
   url.pathname = `/${name}`;
   return {
     env: { DATABASE_URL: url.href, DATA_DIR: 'unused' },
+    settings: { url: url.href, dataDir: 'unused' },
     drop: () => administer(server, `drop database ${name} with (force)`),
   };
 }

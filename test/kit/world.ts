@@ -63,6 +63,8 @@ export interface WorldOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly fetch?: Fetch;
   readonly provider?: Provider;
+  /** How far the server's clock is ahead of the provider's; negative when it is behind. */
+  readonly aheadMs?: number;
 }
 
 /** A valid `TOKEN_KEYS` entry with a key of its own. */
@@ -86,6 +88,8 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       ROLLUP_CLIENT_ID: provider.clientId,
       ROLLUP_CLIENT_SECRET: provider.clientSecret,
       ROLLUP_REDIRECT_URIS: provider.redirectUris.join(','),
+      GALAXY_URL: rollup.galaxyUrl,
+      GALAXY_API_KEY: rollup.galaxyKey,
       TOKEN_KEYS: randomKey('k1'),
       JWKS_COOLDOWN_SECONDS: '0',
       ...testDatabase.env,
@@ -95,11 +99,12 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   ) as CompleteConfig;
   const logLines: string[] = [];
   const statements: string[] = [];
-  const log = createLog(config.logLevel, [config.rollup.clientSecret, config.vault.keys], lineSink(logLines));
+  const secrets = [config.rollup.clientSecret, config.vault.keys, config.galaxy.access?.apiKey ?? ''];
+  const log = createLog(config.logLevel, secrets, lineSink(logLines));
   const opened: Database[] = [];
   const app = await createApp(config, {
     log,
-    now: clock.now,
+    now: () => clock.now() + (options.aheadMs ?? 0),
     ...(options.fetch && { fetch: options.fetch }),
     openDatabase: async (settings, onStatement) => {
       const database = await openDatabase(settings, (sql) => {
@@ -145,6 +150,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     },
     reset: async () => {
       await em().execute('truncate app_user, rollup_account, pending_link, sealed_tokens');
+      await em().execute('update galaxy_slot set taken_at = to_timestamp(0)');
       rollup.reset();
       logLines.length = 0;
       statements.length = 0;

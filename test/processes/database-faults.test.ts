@@ -16,7 +16,9 @@ import {
 import type { TcpProxy } from '../kit/tcp-proxy.js';
 
 const onPostgres = ON_POSTGRES ? describe : undefined;
-const DATABASE_TIMEOUT_MS = 500;
+const DATABASE_TIMEOUT_MS = '1000';
+/** Nobody waits longer than this for a database that does not answer. */
+const LONGEST_WAIT_MS = 5_000;
 
 onPostgres?.('a database that crashes', () => {
   let cluster: PostgresCluster;
@@ -57,7 +59,7 @@ onPostgres?.('a connection to the database that is lost', () => {
   let world: Servers;
   let person: LinkedPerson;
   beforeAll(async () => {
-    servers = await startProxiedServers(4, { DATABASE_TIMEOUT_MS: String(DATABASE_TIMEOUT_MS) });
+    servers = await startProxiedServers(4, { DATABASE_TIMEOUT_MS });
     ({ proxy, world } = servers);
   });
   afterAll(() => servers.close());
@@ -120,7 +122,7 @@ onPostgres?.('a connection to the database that is lost', () => {
         Array.from({ length: 60 }, () => server.ask(MeDocument, {}, { token: person.bearer })),
       );
       // One timeout for the connection and one for the statement.
-      expect(performance.now() - begun).toBeLessThan(2 * DATABASE_TIMEOUT_MS + 500);
+      expect(performance.now() - begun).toBeLessThan(LONGEST_WAIT_MS);
       expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([503]));
       for (const { errors } of answers)
         expect(errors[0]?.extensions).toEqual({

@@ -1,15 +1,63 @@
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createGate } from '../../src/dev/faults.js';
 import { MeDocument, UnlinkRollupAccountDocument } from '../generated/graphql.js';
 import { codesOf, demand, until } from '../kit/demand.js';
+import { eventually } from '../kit/eventually.js';
+import { createGraphqlClient } from '../kit/graphql-client.js';
+import { type Haproxy, startHaproxy } from '../kit/haproxy.js';
+import { findFreePort } from '../kit/postgres-cluster.js';
 import { type Server, startProcess } from '../kit/server.js';
 import { ON_POSTGRES, type Servers, startServers } from '../kit/servers.js';
+import { askSteadily } from '../kit/steady-load.js';
+import { createDataDirectory } from '../kit/test-database.js';
 
-const DELAY_MS = 600;
+const DELAY_MS = 2_000;
+const LOAD_MS = 60_000;
+/** Longer than the load balancer needs to see that a server is not ready any more. */
+const BALANCED_DELAY_MS = '1000';
+
+/** Only processes can be restarted one after the other, and the embedded database is one process wide. */
+const onServer = ON_POSTGRES ? describe : undefined;
+
+onServer?.('four servers behind haproxy', () => {
+  let all: Servers;
+  let haproxy: Haproxy;
+  let ports: number[];
+  beforeAll(async () => {
+    all = await startServers(1, { env: { SHUTDOWN_DELAY_MS: BALANCED_DELAY_MS } });
+    ports = await Promise.all(Array.from({ length: 4 }, findFreePort));
+    haproxy = await startHaproxy(ports);
+  });
+  afterAll(async () => {
+    await haproxy.close();
+    await all.close();
+  });
+
+  test('HTP-12 are restarted one after the other, and no client sees an error in a minute of load', async () => {
+    const running = new Map<number, Server>();
+    for (const port of ports) running.set(port, await start(port));
+    await eventually(async () => expect((await fetch(`${haproxy.url}/readyz`)).status).toBe(200));
+    const { bearer } = await all.linkPerson();
+    const load = askSteadily(createGraphqlClient(haproxy.url), bearer, LOAD_MS);
+    const codes: (number | string)[] = [];
+    while (!load.over()) {
+      for (const port of ports) {
+        codes.push((await running.get(port)?.stop()) ?? 'none');
+        running.set(port, await start(port));
+      }
+    }
+    const { answered, failures } = await load.done;
+    expect(failures).toEqual([]);
+    expect(answered).toBeGreaterThan(1_000);
+    expect(codes.length).toBeGreaterThanOrEqual(ports.length);
+    expect(new Set(codes)).toEqual(new Set([0]));
+  }, 180_000);
+
+  const start = (port: number): Promise<Server> => all.add({ PORT: String(port) });
+});
 
 describe('the end of a server', () => {
   let all: Servers;
@@ -72,7 +120,7 @@ describe('the end of a server', () => {
       const exits = Array.from({ length: signals }, () => server.stop('SIGTERM'));
       await until(async () => (await readiness(server)) === 503);
       const before = load.answered();
-      await pause(DELAY_MS / 3);
+      await pause(DELAY_MS / 10);
       await load.stop();
       gate.release();
       expect(load.failures).toEqual([]);
@@ -103,7 +151,7 @@ describe('the end of a server', () => {
 
   /** A process in either mode, on a data directory of its own where no database is named. */
   async function startOnDirectory(env: Readonly<Record<string, string>>): Promise<Server> {
-    const directory = env['DATA_DIR'] ?? (await mkdtemp(join(tmpdir(), 'rollup-accounts-')));
+    const directory = env['DATA_DIR'] ?? createDataDirectory();
     directories.push(directory);
     const server = await startProcess({ ...all.env, DATA_DIR: directory, ...env });
     started.push(server);

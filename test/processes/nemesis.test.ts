@@ -46,7 +46,8 @@ onPostgres?.('a random run', () => {
       for (const actor of actors) {
         await eventually(async () => {
           const renewals = await Promise.all(run.awake.map((server) => world.renew(server, actor.bearer)));
-          expect(new Set(renewals.map(({ token, code }) => token ?? code)).size).toBe(1);
+          const told = renewals.map(({ token, code }) => token ?? code);
+          expect({ seed: SEED, told }).toEqual({ seed: SEED, told: told.map(() => told[0]) });
         });
         await deeds.link(world.server, actor);
         for (const server of run.awake) await deeds.read(server, actor);

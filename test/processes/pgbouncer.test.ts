@@ -1,5 +1,5 @@
-import { createPerson } from '../../src/dev/people.js';
 import { type PgBouncer, startPgBouncer } from '../kit/pgbouncer.js';
+import { linkPeople } from '../kit/demand.js';
 import { type Servers, startServers } from '../kit/servers.js';
 
 const POOL_SIZE = 5;
@@ -46,7 +46,7 @@ describe('behind PgBouncer in transaction mode, or alone on the embedded databas
   });
 
   test('a hundred accounts that are linked and expire at once cost a call each, and nothing fails', async () => {
-    const linked = await Promise.all(Array.from({ length: CALLERS }, () => world.linkPerson(createPerson())));
+    const linked = await linkPeople(world, CALLERS);
     await Promise.all(linked.map(({ accountId }) => world.expire(accountId)));
     const callers = [...linked, ...linked];
     const renewals = await Promise.all(

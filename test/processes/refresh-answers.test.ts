@@ -1,9 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { type AddressInfo, createServer, type Server as TcpServer } from 'node:net';
 import { once } from 'node:events';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { type CryptoKey, generateKeyPair } from 'jose';
 import type { Fault } from '../../src/dev/faults.js';
@@ -11,6 +9,7 @@ import { createPerson, type Person } from '../../src/dev/people.js';
 import { codesOf, demand, retryInMs } from '../kit/demand.js';
 import { type Server, startProcess } from '../kit/server.js';
 import { type Servers, startServers } from '../kit/servers.js';
+import { createDataDirectory } from '../kit/test-database.js';
 
 const MEGABYTE = 2 ** 20;
 const json = { 'content-type': 'application/json' };
@@ -113,7 +112,7 @@ describe('answers without end', () => {
   let server: Server;
 
   beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'rollup-accounts-'));
+    directory = createDataDirectory();
     all = await startServers(1);
     server = await startProcess({ ...all.env, DATA_DIR: directory, ROLLUP_TIMEOUT_MS: '3000' });
     all.rollup.switches.accessTokenLifetimeSeconds = 55; // inside the margin: every renewal asks the provider

@@ -1,7 +1,7 @@
 import type { Fault } from '../../src/dev/faults.js';
 import { createPerson } from '../../src/dev/people.js';
 import { knownError } from '../../src/dev/provider-errors.js';
-import { codesOf, demand, expectBackOff, serverAt, until } from '../kit/demand.js';
+import { codesOf, demand, expectBackOff, linkPeople, until } from '../kit/demand.js';
 import { runProgram } from '../kit/processes.js';
 import { type LinkedPerson, type Servers, startServers } from '../kit/servers.js';
 
@@ -101,9 +101,7 @@ describe('failures of the provider', () => {
   );
 
   test('a crowd that waits for its turn is turned away when the credentials are refused', async () => {
-    const people = await Promise.all(
-      Array.from({ length: 60 }, (_, index) => all.linkPerson(undefined, serverAt(all, index))),
-    );
+    const people = await linkPeople(all, 60);
     await Promise.all(people.map(({ accountId }) => all.expire(accountId)));
     all.rollup.switches.faults.refresh.standing = {
       ...knownError('BAD_REQUEST', 'invalid client credentials'),

@@ -4,7 +4,7 @@ import { demand, serverAt, until } from '../kit/demand.js';
 import { type Server, type Servers, startServers } from '../kit/servers.js';
 
 const WAIT_MS = 700;
-const TIMEOUT_MS = 5_000;
+const TIMEOUT_MS = 10_000;
 
 describe('one expiry, one call', () => {
   let all: Servers;

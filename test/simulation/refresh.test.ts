@@ -1,6 +1,8 @@
+import { rm } from 'node:fs/promises';
 import { MikroORM } from '@mikro-orm/core';
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import { ormOptions } from '../../src/database/orm.js';
+import { createDataDirectory } from '../kit/test-database.js';
 import { findViolations } from './invariants.js';
 import { type Plan, Simulation } from './simulation.js';
 
@@ -8,16 +10,16 @@ import { type Plan, Simulation } from './simulation.js';
  * Interleavings of readers, processes, provider outcomes, crashes, freezes, unlinks and relinks, on the real engine
  * and the real SQL, in virtual time. A failing run names its seed; `SIMULATION_SEED` runs it alone.
  */
-const RUNS = Number(process.env['SIMULATION_RUNS'] ?? 1_000);
+const RUNS = Number(process.env['SIMULATION_RUNS'] ?? 600);
 const FIRST_SEED = Number(process.env['SIMULATION_SEED'] ?? 1);
 const LAST_SEED = process.env['SIMULATION_SEED'] ? FIRST_SEED : FIRST_SEED + RUNS - 1;
 
+const dataDir = createDataDirectory();
 let orm: MikroORM;
 const em = (): SqlEntityManager => orm.em.fork() as SqlEntityManager;
 
 beforeAll(async () => {
-  orm = await MikroORM.init(ormOptions({ dataDir: 'memory://', poolMax: 2, timeoutMs: 5_000 }));
-  await orm.migrator.up();
+  orm = await MikroORM.init(ormOptions({ dataDir, poolMax: 2, timeoutMs: 5_000 }));
   // The vault alone: no accounts, and a clock that the simulation moves.
   await em().execute('alter table sealed_tokens drop constraint sealed_tokens_account_id_fkey');
   await em().execute('create schema simulation');
@@ -25,7 +27,10 @@ beforeAll(async () => {
     as $$ select to_timestamp(current_setting('simulation.now')::float8 / 1000) $$`);
   await em().execute('set search_path = simulation, public, pg_catalog');
 });
-afterAll(() => orm.close(true));
+afterAll(async () => {
+  await orm.close(true);
+  await rm(dataDir, { recursive: true });
+});
 
 describe.each([
   ['a provider that never rotates', false],

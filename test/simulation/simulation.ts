@@ -1,13 +1,12 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import { AccountNotFoundError, ReauthenticationRequiredError } from '../../src/errors.js';
 import { ProviderGate } from '../../src/vault/provider-gate.js';
-import type { RefreshStore } from '../../src/vault/refresh-attempt.js';
-import { eraseSealed, putSealed } from '../../src/vault/sealed-tokens.repository.js';
+import { type RefreshStore, refreshStore } from '../../src/vault/refresh-store.repository.js';
+import { putSealed } from '../../src/vault/sealed-tokens.repository.js';
 import type { TokenCipher } from '../../src/vault/token-cipher.js';
 import { TokenRefresher } from '../../src/vault/token-refresh.js';
 import { sealTokens } from '../../src/vault/token-seal.js';
 import type { FreshAccessToken } from '../../src/vault/token-set.js';
-import { refreshStore } from '../../src/vault/token-vault.js';
 import { Chance, EventLoop, type Host } from './event-loop.js';
 import { SimulatedProvider, TIMEOUT_MS } from './simulated-provider.js';
 
@@ -200,7 +199,9 @@ export class Simulation {
   async #unlink(): Promise<void> {
     const entry = { kind: 'unlink' as const, begun: this.loop.now, done: this.loop.now };
     this.history.links.push(entry);
-    await this.#atDatabase(() => eraseSealed(this.em(), this.#account));
+    await this.#atDatabase(() =>
+      this.em().execute('delete from sealed_tokens where account_id = ?', [this.#account]),
+    );
   }
 }
 

@@ -47,6 +47,34 @@ describe('the token cipher', () => {
     expect(seen.size).toBe(1_000);
   });
 
+  test('STO-07 STO-09 never repeats an IV or a content key, so that no budget of nonces binds a ring key', async () => {
+    const COUNT = 20_000;
+    const seen = new Set<string>();
+    for (let count = 0; count < COUNT; count += 1) {
+      const [, wrappedKey = '', iv = ''] = (await cipher.seal('t', context)).split('.');
+      seen.add(wrappedKey).add(iv);
+    }
+    expect(seen.size).toBe(2 * COUNT);
+  });
+
+  test.each<[string, object]>([
+    ['alg dir', { alg: 'dir' }],
+    ['alg none', { alg: 'none' }],
+    ['alg RSA1_5', { alg: 'RSA1_5' }],
+    ['ten million rounds of PBES2', { alg: 'PBES2-HS256+A128KW', p2c: 10_000_000, p2s: 'c2FsdHNhbHQ' }],
+    ['a shorter enc', { enc: 'A128GCM' }],
+    ['compression', { zip: 'DEF' }],
+    ['a key address', { jku: 'http://127.0.0.1:1/jwks.json' }],
+    ['a key of its own', { jwk: { kty: 'oct', k: 'AAAA' } }],
+    ['another key of the ring', { kid: 'k1' }],
+    ['a key that is not in the ring', { kid: 'k9' }],
+  ])('STO-16 refuses a header that was edited to %s', async (_what, edit) => {
+    const [header = '', ...rest] = (await cipher.seal('token', context)).split('.');
+    const written = JSON.parse(Buffer.from(header, 'base64url').toString()) as object;
+    const edited = Buffer.from(JSON.stringify({ ...written, ...edit })).toString('base64url');
+    await expectBroken(cipher.open([edited, ...rest].join('.'), context));
+  });
+
   test('refuses every ciphertext in which one character was changed', async () => {
     const sealed = await cipher.seal('a refresh token', context);
     await fc.assert(

@@ -1,0 +1,134 @@
+import { createHash, randomBytes } from 'node:crypto';
+import type { SqlEntityManager } from '@mikro-orm/sql';
+import {
+  CodeRejectedError,
+  LinkNotFoundError,
+  RedirectUriNotAllowedError,
+  ScopeNotAllowedError,
+} from '../errors.js';
+import { type Grant, verifyGrant } from '../rollup/grant.js';
+import type { RollupClient } from '../rollup/rollup-client.js';
+import { isScopeName } from '../rollup/scopes.js';
+import type { VerifierOptions } from '../rollup/token-verifier.js';
+import type { SealContext, TokenCipher } from '../vault/token-cipher.js';
+import { callbackFailure, cameBackTo, parseCallback } from './callback-url.js';
+import { consumeLink, type PendingLinkRecord, rememberLink } from './pending-link.repository.js';
+
+/** What a caller asks for when a link begins. */
+export interface LinkRequest {
+  readonly redirectUri: string;
+  readonly scopes: readonly string[];
+  readonly forceConsent: boolean;
+}
+
+/** Where to send the browser, and the secret that completes the link. */
+export interface BegunLink {
+  readonly authorizationUrl: string;
+  readonly state: string;
+  /** For the one who began only; never part of a URL. */
+  readonly linkToken: string;
+  readonly expiresAt: Date;
+}
+
+/** What attempts depend on. `em` is forked for every unit of work. */
+export interface LinkAttemptDeps {
+  readonly em: SqlEntityManager;
+  readonly client: RollupClient;
+  readonly verifier: VerifierOptions;
+  readonly cipher: TokenCipher;
+  readonly redirectUris: readonly string[];
+  readonly allowedScopes: readonly string[];
+  readonly linkTtlSeconds: number;
+}
+
+/** What an attempt came to: a verified grant, and the user who began it, if somebody was signed in. */
+export interface RedeemedLink {
+  readonly grant: Grant;
+  readonly userId: string | undefined;
+}
+
+/**
+ * Remembers an attempt and says where to send the browser.
+ *
+ * Throws `RedirectUriNotAllowedError`, `ScopeNotAllowedError`, `ProviderUnavailableError` or
+ * `ProviderMisconfiguredError`.
+ */
+export async function beginLink(
+  { em, client, cipher, redirectUris, allowedScopes, linkTtlSeconds, verifier }: LinkAttemptDeps,
+  request: LinkRequest,
+  userId?: string,
+): Promise<BegunLink> {
+  const { redirectUri, forceConsent } = request;
+  if (!redirectUris.includes(redirectUri)) throw new RedirectUriNotAllowedError();
+  const scopes = [...new Set(request.scopes)];
+  const allowed = scopes.every((scope) => isScopeName(scope) && allowedScopes.includes(scope));
+  if (scopes.length === 0 || !allowed) throw new ScopeNotAllowedError();
+  const [state, nonce, codeVerifier, linkToken] = [secret(), secret(), secret(), secret()];
+  const codeChallenge = createHash('sha256').update(codeVerifier).digest('base64url');
+  const authorizationUrl = await client.authorizationUrl({
+    redirectUri,
+    scopes,
+    state,
+    nonce,
+    codeChallenge,
+    forceConsent,
+  });
+  const now = verifier.now();
+  const expiresAt = new Date(now + linkTtlSeconds * 1_000);
+  const attempt: PendingLinkRecord = {
+    stateHash: hash(state),
+    linkTokenHash: hash(linkToken),
+    nonceHash: hash(nonce),
+    codeVerifier: await cipher.seal(codeVerifier, verifierContext(hash(state))),
+    redirectUri,
+    userId: userId ?? null,
+    expiresAt,
+  };
+  await rememberLink(em.fork(), attempt, new Date(now));
+  return { authorizationUrl, state, linkToken, expiresAt };
+}
+
+/**
+ * Trades the URL that the browser came back to for a grant. The attempt is used up before the provider is asked; a
+ * code is sent once and never again by itself.
+ *
+ * Throws `LinkNotFoundError`, `AccessDeniedError`, `CodeRejectedError`, `TokenRejectedError`, `SubjectMismatchError`,
+ * `ProviderUnavailableError` or `ProviderMisconfiguredError`.
+ */
+export async function redeemLink(
+  { em, client, cipher, verifier }: LinkAttemptDeps,
+  url: string,
+  linkToken: string,
+  userId?: string,
+): Promise<RedeemedLink> {
+  const callback = parseCallback(url);
+  const by = { stateHash: hash(callback.state), linkTokenHash: hash(linkToken), userId };
+  const attempt = await consumeLink(em.fork(), { ...by, now: new Date(verifier.now()) });
+  if (!attempt || !cameBackTo(callback, attempt.redirectUri)) throw new LinkNotFoundError();
+  if (callback.issuer !== undefined && callback.issuer !== verifier.issuer.issuer)
+    throw new CodeRejectedError();
+  if ('error' in callback.result) throw callbackFailure(callback.result.error);
+  const codeVerifier = await cipher.open(attempt.codeVerifier, verifierContext(attempt.stateHash));
+  const { code } = callback.result;
+  const response = await client.exchangeCode({ code, codeVerifier, redirectUri: attempt.redirectUri });
+  const grant = await verifyGrant(response, client, verifier, attempt.nonceHash);
+  return { grant, userId: attempt.userId ?? undefined };
+}
+
+/** 256 random bits. */
+function secret(): string {
+  return randomBytes(32).toString('base64url');
+}
+
+function hash(value: string): string {
+  return createHash('sha256').update(value).digest('hex');
+}
+
+function verifierContext(stateHash: string): SealContext {
+  return {
+    table: 'pending_link',
+    column: 'code_verifier',
+    account: stateHash,
+    kind: 'code_verifier',
+  };
+}

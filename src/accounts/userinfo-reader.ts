@@ -1,0 +1,61 @@
+import {
+  GrantDeadError,
+  ProviderUnavailableError,
+  ReauthenticationRequiredError,
+  SubjectMismatchError,
+  TokenRejectedError,
+} from '../errors.js';
+import type { RollupClient } from '../rollup/rollup-client.js';
+import { readUserinfo, type Userinfo } from '../rollup/userinfo.js';
+import type { FreshAccessToken } from '../vault/token-set.js';
+import type { TokenVault } from '../vault/token-vault.js';
+import type { AccountRecord } from './account.repository.js';
+import { InFlight } from './in-flight.js';
+
+/** What reading userinfo depends on. */
+export interface UserinfoReaderDeps {
+  readonly client: Pick<RollupClient, 'userinfo'>;
+  readonly vault: Pick<TokenVault, 'accessToken' | 'endGrant'>;
+  /** Told of every call that came to nothing, with its cause. */
+  readonly onFailure: (accountId: string, error: unknown) => void;
+}
+
+const RETRY_AFTER_MS = 1_000;
+
+/** Reads userinfo, live: one call for an account and a token, whoever asks at the same time; nothing is kept. */
+export class UserinfoReader {
+  readonly #inFlight = new InFlight<Userinfo>();
+
+  constructor(private readonly deps: UserinfoReaderDeps) {}
+
+  /**
+   * What userinfo says of an account.
+   *
+   * Throws `ReauthenticationRequiredError` when the user revoked the grant, which ends it here too; every other failure
+   * is a `ProviderUnavailableError` and changes nothing. Throws what having an access token throws.
+   */
+  async read(account: AccountRecord): Promise<Userinfo> {
+    const token = await this.deps.vault.accessToken(account.id);
+    return this.#inFlight.share(`${account.id} ${token.generation}`, () => this.#ask(account, token));
+  }
+
+  async #ask(account: AccountRecord, { accessToken, generation }: FreshAccessToken): Promise<Userinfo> {
+    const { client, vault, onFailure } = this.deps;
+    const { id, sub } = account;
+    try {
+      const claims = await client.userinfo(accessToken);
+      // An answer about somebody else must not be used (OpenID Connect Core §5.3.2).
+      if (claims['sub'] !== sub) throw new SubjectMismatchError();
+      return readUserinfo(claims);
+    } catch (cause) {
+      onFailure(id, cause);
+      if (cause instanceof GrantDeadError) {
+        if (await vault.endGrant(id, generation)) throw new ReauthenticationRequiredError({ cause });
+        // That word was about older tokens: there was a new link or a refresh meanwhile.
+        return this.#ask(account, await vault.accessToken(id));
+      }
+      const ofThisAnswer = cause instanceof TokenRejectedError || cause instanceof SubjectMismatchError;
+      throw ofThisAnswer ? new ProviderUnavailableError(RETRY_AFTER_MS, { cause }) : cause;
+    }
+  }
+}

@@ -1,0 +1,89 @@
+import type { SqlEntityManager } from '@mikro-orm/sql';
+import { SealBrokenError } from '../errors.js';
+import {
+  findSealedOtherwise,
+  FIRST_ACCOUNT,
+  replaceCiphertexts,
+  type SealedAccount,
+} from './key-rotation.repository.js';
+import type { SealedColumns } from './sealed-tokens.repository.js';
+import type { TokenCipher } from './token-cipher.js';
+import { sealContext, type TokenColumn } from './token-seal.js';
+import { checkKeys } from './token-vault.js';
+
+/** What a rotation came to, in accounts. */
+export interface KeyRotation {
+  /** The key that seals all of them now. */
+  readonly kid: string;
+  readonly resealed: number;
+  /** Left as they were, because a ciphertext does not open. */
+  readonly broken: number;
+  /** Still sealed with another key, because a server that runs goes on sealing with it. */
+  readonly left: number;
+}
+
+const BATCH = 100;
+const MAX_PASSES = 10;
+
+/**
+ * Seals every stored token with the current key of the ring, while servers serve.
+ *
+ * No transaction spans more than one statement, so it may be ended at any moment and run again, also several at
+ * once. Rows that change meanwhile are looked at again, up to ten times.
+ *
+ * Throws `StartupError`, and changes nothing, when rows that name the current key do not open with it: it has other bytes
+ * than the servers' one.
+ *
+ * @param onBroken told of each account with a ciphertext that does not open; never of its content.
+ */
+export async function rotateKeys(
+  em: SqlEntityManager,
+  cipher: TokenCipher,
+  onBroken: (accountId: string, error: SealBrokenError) => void,
+): Promise<KeyRotation> {
+  await checkKeys(em, cipher, cipher.currentKid);
+  const broken = new Set<string>();
+  let resealed = 0;
+  let left = 0;
+  // The last pass only counts.
+  for (let pass = 1; pass <= MAX_PASSES + 1; pass += 1) {
+    left = 0;
+    for await (const row of sealedOtherwise(em, cipher.currentKid)) {
+      if (broken.has(row.accountId)) continue;
+      left += 1;
+      if (pass > MAX_PASSES) continue;
+      try {
+        const sealed = await reseal(cipher, row);
+        if (await replaceCiphertexts(em.fork(), row, sealed, cipher.currentKid)) resealed += 1;
+      } catch (error) {
+        if (!(error instanceof SealBrokenError)) throw error;
+        broken.add(row.accountId);
+        onBroken(row.accountId, error);
+      }
+    }
+    if (left === 0) break;
+  }
+  return { kid: cipher.currentKid, resealed, broken: broken.size, left };
+}
+
+async function* sealedOtherwise(em: SqlEntityManager, kid: string): AsyncGenerator<SealedAccount> {
+  for (let after = FIRST_ACCOUNT; ;) {
+    const rows = await findSealedOtherwise(em.fork(), kid, after, BATCH);
+    yield* rows;
+    const last = rows.at(-1);
+    if (!last) return;
+    after = last.accountId;
+  }
+}
+
+async function reseal(cipher: TokenCipher, row: SealedAccount): Promise<SealedColumns> {
+  const again = async (sealed: string, column: TokenColumn): Promise<string> => {
+    const context = sealContext(row.accountId, column);
+    return cipher.seal(await cipher.open(sealed, context), context);
+  };
+  return {
+    accessToken: await again(row.accessToken, 'access_token'),
+    idToken: row.idToken === null ? null : await again(row.idToken, 'id_token'),
+    refreshToken: row.refreshToken === null ? null : await again(row.refreshToken, 'refresh_token'),
+  };
+}

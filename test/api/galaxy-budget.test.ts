@@ -1,0 +1,189 @@
+import { createPerson, type Person } from '../../src/dev/people.js';
+import { takeGalaxyRequest } from '../../src/accounts/galaxy-budget.repository.js';
+import { createGate } from '../../src/dev/faults.js';
+import { ConsentedDataDocument } from '../generated/graphql.js';
+import { startWorld, type World } from '../kit/world.js';
+
+const SCOPES = ['openid', 'profile', 'connected_accounts', 'erc_4337'];
+const PROFILE = `{ me { rollupAccounts { profile { displayName } galaxyFreshness { ageSeconds stale } } } }`;
+
+interface Freshness {
+  readonly ageSeconds: number;
+  readonly stale: boolean;
+}
+
+interface ProfileAnswer {
+  me: { rollupAccounts: { profile: { displayName: string }; galaxyFreshness: Freshness }[] };
+}
+
+describe('the budget of Galaxy', () => {
+  let world: World;
+  let mira: Person;
+  let token: string;
+  beforeAll(async () => (world = await startWorld()));
+  afterAll(() => world.close());
+  beforeEach(async () => {
+    await world.reset();
+    world.clock.advance(4_000_000);
+    [mira] = world.rollup.people as [Person];
+    token = (await world.link(mira, { scopes: SCOPES })).accessToken ?? '';
+    world.rollup.calls.reset();
+  });
+
+  test('is spared by an answer of the last minute, whose age can be seen', async () => {
+    expectAge(await read(), 0, false);
+    world.clock.advance(40_000);
+    expectAge(await read(), 40, false);
+    expect(world.rollup.calls.galaxy).toBe(1);
+    world.clock.advance(20_000);
+    expectAge(await read(), 0, false);
+    expect(world.rollup.calls.galaxy).toBe(2);
+  });
+
+  test('is spared by a hundred callers of one account who ask at the same time', async () => {
+    const gate = createGate();
+    world.rollup.switches.faults.galaxy.queue.push(gate.fault);
+    const answers = Array.from({ length: 100 }, () => read());
+    await gate.arrived;
+    gate.release();
+    for (const answer of await Promise.all(answers)) expectAge(answer, 0, false);
+    expect(world.rollup.calls.galaxy).toBe(1);
+  });
+
+  test('is ten requests a minute; the eleventh account is told when to come back, and the rest stands', async () => {
+    for (let index = 0; index < 10; index += 1) expect((await readAs(await newcomer())).errors).toEqual([]);
+    const late = await newcomer();
+    const { status, data, errors } = await world.ask(ConsentedDataDocument, {}, { token: late });
+    expect(status).toBe(200);
+    expect(errors).toHaveLength(4);
+    for (const { extensions } of errors) {
+      expect(extensions['code']).toBe('RATE_LIMITED');
+      expect(extensions['retryAfterMs']).toBeGreaterThan(50_000);
+      expect(extensions['retryAfterMs']).toBeLessThanOrEqual(60_000);
+    }
+    expect(data.me?.rollupAccounts[0]?.connectedAccounts).toEqual([]);
+    expect(world.rollup.calls.galaxy).toBe(10);
+    const before = world.statements.filter((sql) => sql.includes('galaxy_slot')).length;
+    expect((await readAs(late)).errors[0]?.extensions['code']).toBe('RATE_LIMITED');
+    expect(world.statements.filter((sql) => sql.includes('galaxy_slot'))).toHaveLength(before);
+    await letPass('61 seconds');
+    expect((await readAs(late)).errors).toEqual([]);
+  });
+
+  test('that was made smaller counts what was taken before', async () => {
+    const em = world.em();
+    await em.execute(`update galaxy_slot set taken_at = clock_timestamp() where slot > 7`);
+    expect(await takeGalaxyRequest(em, 3)).toBeGreaterThan(50_000);
+    await em.execute(`update galaxy_slot set taken_at = taken_at - interval '61 seconds' where slot = 8`);
+    expect(await takeGalaxyRequest(em, 3)).toBe(0);
+    expect(await takeGalaxyRequest(em, 3)).toBeGreaterThan(50_000);
+  });
+
+  test('that is spent leaves an earlier answer, marked as stale, until it is too old', async () => {
+    await read();
+    for (let index = 0; index < 9; index += 1) await readAs(await newcomer());
+    world.clock.advance(120_000);
+    expectAge(await read(), 120, true);
+    world.clock.advance(3_480_000);
+    const { errors } = await readAs(await world.rollup.mint('access', mira, { scopes: SCOPES }));
+    expect(errors[0]?.extensions['code']).toBe('RATE_LIMITED');
+    expect(world.rollup.calls.galaxy).toBe(10);
+    await letPass('61 seconds');
+    token = await world.rollup.mint('access', mira, { scopes: SCOPES });
+    expectAge(await read(), 0, false);
+  });
+
+  test('is not spent while Galaxy is away: an earlier answer serves, marked as stale', async () => {
+    await read();
+    world.clock.advance(90_000);
+    world.rollup.switches.faults.galaxy.standing = { status: 503 };
+    expectAge(await read(), 90, true);
+    expectAge(await read(), 90, true);
+    expect(world.rollup.calls.galaxy).toBe(2);
+  });
+
+  test('a key that is refused is told, whatever was answered earlier', async () => {
+    await read();
+    world.clock.advance(90_000);
+    world.rollup.switches.faults.galaxy.queue.push({ body: { errors: [{}], data: { profile: null } } });
+    const { errors } = await readAs(token);
+    expect(errors[0]?.extensions['code']).toBe('PROVIDER_MISCONFIGURED');
+  });
+
+  test('an answer is never shown after an unlink, nor after the grant has ended', async () => {
+    await read();
+    await world.em().execute(`update sealed_tokens set status = 'REAUTHENTICATION_REQUIRED'`);
+    const { errors } = await readAs(token);
+    expect(errors[0]?.extensions['code']).toBe('REAUTHENTICATION_REQUIRED');
+    const accounts = await world.em().execute<{ id: string }[]>('select id from rollup_account');
+    await world.ask(
+      `mutation { unlinkRollupAccount(input: { accountId: "${accounts[0]?.id}" }) { unlinkedAccountId } }`,
+      undefined,
+      {
+        token,
+      },
+    );
+    mira.displayName = 'mira the second';
+    await world.link(mira, { scopes: SCOPES });
+    expect((await readAs(token)).data.me.rollupAccounts[0]?.profile.displayName).toBe('mira the second');
+    mira.displayName = 'mira.eth';
+  });
+
+  test('what is done is counted', async () => {
+    await read();
+    const metrics = await (await fetch(`${world.app.url}/metrics`)).text();
+    expect(metrics).toMatch(/rollup_accounts_galaxy_requests_total\{outcome="asked"\} [1-9]/);
+    expect(metrics).toMatch(/rollup_accounts_galaxy_requests_total\{outcome="over_budget"\} [1-9]/);
+    expect(metrics).toMatch(/rollup_accounts_galaxy_requests_total\{outcome="failed"\} [1-9]/);
+  });
+
+  test('with settings of the operator: nothing kept when stale, one request a minute', async () => {
+    const strict = await startWorld({
+      env: { GALAXY_STALE_SECONDS: '0', GALAXY_CACHE_SECONDS: '30', GALAXY_REQUESTS_PER_MINUTE: '1' },
+    });
+    try {
+      const by = (await strict.link(mira, { scopes: SCOPES })).accessToken ?? '';
+      const codes = async () => {
+        const { errors } = await strict.ask(PROFILE, undefined, { token: by });
+        return errors.map(({ extensions }) => extensions['code']);
+      };
+      expect([await codes(), await codes()]).toEqual([[], []]);
+      expect(strict.rollup.calls.galaxy).toBe(1);
+      strict.clock.advance(31_000);
+      expect(await codes()).toEqual(['RATE_LIMITED', 'RATE_LIMITED']);
+      expect(strict.rollup.calls.galaxy).toBe(1);
+    } finally {
+      await strict.close();
+    }
+  });
+
+  async function newcomer(): Promise<string> {
+    const person = createPerson({ name: 'Somebody' });
+    world.rollup.people.push(person);
+    return (await world.link(person, { scopes: SCOPES })).accessToken ?? '';
+  }
+
+  function readAs(by: string) {
+    return world.ask<ProfileAnswer, never>(PROFILE, undefined, { token: by });
+  }
+
+  async function read(): Promise<Freshness | undefined> {
+    const { data, errors } = await readAs(token);
+    expect(errors).toEqual([]);
+    expect(data.me.rollupAccounts[0]?.profile.displayName).toBe('mira.eth');
+    return data.me.rollupAccounts[0]?.galaxyFreshness;
+  }
+
+  /** The clock of the world goes on by itself while a test runs. */
+  function expectAge(freshness: Freshness | undefined, seconds: number, stale: boolean): void {
+    expect(freshness?.stale).toBe(stale);
+    expect(freshness?.ageSeconds).toBeGreaterThanOrEqual(seconds);
+    expect(freshness?.ageSeconds).toBeLessThan(seconds + 20);
+  }
+
+  /** By the clock of the database, which the budget goes by, and by the server's own. */
+  function letPass(time: string): Promise<unknown> {
+    world.clock.advance(61_000);
+    return world.em().execute(`update galaxy_slot set taken_at = taken_at - interval '${time}'`);
+  }
+});

@@ -1,0 +1,164 @@
+import type { Person } from '../../src/dev/people.js';
+import type { Answer } from '../kit/graphql-client.js';
+import { StartRollupLinkDocument } from '../generated/graphql.js';
+import { startWorld, type World } from '../kit/world.js';
+
+interface Account {
+  readonly scopes: readonly { readonly name: string }[];
+  readonly grantedScopes: readonly { readonly name: string }[];
+  readonly missingScopes: readonly string[];
+  readonly connectedAccounts: readonly unknown[] | null;
+}
+
+const QUERY = `query ($for: [String!]!) {
+  me { rollupAccounts {
+    scopes { name } grantedScopes { name } missingScopes(for: $for) connectedAccounts { type }
+  } }
+}`;
+const WANTED = [
+  'RollupAccount.connectedAccounts',
+  'RollupAccount.smartContractWallets',
+  'User.name',
+  'User.id',
+];
+
+describe('incremental consent', () => {
+  let world: World;
+  let mira: Person;
+  beforeAll(async () => (world = await startWorld()));
+  afterAll(() => world.close());
+  beforeEach(async () => {
+    await world.reset();
+    [mira] = world.rollup.people as [Person];
+  });
+
+  test('a refused field names the scopes, a new link gets them, and the history keeps them all', async () => {
+    const first = (await world.link(mira, { scopes: ['openid', 'profile'] })).accessToken ?? '';
+    const refused = await ask(first);
+    expect(refused.status).toBe(403);
+    expect(refused.errors.map(({ path, extensions }) => [path?.at(-1), extensions])).toEqual([
+      [
+        'connectedAccounts',
+        {
+          code: 'FORBIDDEN',
+          requiredScopes: ['connected_accounts'],
+          missingScopes: ['connected_accounts'],
+        },
+      ],
+    ]);
+    const before = accountOf(refused);
+    expect(before).toMatchObject({
+      missingScopes: ['connected_accounts', 'erc_4337'],
+      connectedAccounts: null,
+    });
+
+    const scopes = [...names(before.scopes), ...before.missingScopes];
+    const second = (await world.link(mira, { scopes, token: first })).accessToken ?? '';
+    const after = await ask(second);
+    expect(after.errors).toEqual([]);
+    expect(accountOf(after)).toMatchObject({ missingScopes: [] });
+    expect(accountOf(after).connectedAccounts?.length).toBeGreaterThan(0);
+    expect(names(accountOf(after).scopes)).toEqual(['openid', 'profile', 'connected_accounts', 'erc_4337']);
+    expect(world.rollup.calls.userinfo).toBe(1);
+
+    const third = (await world.link(mira, { scopes: ['openid', 'email'] })).accessToken ?? '';
+    const narrower = accountOf(await ask(third));
+    expect(names(narrower.scopes)).toEqual(['openid', 'email']);
+    expect(names(narrower.grantedScopes)).toEqual([
+      'openid',
+      'profile',
+      'connected_accounts',
+      'erc_4337',
+      'email',
+    ]);
+    expect(narrower.missingScopes).toEqual(['connected_accounts', 'erc_4337', 'profile']);
+  });
+
+  test('a caller is judged by the token presented, not by what the stored one may', async () => {
+    await world.link(mira, { scopes: ['openid', 'profile', 'connected_accounts'] });
+    world.rollup.calls.reset();
+    const { errors } = await ask(await world.rollup.mint('access', mira, { scopes: ['openid'] }));
+    expect(errors.map(({ extensions }) => extensions['missingScopes'])).toEqual([['connected_accounts']]);
+    expect(world.rollup.calls.userinfo).toBe(0);
+  });
+
+  test('a caller with less than the account may is told what a new token has to allow', async () => {
+    await world.link(mira, { scopes: ['openid', 'profile', 'connected_accounts'] });
+    const answer = await ask(await world.rollup.mint('access', mira, { scopes: ['openid'] }));
+    expect(accountOf(answer).missingScopes).toEqual(['connected_accounts', 'erc_4337', 'profile']);
+  });
+
+  test('forceConsent lets the user choose anew where an earlier consent would pass in silence', async () => {
+    const { accessToken } = await world.link(mira, { scopes: ['openid', 'profile'] });
+    const begin = async (forceConsent: boolean) => {
+      const redirectUri = world.config.rollup.redirectUris[0] ?? '';
+      const input = { redirectUri, scopes: ['openid', 'profile'], forceConsent };
+      return (await world.ask(StartRollupLinkDocument, { input }, { token: accessToken ?? '' })).data
+        .startRollupLink;
+    };
+    const shown = async (url: string): Promise<number> => {
+      const headers = { cookie: `rollup_id_person=${encodeURIComponent(mira.sub)}` };
+      return (await fetch(url, { headers, redirect: 'manual' })).status;
+    };
+    expect(await shown((await begin(false)).authorizationUrl ?? '')).toBe(302);
+    const begun = await begin(true);
+    expect(await shown(begun.authorizationUrl ?? '')).toBe(200);
+    const url = await world.rollup.approve(begun.authorizationUrl ?? '', { person: mira });
+    expect((await world.finish(begun, url, accessToken ?? '')).userErrors).toEqual([]);
+  });
+
+  test('a mutation after another one in the same request sees what that changed', async () => {
+    const first = (await world.link(mira, { scopes: ['openid', 'profile'] })).accessToken ?? '';
+    const tokens = await world.rollup.issue(mira, ['openid', 'email']);
+    const seen = 'account { scopes { name } }';
+    const { data, errors } = await world.ask<Record<'before' | 'after', { account: Account }>, object>(
+      `mutation ($tokens: RollupTokensInput!) {
+        before: renewAccessToken(input: {}) { ${seen} }
+        after: linkRollupAccount(input: { tokens: $tokens }) { ${seen} }
+      }`,
+      { tokens },
+      { token: first },
+    );
+    expect(errors).toEqual([]);
+    expect(names(data.before.account.scopes)).toEqual(['openid', 'profile']);
+    expect(names(data.after.account.scopes)).toEqual(['openid', 'email']);
+  });
+
+  test('what the tokens of an account do not allow is FORBIDDEN too, though the bearer is good enough', async () => {
+    await world.link(mira, { scopes: ['openid'] });
+    const { status, headers, errors } = await ask(
+      await world.rollup.mint('access', mira, { scopes: ['openid', 'connected_accounts'] }),
+    );
+    expect([status, headers.get('www-authenticate')]).toEqual([200, null]);
+    expect(errors.map(({ extensions }) => extensions['missingScopes'])).toEqual([['connected_accounts']]);
+  });
+
+  test.each([
+    ['RollupAccount.nothing'],
+    ['Nothing.id'],
+    ['RollupAccount'],
+    ['User.name.first'],
+    [''],
+    ['String.length'],
+  ])('missingScopes refuses %j, which is no field of the schema', async (coordinate) => {
+    const token = (await world.link(mira, { scopes: ['openid'] })).accessToken ?? '';
+    const { errors } = await world.ask(
+      `query ($for: [String!]!) { me { rollupAccounts { missingScopes(for: $for) } } }`,
+      { for: [coordinate] },
+      { token },
+    );
+    expect(errors.map(({ extensions }) => extensions['code'])).toEqual(['BAD_USER_INPUT']);
+  });
+
+  function ask(token: string): Promise<Answer<{ me: { rollupAccounts: Account[] } }>> {
+    return world.ask(QUERY, { for: WANTED }, { token });
+  }
+
+  function accountOf({ data }: Awaited<ReturnType<typeof ask>>): Account {
+    return data.me.rollupAccounts[0] as Account;
+  }
+
+  function names(scopes: Account['scopes']): string[] {
+    return scopes.map(({ name }) => name);
+  }
+});

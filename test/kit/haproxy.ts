@@ -1,0 +1,60 @@
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { eventually } from './eventually.js';
+import { findFreePort } from './postgres-cluster.js';
+
+/** A load balancer in front of several servers. */
+export interface Haproxy {
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/** Starts the machine's own haproxy before servers on these ports. It sends requests where `/readyz` says 200. */
+export async function startHaproxy(ports: readonly number[]): Promise<Haproxy> {
+  const home = await mkdtemp(join(tmpdir(), 'rollup-accounts-haproxy-'));
+  const port = await findFreePort();
+  const config = join(home, 'haproxy.cfg');
+  await writeFile(config, settings(port, ports));
+  // Debian keeps it where administrators look.
+  const env = { PATH: `${process.env['PATH'] ?? ''}:/usr/sbin` };
+  const child = spawn('haproxy', ['-db', '-q', '-f', config], { env, stdio: 'ignore' });
+  const exited = new Promise((resolve) => child.once('close', resolve));
+  const url = `http://127.0.0.1:${port}`;
+  const close = async (): Promise<void> => {
+    child.kill('SIGKILL');
+    await exited;
+    await rm(home, { recursive: true, force: true });
+  };
+  try {
+    await Promise.race([
+      eventually(() => fetch(url)),
+      new Promise((_, reject) => child.once('error', reject)),
+    ]);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { url, close };
+}
+
+function settings(port: number, ports: readonly number[]): string {
+  return [
+    'defaults',
+    '  mode http',
+    '  timeout connect 2s',
+    '  timeout client 30s',
+    '  timeout server 30s',
+    '  option redispatch 1',
+    'frontend door',
+    `  bind 127.0.0.1:${port}`,
+    '  default_backend servers',
+    'backend servers',
+    '  balance roundrobin',
+    '  option httpchk GET /readyz',
+    '  default-server check inter 200ms fall 2 rise 1',
+    ...ports.map((at, index) => `  server s${index} 127.0.0.1:${at}`),
+    '',
+  ].join('\n');
+}

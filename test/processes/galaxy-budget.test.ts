@@ -1,0 +1,34 @@
+import { createPerson } from '../../src/dev/people.js';
+import { LinkRollupAccountDocument } from '../generated/graphql.js';
+import { serverAt } from '../kit/demand.js';
+import { type Server, startServers } from '../kit/servers.js';
+
+const SCOPES = ['openid', 'profile', 'email'];
+
+test('the budget of Galaxy is one for all processes, and a new process does not refill it', async () => {
+  const all = await startServers(4);
+  const bearers = await Promise.all(Array.from({ length: 20 }, link));
+  const answers = await Promise.all(bearers.map((token, index) => codesAt(serverAt(all, index), token)));
+  expect(answers.filter((codes) => codes.length === 0)).toHaveLength(10);
+  expect(answers.filter(([code]) => code === 'RATE_LIMITED')).toHaveLength(10);
+  const refused = bearers.find((_, index) => answers[index]?.length === 1);
+  expect(await codesAt(await all.add(), refused)).toEqual(['RATE_LIMITED']);
+  expect(all.rollup.calls.galaxy).toBe(10);
+  await all.em().execute(`update galaxy_slot set taken_at = taken_at - interval '1 minute'`);
+  expect(await codesAt(await all.add(), refused)).toEqual([]);
+  await all.close();
+
+  async function link(): Promise<string> {
+    const tokens = await all.rollup.issue(createPerson({ email: 'somebody@example.com' }), SCOPES);
+    const { data } = await all.server.ask(LinkRollupAccountDocument, { input: { tokens } });
+    expect(data.linkRollupAccount.userErrors).toEqual([]);
+    return tokens.accessToken;
+  }
+
+  async function codesAt({ ask }: Server, token: string | undefined): Promise<unknown[]> {
+    const { errors } = await ask('{ me { rollupAccounts { authorizedApps { title } } } }', undefined, {
+      token,
+    });
+    return errors.map(({ extensions }) => extensions['code']);
+  }
+});

@@ -1,0 +1,56 @@
+import { randomUUID } from 'node:crypto';
+import { createPerson } from '../../src/dev/people.js';
+import { serverAt } from '../kit/demand.js';
+import { eventually } from '../kit/eventually.js';
+import { type Servers, startServers } from '../kit/servers.js';
+
+const QUERY = '{ consentedScopes { name } }';
+const PROCESSES = 4;
+const STORM = 2_000;
+const AT_ONCE = 50;
+const person = createPerson();
+
+test('JWT-28 a storm of made-up key ids costs each process one fetch, and good tokens are answered among it', async () => {
+  await withServers({}, async (all) => {
+    const good = await all.rollup.mint('access', person);
+    for (const { ask } of all.servers)
+      expect((await ask(QUERY, undefined, { token: good })).status).toBe(200);
+    const before = all.rollup.calls.jwks;
+    for (let sent = 0; sent < STORM; sent += AT_ONCE) {
+      const statuses = await Promise.all(
+        Array.from({ length: AT_ONCE }, async (_, index) => {
+          const header = { kid: randomUUID() };
+          const token = index % 10 === 0 ? good : await all.rollup.mint('access', person, { header });
+          return (await serverAt(all, index).ask(QUERY, undefined, { token })).status;
+        }),
+      );
+      expect(statuses).toEqual(statuses.map((_, index) => (index % 10 === 0 ? 200 : 401)));
+    }
+    expect(all.rollup.calls.jwks - before).toBeLessThanOrEqual(all.servers.length);
+  });
+});
+
+test('JWT-33 a key that was taken away is refused by every process, and the new one accepted', async () => {
+  await withServers({ JWKS_MAX_AGE_SECONDS: '1' }, async (all) => {
+    const old = await all.rollup.mint('access', person);
+    const statusesOf = (token: string) =>
+      Promise.all(all.servers.map(async ({ ask }) => (await ask(QUERY, undefined, { token })).status));
+    expect(await statusesOf(old)).toEqual(all.servers.map(() => 200));
+    await all.rollup.rotateKeys({ keepOld: false });
+    await eventually(async () => expect(await statusesOf(old)).toEqual(all.servers.map(() => 401)));
+    const young = await all.rollup.mint('access', person);
+    expect(await statusesOf(young)).toEqual(all.servers.map(() => 200));
+  });
+});
+
+async function withServers(
+  env: Readonly<Record<string, string>>,
+  run: (all: Servers) => Promise<void>,
+): Promise<void> {
+  const all = await startServers(PROCESSES, { env });
+  try {
+    await run(all);
+  } finally {
+    await all.close();
+  }
+}

@@ -1,0 +1,96 @@
+import { runProgram } from '../kit/processes.js';
+import { type Server, startProcess } from '../kit/server.js';
+import { ON_POSTGRES } from '../kit/servers.js';
+import { createTestDatabase, type TestDatabase } from '../kit/test-database.js';
+import { randomKey } from '../kit/world.js';
+
+const JSON_TYPE = { 'content-type': 'application/json', accept: 'application/json' };
+const GUESSES = [
+  '{ mee { id } }',
+  '{ me { idd } }',
+  '{ me(ids: 1) { id } }',
+  '{ me @skipp { id } }',
+  'query ($a: Userr) { me { id } }',
+  'mutation { startRollupLink(input: { redirectUris: "x" }) { state } }',
+];
+
+test('HTP-24 production refuses the embedded database and everything that would be generated', async () => {
+  const run = runProgram(['serve'], { NODE_ENV: 'production' });
+  expect(await run.exited).toBe(1);
+  for (const setting of [
+    'DATABASE_URL',
+    'ROLLUP_ISSUER',
+    'ROLLUP_CLIENT_SECRET',
+    'TOKEN_KEYS',
+    'GALAXY_API_KEY',
+  ])
+    expect(run.output()).toContain(`${setting} is required`);
+});
+
+/** Production needs a real server; its provider may be out of reach when it starts. */
+const inProduction = ON_POSTGRES ? describe : undefined;
+
+inProduction?.('a server in production', () => {
+  let database: TestDatabase;
+  let server: Server;
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    server = await startProcess({
+      NODE_ENV: 'production',
+      PORT: '0',
+      SHUTDOWN_DELAY_MS: '0',
+      ROLLUP_ISSUER: 'https://127.0.0.1:1',
+      ROLLUP_CLIENT_ID: 'client',
+      ROLLUP_CLIENT_SECRET: 'a-client-secret-of-some-length',
+      ROLLUP_REDIRECT_URIS: 'https://app.example.com/callback',
+      GALAXY_URL: 'https://127.0.0.1:1/graphql',
+      GALAXY_API_KEY: 'a-galaxy-key-of-some-length',
+      TOKEN_KEYS: randomKey('k1'),
+      ...database.env,
+    });
+  });
+  afterAll(async () => {
+    await server.stop();
+    await database.drop();
+  });
+
+  test.each(['/', '/graphiql', '/graphql'])('GQL-28 shows a browser no page at %s', async (path) => {
+    const answer = await fetch(`${server.url}${path}`, { headers: { accept: 'text/html' } });
+    expect(answer.status).toBeGreaterThanOrEqual(400);
+    expect(await answer.text()).not.toContain('<html');
+  });
+
+  test.each([
+    '{ __schema { types { name } } }',
+    '{ __type(name: "User") { name } }',
+    '{ x: __schema { types { name } } }',
+    '{ ...Q } fragment Q on Query { __schema { types { name } } }',
+  ])('GQL-16 answers no introspection: %s', async (query) => {
+    const { text, errors } = await server.ask(query);
+    expect(errors.map(({ extensions }) => extensions['code'])).toEqual(['GRAPHQL_VALIDATION_FAILED']);
+    expect(text).not.toContain('RollupAccount');
+  });
+
+  test.each(GUESSES)('GQL-17 offers no name to who guesses: %s', async (query) => {
+    const { text, errors } = await server.ask(query);
+    expect(errors.length).toBeGreaterThan(0);
+    expect(text).not.toMatch(/did you mean/i);
+  });
+
+  test('serves without its provider: alive, not ready, and 503 for whoever needs it', async () => {
+    expect((await server.ask('{ me { id } }')).data).toEqual({ me: null });
+    const bearer = await server.ask('{ me { id } }', undefined, { token: 'eyJhIjoxfQ.eyJhIjoxfQ.c2ln' });
+    expect([bearer.status, bearer.errors[0]?.extensions['code']]).toEqual([503, 'PROVIDER_UNAVAILABLE']);
+    const probes = await Promise.all(['healthz', 'readyz'].map((path) => fetch(`${server.url}/${path}`)));
+    expect(probes.map(({ status }) => status)).toEqual([200, 503]);
+  });
+
+  test('GQL-24 knows no persisted queries of its clients', async () => {
+    const persistedQuery = { version: 1, sha256Hash: 'a'.repeat(64) };
+    const body = JSON.stringify({ extensions: { persistedQuery } });
+    const answer = await fetch(`${server.url}/graphql`, { method: 'POST', headers: JSON_TYPE, body });
+    expect(await answer.json()).toMatchObject({
+      errors: [{ extensions: { code: 'PERSISTED_QUERY_NOT_SUPPORTED' } }],
+    });
+  });
+});
