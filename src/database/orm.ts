@@ -1,11 +1,8 @@
-import type { EventEmitter } from 'node:events';
-import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { MikroORM, type Options } from '@mikro-orm/core';
 import { Migrator } from '@mikro-orm/migrations';
 import { PgliteDriver } from '@mikro-orm/pglite';
-import { PostgreSqlDriver } from '@mikro-orm/postgresql';
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import { StartupError } from '../errors.js';
 import { claimDataDirectory } from './data-directory.js';
@@ -13,6 +10,7 @@ import { entities } from './entities.js';
 import { InitialMigration } from './migrations/migration20261123000000-initial.js';
 import { ConsentMigration } from './migrations/migration20261124000000-consent.js';
 import { PendingLinkUserMigration } from './migrations/migration20261124120000-pending-link-user.js';
+import { HealingPostgresDriver } from './postgres-driver.js';
 
 /** Where the data lives: a server's URL or a directory for the embedded database. */
 export interface DatabaseSettings {
@@ -75,7 +73,7 @@ function pgliteOptions(dataDir: string): object {
 
 function postgresOptions({ url, poolMax, timeoutMs }: DatabaseSettings): object {
   return {
-    driver: PostgreSqlDriver,
+    driver: HealingPostgresDriver,
     clientUrl: url,
     pool: { min: 0, max: poolMax },
     driverOptions: {
@@ -83,25 +81,8 @@ function postgresOptions({ url, poolMax, timeoutMs }: DatabaseSettings): object 
       query_timeout: timeoutMs,
       keepAlive: true,
       application_name: 'rollup-accounts',
-      onPoolCreated: dropStuckConnections,
     },
   };
-}
-
-/**
- * A statement that timed out leaves its connection waiting for an answer that may never come, and the pool would
- * hand that connection out again. It is closed instead. `pg` has no public name for "an answer is owed": after an
- * answer that was an error nothing is, and such a connection stays.
- */
-function dropStuckConnections(pool: EventEmitter): void {
-  pool.on('release', (_error: unknown, client: PooledClient) => {
-    if (client['_activeQuery']) client.connection?.stream?.destroy();
-  });
-}
-
-interface PooledClient {
-  readonly ['_activeQuery']?: unknown;
-  readonly connection?: { readonly stream?: Socket };
 }
 
 /**

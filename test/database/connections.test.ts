@@ -1,0 +1,107 @@
+import { type Database, openDatabase } from '../../src/database/orm.js';
+import { eventually } from '../kit/eventually.js';
+import { startTcpProxy, type TcpProxy } from '../kit/tcp-proxy.js';
+import { createTestDatabase, type TestDatabase } from '../kit/test-database.js';
+
+const TIMEOUT_MS = 300;
+const POOL_MAX = 2;
+
+let database: TestDatabase;
+let opened: Database;
+let proxy: TcpProxy | undefined;
+beforeAll(async () => {
+  database = await createTestDatabase();
+  proxy = await startProxy(database.settings.url);
+  const url = proxy && through(proxy, database.settings.url);
+  opened = await openDatabase({ ...database.settings, url, poolMax: POOL_MAX, timeoutMs: TIMEOUT_MS });
+});
+afterAll(async () => {
+  await opened.close();
+  await proxy?.close();
+  await database.drop();
+});
+
+test('transactions that fail leave every place in the pool free', async () => {
+  for (let round = 0; round <= POOL_MAX; round += 1) {
+    const failing = opened.em.fork().transactional(async (tx) => tx.execute('select 1 / 0'));
+    await expect(failing).rejects.toThrow('division by zero');
+  }
+  await expectFreePool();
+});
+
+const onServer = process.env['TEST_DATABASE_URL'] ? describe : undefined;
+
+onServer?.('RFR-21 a place in the pool is free again when', () => {
+  test.each<[string, (network: TcpProxy) => Promise<void>]>([
+    ['the connection is lost in mid-transaction', loseInMidTransaction],
+    ['BEGIN is not answered', holdBegin],
+    ['a statement of a transaction is not answered', holdStatement],
+    ['a statement takes too long', async () => void (await opened.em.fork().execute('select pg_sleep(60)'))],
+    ['COMMIT is not answered', holdCommit],
+  ])('%s', async (_title, fail) => {
+    if (!proxy) throw new Error('a server is reached through a proxy');
+    for (let round = 0; round <= POOL_MAX; round += 1) {
+      await eventually(() => opened.em.fork().execute('select 1'));
+      await expect(fail(proxy)).rejects.toThrow(/ECONNRESET|terminated|timeout/);
+      proxy.mode = 'pass';
+    }
+    await expectFreePool();
+  });
+});
+
+async function loseInMidTransaction(network: TcpProxy): Promise<void> {
+  await opened.em.fork().transactional(async (tx) => {
+    await tx.execute('select 1');
+    network.cut();
+    await tx.execute('select 1');
+  });
+}
+
+async function holdBegin(network: TcpProxy): Promise<void> {
+  network.mode = 'hold';
+  await opened.em.fork().transactional(async (tx) => tx.execute('select 1'));
+}
+
+async function holdStatement(network: TcpProxy): Promise<void> {
+  await opened.em.fork().transactional(async (tx) => {
+    await tx.execute('select 1');
+    network.mode = 'hold';
+    await tx.execute('select 1');
+  });
+}
+
+async function holdCommit(network: TcpProxy): Promise<void> {
+  await opened.em.fork().transactional(async (tx) => {
+    await tx.execute('select 1');
+    network.mode = 'hold';
+  });
+}
+
+/** As many transactions as the pool has places are under way at once. */
+async function expectFreePool(): Promise<void> {
+  const places = proxy ? POOL_MAX : 1;
+  let begun = 0;
+  let meet = (): void => undefined;
+  const met = new Promise<void>((resolve) => (meet = resolve));
+  const one = async (): Promise<void> =>
+    opened.em.fork().transactional(async (tx) => {
+      await tx.execute('select 1');
+      begun += 1;
+      if (begun === places) meet();
+      await met;
+    });
+  await expect(Promise.all(Array.from({ length: places }, one))).resolves.toBeDefined();
+}
+
+function through({ port }: TcpProxy, direct = ''): string {
+  const url = new URL(direct);
+  url.hostname = '127.0.0.1';
+  url.port = String(port);
+  return url.href;
+}
+
+async function startProxy(direct: string | undefined): Promise<TcpProxy | undefined> {
+  if (direct === undefined) return undefined;
+  const { hostname, port } = new URL(direct);
+  return startTcpProxy({ targetHost: hostname, targetPort: Number(port || 5432) });
+}
