@@ -33,12 +33,15 @@ export function addGuards(
     if (executing >= maxConcurrentRequests && !PROBE.test(url)) throw new DoorError(503);
   };
   listener.addHook('onRequest', async (request, reply) => {
-    const slow = setTimeout(() => request.raw.destroy(), answerTimeoutMs).unref();
+    // Not the request: destroying one that was read to its end leaves its connection open.
+    const slow = setTimeout(() => request.raw.socket.destroy(), answerTimeoutMs).unref();
     reply.raw.once('close', () => clearTimeout(slow));
     checkHeaders(request, reply);
     shed(request);
   });
   listener.addHook('preHandler', async (request, reply) => {
+    // Whoever hung up while the bearer was verified gets no answer, and that fires no more.
+    if (reply.raw.closed) return reply.hijack();
     shed(request);
     executing += 1;
     // Fires once for every request, answered or aborted.

@@ -20,6 +20,7 @@ const SUBJECT_LIMIT = 6;
 const ADDRESS_LIMIT = 9;
 const CAPACITY = 20;
 const FORGED = 2_000;
+const KEYS_FORGOTTEN_MS = 90_000_000; // longer than JWKS_MAX_AGE_SECONDS and JWKS_STALE_SECONDS together
 const SCOPES_QUERY = '{ consentedScopes { name } }';
 /** Counted as a mutation, refused before it reaches the database. */
 const BEGIN = 'startRollupLink(input: { redirectUri: "x", scopes: [] }) { userErrors { code } }';
@@ -215,6 +216,25 @@ describe('load', () => {
     expect(after.map(({ status }) => status)).toEqual(after.map(() => 200));
   });
 
+  test('HTP-22 clients that hang up while their bearer is verified leave no place taken', async () => {
+    world.clock.advance(KEYS_FORGOTTEN_MS);
+    const token = await world.rollup.mint('access', person);
+    const gate = createGate();
+    world.rollup.switches.faults.jwks.standing = gate.fault;
+    const hangUp = new AbortController();
+    const headers = { authorization: `Bearer ${token}`, 'apollo-require-preflight': '1' };
+    const url = `${world.app.url}/graphql?query=${encodeURIComponent(SCOPES_QUERY)}`;
+    const asked = Array.from({ length: CAPACITY }, () => fetch(url, { headers, signal: hangUp.signal }));
+    await gate.arrived;
+    await roundTrips();
+    hangUp.abort();
+    await Promise.allSettled(asked);
+    await roundTrips();
+    gate.release();
+    expect((await world.ask(SCOPES_QUERY, {}, { token })).status).toBe(200);
+    expect((await world.ask('{ me { id } }')).status).toBe(200);
+  });
+
   test('HTP-22 clients that send slowly take no place: they count when their request is there', async () => {
     const head =
       'POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{';
@@ -262,6 +282,11 @@ describe('load', () => {
     expect(world.rollup.calls.exchange - before).toBe(CAPACITY);
     agent.destroy();
   });
+
+  /** What was sent before has been seen by the server after them. */
+  async function roundTrips(): Promise<void> {
+    for (let times = 0; times < CAPACITY; times += 1) await fetch(`${world.app.url}/healthz`);
+  }
 
   /** Begun links that somebody has approved: completing one asks the provider. */
   function approve(count: number) {

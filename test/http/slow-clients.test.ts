@@ -7,6 +7,7 @@ import { startWorld, type World } from '../kit/world.js';
 
 const CLIENTS = 200;
 const IDLE_CLIENTS = 1_000;
+const PIPELINED = 300;
 const PAGE_BYTES = 30 * 1024 ** 2;
 const HEAD = 'POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n';
 
@@ -116,6 +117,17 @@ describe('a slow client', () => {
     }
     await expectServedUntilClosed(clients);
     expect(clients.filter(({ text }) => !text.includes('{"status":"ok"}'))).toEqual([]);
+  });
+
+  test('HTP-03 that sends many small requests and reads no answer is cut off as well', async () => {
+    const body = JSON.stringify({
+      query: '{ __schema { types { name description fields { name description } } } }',
+    });
+    const request = `${HEAD}Content-Length: ${body.length}\r\n\r\n${body}`;
+    const client = drip(request.repeat(PIPELINED), '\r\n');
+    client.socket.pause();
+    await client.closed;
+    await expectServed();
   });
 
   test('HTP-03 that does not read a large answer is cut off, so that it keeps no shutdown waiting', async () => {
