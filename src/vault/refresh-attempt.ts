@@ -81,14 +81,13 @@ export class RefreshAttempt {
     const refreshToken = sealed.refreshToken ?? row.refreshToken;
     const shortLived = remainingMs(answer.accessTokenExpiresAt, now()) < 2 * marginMs;
     const learned = row.refreshTokenRotates || answer.refreshToken !== undefined;
-    const stored = await this.#insist(() =>
-      store.putRefreshed(accountId, generation, {
-        ...sealed,
-        keyIds: keyIds(cipher, { ...sealed, idToken, refreshToken }),
-        refreshTokenRotates: rotation === 'auto' ? learned : rotation === 'always',
-        pauseMs: shortLived ? SHORT_LIVED_PAUSE_MS : 0,
-      }),
-    );
+    const refresh = {
+      ...sealed,
+      keyIds: keyIds(cipher, { ...sealed, idToken, refreshToken }),
+      refreshTokenRotates: rotation === 'auto' ? learned : rotation === 'always',
+      pauseMs: shortLived ? SHORT_LIVED_PAUSE_MS : 0,
+    };
+    const stored = await this.#insist(() => store.putRefreshed(accountId, generation, refresh));
     onEvent({ type: stored ? 'refreshed' : 'superseded', accountId, durationMs });
     return stored ? { ...answer, generation: generation + 1 } : undefined;
   }
@@ -121,6 +120,8 @@ export class RefreshAttempt {
 
   async #open(row: SealedRow): Promise<RenewableTokens> {
     const { cipher } = this.deps;
+    // What the answer omits stays, so it must be whole: nobody is asked for a token that cannot be stored.
+    if (row.idToken !== null) cipher.kidOf(row.idToken);
     const open = (sealed: string, column: 'access_token' | 'refresh_token'): Promise<string> =>
       cipher.open(sealed, sealContext(row.accountId, column));
     return {

@@ -34,7 +34,9 @@ describe('stored tokens', () => {
     'STO-10 a %s with a flipped bit ends that link, tells the operator, and touches nobody else',
     async (column) => {
       const [victim, other] = [await link(people[0]), await link(people[1])];
-      await edit(victim.accountId, `overlay(${column} placing 'x' from length(${column}) - 30)`, column);
+      const place = `length(${column}) - 30`;
+      const anotherCharacter = `case substr(${column}, ${place}, 1) when 'x' then 'y' else 'x' end`;
+      await edit(victim.accountId, `overlay(${column} placing ${anotherCharacter} from ${place})`, column);
       if (column === 'refresh_token') world.clock.advance(3_590_000);
       expect(await renewCode(victim.token)).toBe('REAUTHENTICATION_REQUIRED');
       expect(await statusOf(victim.token)).toBe('REAUTHENTICATION_REQUIRED');
@@ -53,6 +55,15 @@ describe('stored tokens', () => {
       expect(await statusOf(victim.token)).toBe('REAUTHENTICATION_REQUIRED');
     },
   );
+
+  test('STO-11 a damaged ID token ends that link at a refresh, which would have to keep it, before anybody is asked', async () => {
+    const victim = await link(people[0]);
+    await edit(victim.accountId, 'left(id_token, 20)', 'id_token');
+    world.clock.advance(3_590_000);
+    expect(await renewCode(victim.token)).toBe('REAUTHENTICATION_REQUIRED');
+    expect(await statusOf(victim.token)).toBe('REAUTHENTICATION_REQUIRED');
+    expect(world.rollup.calls.refresh).toBe(0);
+  });
 
   test('swapped between two accounts do not open', async () => {
     const [first, second] = [await link(people[0]), await link(people[1])];
