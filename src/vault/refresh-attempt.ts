@@ -18,6 +18,8 @@ export type Outcome = FreshAccessToken | undefined;
 /** Least pause between two refreshes when the provider hands out tokens that hardly live. */
 const SHORT_LIVED_PAUSE_MS = 10_000;
 const WRITE_FOR_MS = 30_000;
+/** Pauses between looks for a claim that may yet come to stand. */
+const LATE_CLAIM_MS = [0, 500, 1_000, 2_000, 4_000, 8_000, 16_000];
 
 /** One attempt to refresh: claim the lease, ask the provider, settle the row. */
 export class RefreshAttempt {
@@ -41,13 +43,25 @@ export class RefreshAttempt {
     });
   }
 
-  /** A claim whose answer was lost may stand in the row; nobody has asked yet, so it is given back. */
   async #claim(claim: LeaseClaim): Promise<boolean> {
     try {
       return await this.deps.store.claim(claim);
     } catch (error) {
-      await this.#release(claim.accountId, claim.leaseId, 0);
+      // What cannot be given back at all runs out by itself.
+      void this.#giveBack(claim).catch(() => undefined);
       throw error;
+    }
+  }
+
+  /**
+   * A claim whose answer was lost may stand in the row, or come to stand there later: the database goes on with a
+   * statement that nobody waits for any more, behind a lock for instance. Nobody has asked the provider.
+   */
+  async #giveBack({ accountId, leaseId }: LeaseClaim): Promise<void> {
+    const { store, sleep } = this.deps;
+    for (const waitMs of LATE_CLAIM_MS) {
+      await sleep(waitMs);
+      if (await this.#insist(() => store.release(accountId, leaseId, 0))) return;
     }
   }
 

@@ -4,6 +4,8 @@ import { type ProxiedServers, startProxiedServers } from '../kit/proxied-servers
 import { type LinkedPerson, ON_POSTGRES, type Servers, startServers } from '../kit/servers.js';
 
 const onPostgres = ON_POSTGRES ? describe : undefined;
+/** Statements that wait for a lock. */
+const WAITING = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
 
 onPostgres?.('a statement that the database carried out, and whose answer was lost', () => {
   let servers: ProxiedServers;
@@ -31,8 +33,7 @@ onPostgres?.('a statement that the database carried out, and whose answer was lo
       await tx.execute('select 1 from sealed_tokens where account_id = ? for update', [person.accountId]);
       acting = act();
       await eventually(async () => {
-        const waiting = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
-        expect(await world.em().execute(waiting)).not.toHaveLength(0);
+        expect(await world.em().execute(WAITING)).not.toHaveLength(0);
       });
       proxy.mode = 'hold';
     });
@@ -52,6 +53,23 @@ onPostgres?.('a statement that the database carried out, and whose answer was lo
       expect(world.rollup.calls.refreshesOf(person.sub)).toBe(1);
     },
   );
+
+  test('a claim that the database carries out when nobody waits for it any more is given back', async () => {
+    await tell(true);
+    const impatient = await world.add({ DATABASE_TIMEOUT_MS: '500' });
+    await world.em().transactional(async (tx) => {
+      await tx.execute('select 1 from sealed_tokens where account_id = ? for update', [person.accountId]);
+      const renewal = await world.renew(impatient, person.bearer);
+      expect(renewal).toMatchObject({ code: 'INTERNAL_SERVER_ERROR' });
+      expect(await world.em().execute(WAITING)).not.toHaveLength(0);
+    });
+    await eventually(async () => {
+      const { lease_id: leaseId } = await world.row(person.accountId);
+      expect([leaseId, await world.em().execute(WAITING)]).toEqual([null, []]);
+    });
+    expect(await world.renew(impatient, person.bearer)).toMatchObject({ token: expect.any(String) });
+    expect(world.rollup.calls.refreshesOf(person.sub)).toBe(1);
+  });
 
   test.each([{ rotates: false }, { rotates: true }])(
     'a release after a clear refusal is made again or was made, with a provider that rotates: $rotates',
