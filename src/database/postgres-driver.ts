@@ -49,16 +49,22 @@ type Connection = Parameters<Driver['beginTransaction']>[0];
 
 /**
  * A statement that timed out leaves its client waiting for an answer that may never come, and the pool would hand that
- * client out again. A client that ends is not kept. `pg` has no public name for "an answer is owed": after an answer
- * that was an error nothing is, and such a client stays.
+ * client out again. A client that ends is not kept. After an answer that was an error the client is ready a moment
+ * later (ReadyForQuery); one that is not by the end of its next use never will be. `pg` has no public name for either.
  */
 function endStuckClients(pool: EventEmitter): void {
+  const unready = new WeakSet<Client>();
   pool.on('release', (_error: unknown, client: Client) => {
-    if (client['_activeQuery']) void client.end();
+    if (client['_activeQuery'] || unready.has(client)) void client.end();
+    else if (client.readyForQuery === false) {
+      unready.add(client);
+      client.once('drain', () => unready.delete(client));
+    }
   });
 }
 
-interface Client {
+interface Client extends EventEmitter {
   readonly ['_activeQuery']?: unknown;
+  readonly readyForQuery?: boolean;
   end(): Promise<void>;
 }

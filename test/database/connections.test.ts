@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { type Database, openDatabase } from '../../src/database/orm.js';
 import { eventually } from '../kit/eventually.js';
 import { startTcpProxy, type TcpProxy } from '../kit/tcp-proxy.js';
@@ -5,6 +7,8 @@ import { createTestDatabase, type TestDatabase } from '../kit/test-database.js';
 
 const TIMEOUT_MS = 300;
 const POOL_MAX = 2;
+/** The type of the message (PostgreSQL's protocol, Message Formats). */
+const ERROR_RESPONSE = 'E'.charCodeAt(0);
 
 let database: TestDatabase;
 let opened: Database;
@@ -46,6 +50,18 @@ onServer?.('RFR-21 a place in the pool is free again when', () => {
       proxy.mode = 'pass';
     }
     await expectFreePool();
+  });
+
+  test('a connection went silent after an error', async () => {
+    const network = await startSilencingNetwork(database.settings.url);
+    const url = through(network, database.settings.url);
+    const silenced = await openDatabase({ ...database.settings, url, poolMax: 1, timeoutMs: TIMEOUT_MS });
+    const run = (sql: string): Promise<unknown> => silenced.em.fork().execute(sql);
+    await expect(run('select 1 / 0')).rejects.toThrow('division by zero');
+    await expect(run('select 1')).rejects.toThrow('timeout');
+    await run('select 1');
+    await silenced.close();
+    network.close();
   });
 });
 
@@ -93,7 +109,7 @@ async function expectFreePool(): Promise<void> {
   await expect(Promise.all(Array.from({ length: places }, one))).resolves.toBeDefined();
 }
 
-function through({ port }: TcpProxy, direct = ''): string {
+function through({ port }: { readonly port: number }, direct = ''): string {
   const url = new URL(direct);
   url.hostname = '127.0.0.1';
   url.port = String(port);
@@ -104,4 +120,23 @@ async function startProxy(direct: string | undefined): Promise<TcpProxy | undefi
   if (direct === undefined) return undefined;
   const { hostname, port } = new URL(direct);
   return startTcpProxy({ targetHost: hostname, targetPort: Number(port || 5432) });
+}
+
+/** A network that loses every connection after the first error that the server sent over it, and tells neither side. */
+async function startSilencingNetwork(direct = ''): Promise<{ port: number; close(): void }> {
+  const { hostname: host, port } = new URL(direct);
+  const relay = createServer((client) => {
+    const server = connect({ host, port: Number(port || 5432) });
+    let silent = false;
+    client.on('error', () => server.destroy()).on('close', () => server.destroy());
+    client.pipe(server);
+    server.on('data', (answer) => {
+      if (silent) return;
+      silent = answer[0] === ERROR_RESPONSE;
+      client.write(silent ? answer.subarray(0, 1 + answer.readUInt32BE(1)) : answer);
+    });
+  });
+  relay.listen(0, '127.0.0.1');
+  await once(relay, 'listening');
+  return { port: (relay.address() as AddressInfo).port, close: () => void relay.close() };
 }
