@@ -60,7 +60,14 @@ function networkOf(address: string): string {
 }
 
 function connect(url: string, onError: (error: unknown) => void): Redis {
-  const redis = new Redis(url, { enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: 500 });
+  const redis = new Redis(url, {
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 1,
+    commandTimeout: 500,
+    // A connection over which nothing comes is given up; what was not answered was counted elsewhere by then.
+    socketTimeout: 2_000,
+    autoResendUnfulfilledCommands: false,
+  });
   redis.on('error', onError);
   return redis;
 }

@@ -3,12 +3,13 @@ import { once } from 'node:events';
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, rmSync } from 'node:fs';
-import { connect } from 'node:net';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { generateKeyPair } from 'jose';
 import { createPerson, type Person } from '../../src/dev/people.js';
 import { createGate } from '../../src/dev/faults.js';
 import { type RollupId, startRollupId } from '../../src/dev/rollup-id.js';
 import { LinkRollupAccountDocument } from '../generated/graphql.js';
+import { eventually } from '../kit/eventually.js';
 import { createGraphqlClient } from '../kit/graphql-client.js';
 import { type Run, runProgram } from '../kit/processes.js';
 import { startTcpProxy } from '../kit/tcp-proxy.js';
@@ -129,6 +130,36 @@ describe('rate limits', () => {
     const statuses = await repeat(ADDRESS_LIMIT + 1, () => mutate(world, address));
     expect(statuses).toEqual(accepted(ADDRESS_LIMIT, ADDRESS_LIMIT + 1));
     expect(world.logLines.join('')).toContain('Redis is away');
+  });
+
+  test('HTP-17 a Redis that stops answering is left after a while, and counted without meanwhile', async () => {
+    const answers = new Map([
+      ['hello', '%0\r\n'],
+      ['client', '+OK\r\n'],
+      ['info', '$9\r\nloading:0\r\n'],
+    ]);
+    let unanswered = 0;
+    const left = Promise.withResolvers<void>();
+    const redis = createServer((socket) => {
+      socket.on('error', () => undefined).on('close', () => unanswered > 0 && left.resolve());
+      socket.on('data', (request) => {
+        for (const [name] of String(request).matchAll(/(?<=\*\d+\r\n\$\d+\r\n)\w+/g)) {
+          const answer = answers.get(name.toLowerCase());
+          if (answer === undefined) unanswered += 1;
+          else socket.write(answer);
+        }
+      });
+    });
+    redis.listen(0, '127.0.0.1');
+    await once(redis, 'listening');
+    cleanups.push(async () => void redis.close());
+    const { port } = redis.address() as AddressInfo;
+    const world = await start({ TRUST_PROXY: '127.0.0.1', REDIS_URL: `redis://127.0.0.1:${port}` });
+    await eventually(async () => {
+      expect(await mutate(world, someAddress())).toBe(200);
+      expect(unanswered).toBeGreaterThan(0);
+    });
+    await left.promise;
   });
 
   if (!hasRedis) return;
