@@ -36,8 +36,10 @@ import { createTokenVault, type TokenVault } from './vault/token-vault.js';
 export interface Outside {
   readonly log: Log;
   readonly fetch?: Fetch;
-  /** Milliseconds. */
+  /** Milliseconds since the epoch, as far as the machine knows. */
   readonly now?: () => number;
+  /** Milliseconds that only ever grow, whatever is done to the machine's clock: for pauses and cool-downs. */
+  readonly monotonicNow?: () => number;
   /** Served in development only. */
   readonly pages?: readonly DevelopmentPage[];
   readonly openDatabase?: typeof openDatabase;
@@ -72,13 +74,13 @@ async function startOn(
   database: Database,
   cipher: TokenCipher,
   config: CompleteConfig,
-  { log, fetch = globalThis.fetch, now = Date.now, pages = [] }: Outside,
+  { log, fetch = globalThis.fetch, now = Date.now, monotonicNow = monotonic, pages = [] }: Outside,
 ): Promise<App> {
   const migrated = await database.migrate();
   if (migrated.length > 0) log.info({ migrations: migrated }, 'migrated');
-  const { issuer, client, verifier } = createProvider(config, fetch, now);
+  const { issuer, client, verifier } = createProvider(config, fetch, { now, monotonicNow });
   const metrics = createMetrics();
-  const vault = createVault(database, cipher, config, { client, verifier }, (event) => {
+  const vault = createVault(database, cipher, config, { client, verifier, monotonicNow }, (event) => {
     logRefresh(log, event);
     metrics.countRefresh(event);
   });
@@ -155,10 +157,20 @@ async function startOn(
   };
 }
 
+const monotonic = (): number => performance.now();
+
+type Clocks = Required<Pick<Outside, 'now' | 'monotonicNow'>>;
+
+/** What a refresh at Rollup ID is made of. */
+interface RefreshParts extends Pick<Clocks, 'monotonicNow'> {
+  readonly client: RollupClient;
+  readonly verifier: VerifierOptions;
+}
+
 function createProvider(
   { rollup, provider }: CompleteConfig,
   fetch: Fetch,
-  now: () => number,
+  { now, monotonicNow }: Clocks,
 ): { issuer: Issuer; client: RollupClient; verifier: VerifierOptions } {
   const { timeoutMs, nonceRequired } = provider;
   const keyTimes = {
@@ -166,7 +178,7 @@ function createProvider(
     cooldownMs: provider.jwksCooldownSeconds * 1_000,
     staleMs: provider.jwksStaleSeconds * 1_000,
   };
-  const issuer = createIssuer({ issuer: rollup.issuer, timeoutMs, keyTimes, fetch, now });
+  const issuer = createIssuer({ issuer: rollup.issuer, timeoutMs, keyTimes, fetch, now: monotonicNow });
   const { clientId, clientSecret } = rollup;
   const client = createRollupClient({ issuer, clientId, clientSecret, timeoutMs, fetch });
   return { issuer, client, verifier: { issuer, clientId, now, nonceRequired } };
@@ -177,16 +189,16 @@ function createVault(
   database: Database,
   cipher: TokenCipher,
   { vault, provider }: CompleteConfig,
-  { client, verifier }: { client: RollupClient; verifier: VerifierOptions },
+  { client, verifier, monotonicNow }: RefreshParts,
   onEvent: (event: RefreshEvent) => void,
 ): TokenVault {
-  const { now } = verifier;
+  const { maxInFlight, trialEveryMs } = provider;
   return createTokenVault(database.em, {
     cipher,
     askProvider: async ({ accessToken, refreshToken }) =>
       verifyRenewal(await client.refresh(refreshToken), accessToken, verifier),
-    gate: new ProviderGate({ maxInFlight: provider.maxInFlight, trialEveryMs: provider.trialEveryMs, now }),
-    now,
+    gate: new ProviderGate({ maxInFlight, trialEveryMs, now: monotonicNow }),
+    now: verifier.now,
     sleep: (ms, signal) => pause(ms, undefined, { signal, ref: false }),
     random: Math.random,
     newId: randomUUID,

@@ -89,6 +89,19 @@ describe('health in trouble', () => {
     expect(await bearerStatus(world)).toBe(200);
   });
 
+  test('HTP-13 a server that never had the keys gets them as soon when its clock is set back meanwhile', async () => {
+    let down = true;
+    const world = await start({
+      env: { JWKS_COOLDOWN_SECONDS: '30' },
+      fetch: (...call) => (down ? unreachable() : fetch(...call)),
+    });
+    expect(await bearerStatus(world)).toBe(503);
+    down = false;
+    world.clock.setBack(3_600_000);
+    world.clock.advance(2_000);
+    expect(await bearerStatus(world)).toBe(200);
+  });
+
   test('HTP-13 a server whose database is down is live, not ready, and recovers by itself', async () => {
     const outage = await createOutage();
     cleanups.push(outage.close);

@@ -21,7 +21,11 @@ import { createTestDatabase } from './test-database.js';
 /** A clock that only a test moves. */
 export interface Clock {
   readonly now: () => number;
+  /** Does not follow `setBack`. */
+  readonly monotonicNow: () => number;
   advance(ms: number): void;
+  /** The machine's clock was ahead and is put right. */
+  setBack(ms: number): void;
 }
 
 /** What a completed or refused link answers. */
@@ -105,6 +109,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const app = await createApp(config, {
     log,
     now: () => clock.now() + (options.aheadMs ?? 0),
+    monotonicNow: clock.monotonicNow,
     ...(options.fetch && { fetch: options.fetch }),
     openDatabase: async (settings, onStatement) => {
       const database = await openDatabase(settings, (sql) => {
@@ -165,7 +170,14 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
 
 function createClock(): Clock {
   let offset = 0;
-  return { now: () => Date.now() + offset, advance: (ms) => void (offset += ms) };
+  let ahead = 0;
+  const monotonicNow = (): number => Date.now() + offset;
+  return {
+    now: () => monotonicNow() - ahead,
+    monotonicNow,
+    advance: (ms) => void (offset += ms),
+    setBack: (ms) => void (ahead += ms),
+  };
 }
 
 function lineSink(lines: string[]): Writable {
