@@ -65,7 +65,8 @@ export async function findExpiring(
 ): Promise<string[]> {
   const rows: { accountId: string }[] = await em.execute(
     `select account_id as "accountId" from sealed_tokens
-     where status = 'ACTIVE' and refresh_token is not null and lease_id is null
+     where status = 'ACTIVE' and refresh_token is not null
+       and (lease_id is null or (lease_expires_at <= clock_timestamp() and not refresh_token_rotates))
        and (retry_at is null or retry_at <= clock_timestamp())
        and access_token_expires_at < clock_timestamp() + ? * interval '1 second'
      order by access_token_expires_at limit ?`,

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { demand, until } from '../kit/demand.js';
 import { type Servers, startServers } from '../kit/servers.js';
 
@@ -18,5 +19,14 @@ describe('refreshing ahead of demand', () => {
       return rows.every((row) => row?.generation === 2);
     });
     expect(people.map(({ sub }) => all.rollup.calls.refreshesOf(sub))).toEqual(people.map(() => 1));
+  });
+
+  test('RFR-31 an account whose refresh was left behind by a process that died is refreshed ahead as well', async () => {
+    const { accountId, sub } = await all.linkPerson();
+    const leftBehind = `update sealed_tokens set lease_id = ?, lease_expires_at = clock_timestamp() where account_id = ?`;
+    await all.em().execute(leftBehind, [randomUUID(), accountId]);
+    await all.expire(accountId);
+    await until(async () => (await all.row(accountId)).generation === 2);
+    expect(all.rollup.calls.refreshesOf(sub)).toBe(1);
   });
 });
