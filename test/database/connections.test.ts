@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { type Database, openDatabase } from '../../src/database/orm.js';
 import { eventually } from '../kit/eventually.js';
-import { startTcpProxy, type TcpProxy } from '../kit/tcp-proxy.js';
+import { startDatabaseProxy, type TcpProxy } from '../kit/tcp-proxy.js';
 import { createTestDatabase, type TestDatabase } from '../kit/test-database.js';
 
 const TIMEOUT_MS = 1_000;
@@ -15,9 +15,11 @@ let opened: Database;
 let proxy: TcpProxy | undefined;
 beforeAll(async () => {
   database = await createTestDatabase();
-  proxy = await startProxy(database.settings.url);
-  const url = proxy && through(proxy, database.settings.url);
-  opened = await openDatabase({ ...database.settings, url, poolMax: POOL_MAX, timeoutMs: TIMEOUT_MS });
+  const direct = database.settings.url;
+  const proxied = direct === undefined ? undefined : await startDatabaseProxy(direct);
+  proxy = proxied?.proxy;
+  const settings = { ...database.settings, url: proxied?.url };
+  opened = await openDatabase({ ...settings, poolMax: POOL_MAX, timeoutMs: TIMEOUT_MS });
 });
 afterAll(async () => {
   await opened.close();
@@ -58,13 +60,8 @@ onServer?.('RFR-21 a place in the pool is free again when', () => {
 
   test('a connection went silent after an error', async () => {
     const network = await startSilencingNetwork(database.settings.url);
-    const url = through(network, database.settings.url);
-    const silenced = await openDatabase({
-      ...database.settings,
-      url,
-      poolMax: POOL_MAX,
-      timeoutMs: TIMEOUT_MS,
-    });
+    const settings = { ...database.settings, url: network.url };
+    const silenced = await openDatabase({ ...settings, poolMax: POOL_MAX, timeoutMs: TIMEOUT_MS });
     const run = (sql: string): Promise<unknown> => silenced.em.fork().execute(sql);
     await expect(run('select 1 / 0')).rejects.toThrow('division by zero');
     await expect(run('select 1')).rejects.toThrow('timeout');
@@ -107,24 +104,12 @@ async function expectFreePool(): Promise<void> {
   await eventually(() => opened.em.fork().transactional(async (tx) => tx.execute('select 1')));
 }
 
-function through({ port }: { readonly port: number }, direct = ''): string {
-  const url = new URL(direct);
-  url.hostname = '127.0.0.1';
-  url.port = String(port);
-  return url.href;
-}
-
-async function startProxy(direct: string | undefined): Promise<TcpProxy | undefined> {
-  if (direct === undefined) return undefined;
-  const { hostname, port } = new URL(direct);
-  return startTcpProxy({ targetHost: hostname, targetPort: Number(port || 5432) });
-}
-
 /** A network that loses every connection after the first error that the server sent over it, and tells neither side. */
-async function startSilencingNetwork(direct = ''): Promise<{ port: number; close(): void }> {
-  const { hostname: host, port } = new URL(direct);
+async function startSilencingNetwork(direct = ''): Promise<{ url: string; close(): void }> {
+  const url = new URL(direct);
+  const target = { host: url.hostname, port: Number(url.port || 5432) };
   const relay = createServer((client) => {
-    const server = connect({ host, port: Number(port || 5432) });
+    const server = connect(target);
     let silent = false;
     client.on('error', () => server.destroy()).on('close', () => server.destroy());
     client.pipe(server);
@@ -136,5 +121,6 @@ async function startSilencingNetwork(direct = ''): Promise<{ port: number; close
   });
   relay.listen(0, '127.0.0.1');
   await once(relay, 'listening');
-  return { port: (relay.address() as AddressInfo).port, close: () => void relay.close() };
+  url.host = `127.0.0.1:${(relay.address() as AddressInfo).port}`;
+  return { url: url.href, close: () => void relay.close() };
 }

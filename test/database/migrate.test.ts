@@ -5,7 +5,7 @@ import { MikroORM } from '@mikro-orm/core';
 import type { SqlMikroORM } from '@mikro-orm/sql';
 import { ormOptions } from '../../src/database/orm.js';
 import { runProgram } from '../kit/processes.js';
-import { startTcpProxy } from '../kit/tcp-proxy.js';
+import { startDatabaseProxy } from '../kit/tcp-proxy.js';
 import { createTestDatabase, type TestDatabase } from '../kit/test-database.js';
 
 const server = process.env['TEST_DATABASE_URL'];
@@ -28,12 +28,9 @@ onServer?.('migrations on a server', () => {
   });
 
   test('HTP-25 a database that comes up after the server is waited for', async () => {
-    const { hostname, port } = new URL(url);
-    const proxy = await startTcpProxy({ targetHost: hostname, targetPort: Number(port) });
+    const { proxy, url: throughProxy } = await startDatabaseProxy(url);
     proxy.mode = 'refuse';
-    const throughProxy = new URL(url);
-    throughProxy.port = String(proxy.port);
-    const run = runProgram(['migrate'], { DATABASE_URL: throughProxy.href });
+    const run = runProgram(['migrate'], { DATABASE_URL: throughProxy });
     while (proxy.refused === 0) await new Promise((resolve) => setImmediate(resolve));
     proxy.mode = 'pass';
     expect(await run.exited).toBe(0);

@@ -1,6 +1,6 @@
 import { createGate } from '../../src/dev/faults.js';
 import { ConsentedScopesDocument } from '../generated/graphql.js';
-import { startTcpProxy } from '../kit/tcp-proxy.js';
+import { startDatabaseProxy } from '../kit/tcp-proxy.js';
 import { createTestDatabase } from '../kit/test-database.js';
 import { startWorld, type World } from '../kit/world.js';
 
@@ -192,11 +192,9 @@ async function createOutage(): Promise<Outage> {
       close: drop,
     };
   }
-  const url = new URL(env.DATABASE_URL);
-  const proxy = await startTcpProxy({ targetHost: url.hostname, targetPort: Number(url.port || '5432') });
-  url.host = `127.0.0.1:${proxy.port}`;
+  const { proxy, url } = await startDatabaseProxy(env.DATABASE_URL);
   return {
-    env: { DATABASE_URL: url.href },
+    env: { DATABASE_URL: url },
     begin: async () => {
       proxy.mode = 'refuse';
       proxy.cut();

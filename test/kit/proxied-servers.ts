@@ -1,5 +1,5 @@
 import { type Servers, startServers } from './servers.js';
-import { startTcpProxy, type TcpProxy } from './tcp-proxy.js';
+import { startDatabaseProxy, type TcpProxy } from './tcp-proxy.js';
 
 /** Servers whose way to the database a test can take away; the test's own look at it goes past the proxy. */
 export interface ProxiedServers {
@@ -18,12 +18,9 @@ export async function startProxiedServers(
     for (const proxy of proxies) await proxy.close();
   };
   const databaseUrl = async (direct: string): Promise<string> => {
-    const url = new URL(direct);
-    const proxy = await startTcpProxy({ targetHost: url.hostname, targetPort: Number(url.port || 5432) });
+    const { proxy, url } = await startDatabaseProxy(direct);
     proxies.push(proxy);
-    url.hostname = '127.0.0.1';
-    url.port = String(proxy.port);
-    return url.href;
+    return url;
   };
   try {
     const world = await startServers(count, { env, databaseUrl });

@@ -55,6 +55,14 @@ class Link {
   }
 }
 
+/** Starts a proxy before the database of a URL, and gives the URL that leads through it. */
+export async function startDatabaseProxy(direct: string): Promise<{ proxy: TcpProxy; url: string }> {
+  const url = new URL(direct);
+  const proxy = await startTcpProxy({ targetHost: url.hostname, targetPort: Number(url.port || 5432) });
+  url.host = `127.0.0.1:${proxy.port}`;
+  return { proxy, url: url.href };
+}
+
 /** Starts a proxy in mode `pass`. */
 export async function startTcpProxy(target: { targetHost: string; targetPort: number }): Promise<TcpProxy> {
   const links = new Set<Link>();

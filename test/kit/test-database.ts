@@ -13,6 +13,9 @@ export interface TestDatabase {
   drop(): Promise<void>;
 }
 
+/** The statements in a database that wait for a lock. */
+export const WAITING_FOR_LOCKS = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+
 /** An embedded database that is migrated and empty, in a directory that the caller removes. */
 export function createDataDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), 'rollup-accounts-'));

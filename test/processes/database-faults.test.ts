@@ -13,6 +13,7 @@ import {
   type Servers,
   startServers,
 } from '../kit/servers.js';
+import { WAITING_FOR_LOCKS } from '../kit/test-database.js';
 import type { TcpProxy } from '../kit/tcp-proxy.js';
 
 const onPostgres = ON_POSTGRES ? describe : undefined;
@@ -101,12 +102,7 @@ onPostgres?.('a connection to the database that is lost', () => {
       await tx.execute('select 1 from sealed_tokens where account_id = ? for update', [person.accountId]);
       gate.release();
       await eventually(async () => {
-        const waiting = await world
-          .em()
-          .execute(
-            `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
-          );
-        expect(waiting).not.toHaveLength(0);
+        expect(await world.em().execute(WAITING_FOR_LOCKS)).not.toHaveLength(0);
       });
       proxy.cut();
     });

@@ -2,11 +2,9 @@ import type { Fault } from '../../src/dev/faults.js';
 import { eventually } from '../kit/eventually.js';
 import { type ProxiedServers, startProxiedServers } from '../kit/proxied-servers.js';
 import { type LinkedPerson, ON_POSTGRES, type Servers, startServers } from '../kit/servers.js';
+import { WAITING_FOR_LOCKS } from '../kit/test-database.js';
 
 const onPostgres = ON_POSTGRES ? describe : undefined;
-/** Statements that wait for a lock. */
-const WAITING = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
-
 onPostgres?.('a statement that the database carried out, and whose answer was lost', () => {
   let servers: ProxiedServers;
   let world: Servers;
@@ -33,7 +31,7 @@ onPostgres?.('a statement that the database carried out, and whose answer was lo
       await tx.execute('select 1 from sealed_tokens where account_id = ? for update', [person.accountId]);
       acting = act();
       await eventually(async () => {
-        expect(await world.em().execute(WAITING)).not.toHaveLength(0);
+        expect(await world.em().execute(WAITING_FOR_LOCKS)).not.toHaveLength(0);
       });
       proxy.mode = 'hold';
     });
@@ -61,11 +59,11 @@ onPostgres?.('a statement that the database carried out, and whose answer was lo
       await tx.execute('select 1 from sealed_tokens where account_id = ? for update', [person.accountId]);
       const renewal = await world.renew(impatient, person.bearer);
       expect(renewal).toMatchObject({ code: 'INTERNAL_SERVER_ERROR' });
-      expect(await world.em().execute(WAITING)).not.toHaveLength(0);
+      expect(await world.em().execute(WAITING_FOR_LOCKS)).not.toHaveLength(0);
     });
     await eventually(async () => {
       const { lease_id: leaseId } = await world.row(person.accountId);
-      expect([leaseId, await world.em().execute(WAITING)]).toEqual([null, []]);
+      expect([leaseId, await world.em().execute(WAITING_FOR_LOCKS)]).toEqual([null, []]);
     });
     expect(await world.renew(world.server, person.bearer)).toMatchObject({ token: expect.any(String) });
     expect(world.rollup.calls.refreshesOf(person.sub)).toBe(1);
