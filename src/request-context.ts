@@ -1,7 +1,7 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import { type AccountRecord, findAccountOfUser, findAccountsOfUsers } from './accounts/account.repository.js';
 import type { AccountLinking, CompletedLink } from './accounts/account-linking.js';
-import { describeScopes, scopesUnlocking } from './accounts/consented-scope.js';
+import { describeScopes, scopesMissing, scopesUnlocking } from './accounts/consented-scope.js';
 import type { GalaxyReader } from './accounts/galaxy-reader.js';
 import type { UserLookup } from './accounts/user-lookup.js';
 import type { UserinfoReader } from './accounts/userinfo-reader.js';
@@ -112,7 +112,7 @@ function createLoaders({ em, vault, galaxy, userinfo }: SharedParts) {
 function requireConsent({ status, scopes }: TokenSummary, coordinate: string): void {
   if (status !== 'ACTIVE') throw new ReauthenticationRequiredError();
   const required = scopesUnlocking(coordinate);
-  const missing = required.filter((scope) => !scopes.includes(scope));
+  const missing = scopesMissing(required, scopes);
   if (missing.length > 0) throw new ConsentMissingError(required, missing);
 }
 

@@ -21,6 +21,11 @@ export function describeScopes(names: readonly string[]): ConsentedScope[] {
   });
 }
 
+/** The required scopes that are not among those held. */
+export function scopesMissing(required: readonly string[], held: readonly string[]): string[] {
+  return required.filter((scope) => !held.includes(scope));
+}
+
 /**
  * The scopes that a field of our schema needs, by its coordinate such as `User.email`.
  *

@@ -7,6 +7,7 @@ import {
   isObjectType,
 } from 'graphql';
 import { Directive, Extensions } from 'type-graphql';
+import { scopesMissing } from '../accounts/consented-scope.js';
 import { BadUserInputError, ForbiddenError } from '../errors.js';
 import { type RequestContext, requireViewer } from './context.js';
 
@@ -80,7 +81,7 @@ function guardField(field: GraphQLField<unknown, RequestContext>, rule: AccessRu
 /** The caller is judged by the token presented, whatever the stored one may. Throws `ForbiddenError`. */
 function requireScopes(context: RequestContext, required: readonly string[]): void {
   const { scopes } = requireViewer(context);
-  const missing = required.filter((scope) => !scopes.includes(scope));
+  const missing = scopesMissing(required, scopes);
   if (missing.length > 0) throw new ForbiddenError(required, missing);
 }
 

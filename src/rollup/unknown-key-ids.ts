@@ -1,6 +1,7 @@
+import { remember } from './remember.js';
+
 /** A new key that shows up right after a fetch is accepted within five seconds; this leaves time for the fetch. */
 const INSISTENT_AFTER_MS = 3_000;
-const MAX_REMEMBERED = 10_000;
 const MAX_LENGTH = 100;
 
 /**
@@ -18,11 +19,7 @@ export class UnknownKeyIds {
     if (typeof kid !== 'string' || kid.length > MAX_LENGTH) return false;
     const since = this.#since.get(kid);
     if (since !== undefined) return this.now() - since >= INSISTENT_AFTER_MS;
-    if (this.#since.size >= MAX_REMEMBERED) {
-      const [oldest = ''] = this.#since.keys();
-      this.#since.delete(oldest);
-    }
-    this.#since.set(kid, this.now());
+    remember(this.#since, kid, this.now());
     return false;
   }
 }

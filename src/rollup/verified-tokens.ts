@@ -2,10 +2,9 @@ import { createHash } from 'node:crypto';
 import { TokenRejectedError } from '../errors.js';
 import { type AccessToken, verifyAccessToken } from './access-token.js';
 import type { FindKey } from './issuer.js';
+import { remember } from './remember.js';
 import type { VerifierOptions } from './token-verifier.js';
 
-/** A signature check costs more than the rest of a small query, and the same token comes again and again. */
-const MAX_REMEMBERED = 10_000;
 const BAD_SIGNATURE = 'ERR_JWS_SIGNATURE_VERIFICATION_FAILED';
 
 /** What came of tokens under one key set, by SHA-256 of the whole token. */
@@ -15,6 +14,8 @@ interface Memory {
 }
 
 /**
+ * A signature check costs more than the rest of a small query, and the same token comes again and again.
+ *
  * Verifies access tokens and remembers those that passed, until their `exp`, and those whose signature is wrong; both
  * no longer than the key set they were verified with is in use.
  */
@@ -39,13 +40,4 @@ export function createAccessTokenVerifier(options: VerifierOptions): (token: str
       throw error;
     }
   };
-}
-
-function remember<Value>(memory: Map<string, Value>, id: string, value: Value): Value {
-  if (memory.size >= MAX_REMEMBERED) {
-    const [oldest = ''] = memory.keys();
-    memory.delete(oldest);
-  }
-  memory.set(id, value);
-  return value;
 }

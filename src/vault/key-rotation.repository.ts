@@ -1,5 +1,5 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
-import type { SealedColumns } from './sealed-tokens.repository.js';
+import { changesRows, type SealedColumns } from './sealed-tokens.repository.js';
 
 /** The ciphertexts of an account. */
 export interface SealedAccount extends SealedColumns {
@@ -35,7 +35,8 @@ export async function replaceCiphertexts(
   sealed: SealedColumns,
   kid: string,
 ): Promise<boolean> {
-  const result = await em.execute<{ affectedRows: number }>(
+  return changesRows(
+    em,
     `update sealed_tokens set access_token = ?, id_token = ?, refresh_token = ?, key_ids = ?
      where account_id = ? and access_token = ? and id_token is not distinct from ?
        and refresh_token is not distinct from ?`,
@@ -49,7 +50,5 @@ export async function replaceCiphertexts(
       read.idToken,
       read.refreshToken,
     ],
-    'run',
   );
-  return result.affectedRows > 0;
 }

@@ -1,5 +1,5 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
-import { readSealed, type SealedLink, type SealedRow } from './sealed-tokens.repository.js';
+import { changesRows, readSealed, type SealedLink, type SealedRow } from './sealed-tokens.repository.js';
 
 /** Ciphertexts and clear columns of a refresh. `null` keeps what the row holds. */
 export interface SealedRefresh extends SealedLink {
@@ -46,10 +46,7 @@ export interface RefreshStore {
 
 /** The rows of the database as the refresh uses them. `em` is forked for every step. */
 export function refreshStore(em: SqlEntityManager): RefreshStore {
-  const changes = async (sql: string, params: unknown[]): Promise<boolean> => {
-    const result = await em.fork().execute<{ affectedRows: number }>(sql, params, 'run');
-    return result.affectedRows > 0;
-  };
+  const changes = (sql: string, params: unknown[]): Promise<boolean> => changesRows(em.fork(), sql, params);
   return {
     read: (accountId) => readSealed(em.fork(), accountId),
     claim: ({ accountId, generation, leaseId, leaseMs, takeOver }) =>

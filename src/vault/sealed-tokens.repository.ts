@@ -133,6 +133,12 @@ export async function sampleCiphertexts(em: SqlEntityManager): Promise<Ciphertex
   );
 }
 
+/** Runs a statement that changes rows. True when it changed any. */
+export async function changesRows(em: SqlEntityManager, sql: string, params: unknown[]): Promise<boolean> {
+  const result = await em.execute<{ affectedRows: number }>(sql, params, 'run');
+  return result.affectedRows > 0;
+}
+
 function withDates<T extends TokenState>(row: Raw<T>): T {
   const { expiresMs, refreshedMs, ...rest } = row;
   return {
