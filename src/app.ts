@@ -28,7 +28,7 @@ import { createAccessTokenVerifier } from './rollup/verified-tokens.js';
 import { startBackgroundRefresh } from './vault/background-refresh.js';
 import { parseKeyRing } from './vault/keyring.js';
 import { createTokenCipher, type TokenCipher } from './vault/token-cipher.js';
-import { ProviderGate } from './vault/provider-gate.js';
+import { ProviderGate } from './vault/circuit-breaker.js';
 import type { RefreshEvent } from './vault/refresh-deps.js';
 import { createTokenVault, type TokenVault } from './vault/token-vault.js';
 

@@ -7,7 +7,7 @@ import {
 } from '../errors.js';
 import { backOffMs } from './refresh-decision.js';
 import type { RefreshDeps, RenewableTokens } from './refresh-deps.js';
-import type { LeaseClaim } from './refresh-store.repository.js';
+import type { LeaseClaim } from './refresh-lease.repository.js';
 import type { SealedRow } from './sealed-tokens.repository.js';
 import { keyIds, sealContext, sealTokens } from './token-seal.js';
 import { type FreshAccessToken, parseScope, remainingMs, type TokenSet } from './token-set.js';

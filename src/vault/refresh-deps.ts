@@ -1,5 +1,5 @@
-import type { ProviderGate } from './provider-gate.js';
-import type { RefreshStore } from './refresh-store.repository.js';
+import type { ProviderGate } from './circuit-breaker.js';
+import type { RefreshStore } from './refresh-lease.repository.js';
 import type { TokenCipher } from './token-cipher.js';
 import type { TokenSet } from './token-set.js';
 

@@ -2,7 +2,7 @@ import type { SqlEntityManager } from '@mikro-orm/sql';
 import { StartupError } from '../errors.js';
 import { endGrant } from './refresh-attempt.js';
 import type { RefreshDeps } from './refresh-deps.js';
-import { refreshStore } from './refresh-store.repository.js';
+import { refreshStore } from './refresh-lease.repository.js';
 import {
   findTokenStates,
   putSealed,
@@ -12,7 +12,7 @@ import {
   type TokenState,
 } from './sealed-tokens.repository.js';
 import type { TokenCipher } from './token-cipher.js';
-import { TokenRefresher } from './token-refresh.js';
+import { TokenRefresher } from './token-refresher.js';
 import { sealContext, sealTokens, type TokenColumn } from './token-seal.js';
 import type { FreshAccessToken, TokenSet } from './token-set.js';
 

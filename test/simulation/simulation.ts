@@ -1,10 +1,10 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import { AccountNotFoundError, ReauthenticationRequiredError } from '../../src/errors.js';
-import { ProviderGate } from '../../src/vault/provider-gate.js';
-import { type RefreshStore, refreshStore } from '../../src/vault/refresh-store.repository.js';
+import { ProviderGate } from '../../src/vault/circuit-breaker.js';
+import { type RefreshStore, refreshStore } from '../../src/vault/refresh-lease.repository.js';
 import { putSealed } from '../../src/vault/sealed-tokens.repository.js';
 import type { TokenCipher } from '../../src/vault/token-cipher.js';
-import { TokenRefresher } from '../../src/vault/token-refresh.js';
+import { TokenRefresher } from '../../src/vault/token-refresher.js';
 import { sealTokens } from '../../src/vault/token-seal.js';
 import type { FreshAccessToken } from '../../src/vault/token-set.js';
 import { Chance, EventLoop, type Host } from './event-loop.js';

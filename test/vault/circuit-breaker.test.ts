@@ -1,5 +1,5 @@
 import { ProviderMisconfiguredError, ProviderUnavailableError } from '../../src/errors.js';
-import { ProviderGate } from '../../src/vault/provider-gate.js';
+import { ProviderGate } from '../../src/vault/circuit-breaker.js';
 
 describe('the gate to the provider', () => {
   test('lets no more calls through at once than it may, and the next in line when one ends', async () => {
