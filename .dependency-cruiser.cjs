@@ -1,20 +1,25 @@
+/** Words that every room shares. */
+const SHARED = '^src/(back-off|errors|json|provider-call|scope|single-flight|token-set)\\.ts$';
+
 /** Who may import whom. A new edge between two rooms is a decision: make it here, with its reason. */
 const allowed = {
   '^src/(server\\.ts$|cli/)':
     '^src/(app|audit|config|errors|log|server|settings-reader)\\.ts$|^src/(vault/(keyring|key-rotation|token-cipher)|database/orm|http/listener|graphql/schema|cli/rotate-keys)\\.ts$',
-  '^src/(accounts)/': '^src/(accounts|vault|rollup)/|^src/errors\\.ts$',
-  '^src/vault/': '^src/vault/|^src/errors\\.ts$',
-  '^src/rollup/': '^src/rollup/|^src/errors\\.ts$',
-  '^src/graphql/': '^src/(graphql|accounts)/|^src/errors\\.ts$',
-  '^src/http/': '^src/(http|graphql)/|^src/errors\\.ts$',
-  '^src/database/': '^src/database/|^src/(accounts|vault)/[^/]+\\.entity\\.ts$|^src/errors\\.ts$',
+  '^src/accounts/': `^src/(accounts|vault|rollup)/|${SHARED}`,
+  '^src/galaxy/': `^src/galaxy/|${SHARED}`,
+  '^src/vault/': `^src/vault/|${SHARED}`,
+  '^src/rollup/': `^src/rollup/|${SHARED}`,
+  '^src/graphql/': `^src/(graphql|accounts|galaxy)/|${SHARED}`,
+  '^src/http/': `^src/(http|graphql)/|${SHARED}`,
+  '^src/database/': `^src/database/|^src/(accounts|galaxy|vault)/[^/]+\\.entity\\.ts$|${SHARED}`,
   '^src/dev/': '^src/dev/',
   '^src/log\\.ts$': '^src/errors\\.ts$',
-  '^src/metrics\\.ts$': '^src/(vault/refresh-deps|accounts/galaxy-reader)\\.ts$',
+  '^src/metrics\\.ts$': '^src/(vault/refresh-deps|galaxy/galaxy-reader)\\.ts$',
   '^src/config\\.ts$': '^src/(provider-settings|settings-reader)\\.ts$',
   '^src/provider-settings\\.ts$': '^src/settings-reader\\.ts$',
   '^src/settings-reader\\.ts$': '^src/errors\\.ts$',
-  '^src/errors\\.ts$': '^$',
+  '^src/(back-off|errors|json|scope|single-flight|token-set)\\.ts$': '^$',
+  '^src/provider-call\\.ts$': '^src/(errors|json)\\.ts$',
 };
 
 module.exports = {

@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import type { GalaxyOutcome } from './accounts/galaxy-reader.js';
+import type { GalaxyOutcome } from './galaxy/galaxy-reader.js';
 import type { RefreshEvent } from './vault/refresh-deps.js';
 
 /** What is read when somebody looks, rather than counted. */

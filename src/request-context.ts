@@ -2,7 +2,7 @@ import type { SqlEntityManager } from '@mikro-orm/sql';
 import { type AccountRecord, findAccountOfUser, findAccountsOfUsers } from './accounts/account.repository.js';
 import type { AccountLinking, CompletedLink } from './accounts/account-linking.js';
 import { describeScopes, scopesMissing, scopesUnlocking } from './accounts/consented-scope.js';
-import type { GalaxyReader } from './accounts/galaxy-reader.js';
+import type { GalaxyReader } from './galaxy/galaxy-reader.js';
 import type { UserLookup } from './accounts/user-lookup.js';
 import type { UserinfoReader } from './accounts/userinfo-reader.js';
 import {
@@ -13,7 +13,7 @@ import {
 } from './errors.js';
 import type { RequestContext, RequestSurroundings, TokenSummary, Viewer } from './graphql/context.js';
 import { loadEach, loadMany, loadOne } from './graphql/loaders.js';
-import { parseScope } from './vault/token-set.js';
+import { parseScope } from './token-set.js';
 import type { TokenVault } from './vault/token-vault.js';
 
 /** What all requests share. */

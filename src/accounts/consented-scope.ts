@@ -1,4 +1,4 @@
-import { knownScopes } from '../rollup/scopes.js';
+import { knownScopes } from '../scope.js';
 
 /** A scope that a token carries, described for a person. Names that we do not know are passed through. */
 export interface ConsentedScope {

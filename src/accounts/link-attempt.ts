@@ -8,7 +8,7 @@ import {
 } from '../errors.js';
 import { type Grant, verifyGrant } from '../rollup/grant.js';
 import type { RollupClient } from '../rollup/rollup-client.js';
-import { isScopeName } from '../rollup/scopes.js';
+import { isScopeName } from '../scope.js';
 import type { VerifierOptions } from '../rollup/token-verifier.js';
 import type { SealContext, TokenCipher } from '../vault/token-cipher.js';
 import { callbackFailure, cameBackTo, parseCallback } from './callback-url.js';

@@ -7,10 +7,10 @@ import {
 } from '../errors.js';
 import type { RollupClient } from '../rollup/rollup-client.js';
 import { readUserinfo, type Userinfo } from '../rollup/userinfo.js';
-import type { FreshAccessToken } from '../vault/token-set.js';
+import type { FreshAccessToken } from '../token-set.js';
 import type { TokenVault } from '../vault/token-vault.js';
 import type { AccountRecord } from './account.repository.js';
-import { InFlight } from './in-flight.js';
+import { InFlight } from '../single-flight.js';
 
 /** What reading userinfo depends on. */
 export interface UserinfoReaderDeps {

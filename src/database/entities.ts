@@ -1,4 +1,4 @@
-import { GalaxySlot } from '../accounts/galaxy-slot.entity.js';
+import { GalaxySlot } from '../galaxy/galaxy-slot.entity.js';
 import { PendingLink } from '../accounts/pending-link.entity.js';
 import { RollupAccount } from '../accounts/rollup-account.entity.js';
 import { User } from '../accounts/user.entity.js';

@@ -1,7 +1,7 @@
 import type { AccountRecord, UserRecord } from '../accounts/account.repository.js';
 import type { CompletedLink } from '../accounts/account-linking.js';
 import type { ConsentedScope } from '../accounts/consented-scope.js';
-import type { GalaxyReading } from '../accounts/galaxy-reader.js';
+import type { GalaxyReading } from '../galaxy/galaxy-reader.js';
 import type { BegunLink, LinkRequest } from '../accounts/link-attempt.js';
 import type { UserinfoReader } from '../accounts/userinfo-reader.js';
 import { UnauthenticatedError } from '../errors.js';

@@ -1,8 +1,8 @@
 import { Ctx, FieldResolver, Resolver, Root } from 'type-graphql';
 import type { AccountRecord } from '../accounts/account.repository.js';
 import { scopesUnlocking } from '../accounts/consented-scope.js';
-import { retell } from '../accounts/galaxy-pause.js';
-import type { GalaxyReading } from '../accounts/galaxy-reader.js';
+import { retell } from '../galaxy/galaxy-back-off.js';
+import type { GalaxyReading } from '../galaxy/galaxy-reader.js';
 import { Access } from './access.js';
 import { AuthorizedAppType } from './authorized-app.type.js';
 import { ConnectedAccountType, toConnectedAccount } from './connected-account.type.js';

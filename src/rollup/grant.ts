@@ -3,7 +3,7 @@ import { GrantDeadError, SubjectMismatchError, TokenRejectedError } from '../err
 import { type AccessToken, verifyAccessToken } from './access-token.js';
 import { type IdToken, readPersonClaims, verifyIdToken } from './id-token.js';
 import { checkRefreshToken } from './refresh-token.js';
-import type { JsonObject } from './json.js';
+import type { JsonObject } from '../json.js';
 import type { RollupClient } from './rollup-client.js';
 import { effectiveExpiry, type TokenResponse } from './token-response.js';
 import type { VerifierOptions } from './token-verifier.js';

@@ -1,7 +1,7 @@
 import { createLocalJWKSet, importJWK, type JWK } from 'jose';
 import { ProviderMisconfiguredError, ProviderUnavailableError } from '../errors.js';
 import { CachedSource, type CacheTimes } from './cached-source.js';
-import { callProvider, type Fetch, readJsonObject } from './provider-call.js';
+import { callProvider, type Fetch, readJsonObject } from '../provider-call.js';
 import { UnknownKeyIds } from './unknown-key-ids.js';
 
 /** The provider's addresses, read from its discovery document (OpenID Connect Discovery §3). */

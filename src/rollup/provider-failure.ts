@@ -5,8 +5,8 @@ import {
   ProviderUnavailableError,
   TokenRejectedError,
 } from '../errors.js';
-import { parseObject } from './json.js';
-import type { ProviderAnswer } from './provider-call.js';
+import { parseObject } from '../json.js';
+import type { ProviderAnswer } from '../provider-call.js';
 
 /** Rollup ID's words for data behind a scope that it may not give any more: the user revoked the grant. */
 const REVOKED = 'Authorized data error. Re-authorization by user required';

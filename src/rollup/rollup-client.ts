@@ -1,7 +1,7 @@
 import { ProviderUnavailableError } from '../errors.js';
 import type { Issuer } from './issuer.js';
-import type { JsonObject } from './json.js';
-import { callProvider, type Fetch, type ProviderAnswer, readJsonObject } from './provider-call.js';
+import type { JsonObject } from '../json.js';
+import { callProvider, type Fetch, type ProviderAnswer, readJsonObject } from '../provider-call.js';
 import { describeAnswer, exchangeFailure, refreshFailure, userinfoFailure } from './provider-failure.js';
 import { readTokenResponse, type TokenResponse } from './token-response.js';
 

@@ -1,5 +1,5 @@
 import { TokenRejectedError } from '../errors.js';
-import { asText, type JsonObject } from './json.js';
+import { asText, type JsonObject } from '../json.js';
 
 /** A token answer as it is on the wire, shape checked, tokens not yet verified (RFC 6749 §5.1). */
 export interface TokenResponse {

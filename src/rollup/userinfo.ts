@@ -1,4 +1,4 @@
-import { asObjects, asText, type JsonObject } from './json.js';
+import { asObjects, asText, type JsonObject } from '../json.js';
 
 /** A login that an identity has connected. Both as the provider writes them, absent where it left them out. */
 export interface ConnectedAccount {

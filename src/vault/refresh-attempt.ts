@@ -5,12 +5,12 @@ import {
   ReauthenticationRequiredError,
   SealBrokenError,
 } from '../errors.js';
-import { backOffMs } from './refresh-decision.js';
+import { backOffMs } from '../back-off.js';
 import type { RefreshDeps, RenewableTokens } from './refresh-deps.js';
 import type { LeaseClaim } from './refresh-lease.repository.js';
 import type { SealedRow } from './sealed-tokens.repository.js';
 import { keyIds, sealContext, sealTokens } from './token-seal.js';
-import { type FreshAccessToken, parseScope, remainingMs, type TokenSet } from './token-set.js';
+import { type FreshAccessToken, parseScope, remainingMs, type TokenSet } from '../token-set.js';
 
 /** A settled attempt: the new token, or `undefined` when the row moved on and has to be read again. */
 export type Outcome = FreshAccessToken | undefined;

@@ -1,5 +1,5 @@
 import type { SealedRow } from './sealed-tokens.repository.js';
-import { remainingMs } from './token-set.js';
+import { remainingMs } from '../token-set.js';
 
 /**
  * What to do for a caller who wants an access token, given the row as it is now.
@@ -28,15 +28,4 @@ export function decideRefresh(row: SealedRow, minTtlMs: number, now: number): Re
   if (row.leaseId === null) return 'refresh';
   if (row.leaseRemainingMs > 0) return 'wait';
   return row.refreshTokenRotates ? 'lost' : 'refresh';
-}
-
-/**
- * Milliseconds before the provider is asked again after failure number `failures` (from 1): the base doubled
- * each time up to five minutes, plus up to half of it again, and never less than the provider's own word.
- *
- * @param random between 0 and 1; spreads processes and accounts apart.
- */
-export function backOffMs(failures: number, baseMs: number, random: number, retryAfterMs = 0): number {
-  const step = Math.min(baseMs * 2 ** Math.min(failures - 1, 16), 300_000);
-  return Math.round(Math.max(step * (1 + random / 2), Math.min(retryAfterMs, 3_600_000)));
 }

@@ -1,7 +1,7 @@
 import type { ProviderGate } from './circuit-breaker.js';
 import type { RefreshStore } from './refresh-lease.repository.js';
 import type { TokenCipher } from './token-cipher.js';
-import type { TokenSet } from './token-set.js';
+import type { TokenSet } from '../token-set.js';
 
 /** Tokens that can be renewed. */
 export type RenewableTokens = TokenSet & { readonly refreshToken: string };

@@ -1,5 +1,5 @@
 import { createPerson, type Person } from '../../src/dev/people.js';
-import { takeGalaxyRequest } from '../../src/accounts/galaxy-budget.repository.js';
+import { takeGalaxyRequest } from '../../src/galaxy/galaxy-budget.repository.js';
 import { createGate } from '../../src/dev/faults.js';
 import { ConsentedDataDocument } from '../generated/graphql.js';
 import { startWorld, type World } from '../kit/world.js';

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { isObjectType } from 'graphql';
 import { createSchema } from '../../src/graphql/schema.js';
-import { knownScopes } from '../../src/rollup/scopes.js';
+import { knownScopes } from '../../src/scope.js';
 
 /** `field scope` for each pair of the table of known scopes. */
 const table = [...knownScopes].flatMap(([scope, { unlocks }]) => unlocks.map((field) => `${field} ${scope}`));

@@ -7,7 +7,7 @@ import { type Database, openDatabase } from '../../src/database/orm.js';
 import { type RollupId, startRollupId } from '../../src/dev/rollup-id.js';
 import type { Person } from '../../src/dev/people.js';
 import { createLog } from '../../src/log.js';
-import type { Fetch } from '../../src/rollup/provider-call.js';
+import type { Fetch } from '../../src/provider-call.js';
 import { findKeyProblems } from '../../src/vault/keyring.js';
 import {
   LinkRollupAccountDocument,

@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib';
 import { createGate, type Fault } from '../../src/dev/faults.js';
 import { type RollupId, startRollupId } from '../../src/dev/rollup-id.js';
 import { createIssuer } from '../../src/rollup/issuer.js';
-import type { Fetch } from '../../src/rollup/provider-call.js';
+import type { Fetch } from '../../src/provider-call.js';
 import { verifyToken } from '../../src/rollup/token-verifier.js';
 import { createAccessTokenVerifier } from '../../src/rollup/verified-tokens.js';
 import { ConsentedScopesDocument } from '../generated/graphql.js';

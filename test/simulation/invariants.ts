@@ -1,4 +1,4 @@
-import type { FreshAccessToken } from '../../src/vault/token-set.js';
+import type { FreshAccessToken } from '../../src/token-set.js';
 import { isFinal, type Request, type Row, type Simulation } from './simulation.js';
 
 /** A request that was given a token. */

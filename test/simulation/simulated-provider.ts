@@ -1,6 +1,6 @@
 import { GrantDeadError, ProviderUnavailableError } from '../../src/errors.js';
 import type { AskProvider } from '../../src/vault/refresh-deps.js';
-import type { TokenSet } from '../../src/vault/token-set.js';
+import type { TokenSet } from '../../src/token-set.js';
 import type { Chance, EventLoop, Host } from './event-loop.js';
 
 /** How one call goes wrong. */

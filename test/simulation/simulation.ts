@@ -6,7 +6,7 @@ import { putSealed } from '../../src/vault/sealed-tokens.repository.js';
 import type { TokenCipher } from '../../src/vault/token-cipher.js';
 import { TokenRefresher } from '../../src/vault/token-refresher.js';
 import { sealTokens } from '../../src/vault/token-seal.js';
-import type { FreshAccessToken } from '../../src/vault/token-set.js';
+import type { FreshAccessToken } from '../../src/token-set.js';
 import { Chance, EventLoop, type Host } from './event-loop.js';
 import { SimulatedProvider, TIMEOUT_MS } from './simulated-provider.js';
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
-import { backOffMs, decideRefresh } from '../../src/vault/refresh-decision.js';
+import { backOffMs } from '../../src/back-off.js';
+import { decideRefresh } from '../../src/vault/refresh-decision.js';
 import type { SealedRow } from '../../src/vault/sealed-tokens.repository.js';
 
 const NOW = Date.UTC(2027, 0, 1);

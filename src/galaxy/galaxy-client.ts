@@ -1,6 +1,6 @@
 import { ProviderUnavailableError } from '../errors.js';
-import { everyPart, type GalaxyAnswer, readGalaxyAnswer } from './galaxy-answer.js';
-import { AnswerTooLargeError, callProvider, type Fetch } from './provider-call.js';
+import { everyPart, type GalaxyAnswer, readGalaxyAnswer } from './galaxy-response.js';
+import { AnswerTooLargeError, callProvider, type Fetch } from '../provider-call.js';
 
 /** Asks Galaxy once for all that it says of the identity of an access token; nothing is retried here. */
 export type AskGalaxy = (accessToken: string) => Promise<GalaxyAnswer>;

@@ -4,12 +4,12 @@ import {
   ProviderMisconfiguredError,
   RateLimitedError,
 } from '../errors.js';
-import type { AskGalaxy } from '../rollup/galaxy.js';
-import { failuresIn, type GalaxyAnswer } from '../rollup/galaxy-answer.js';
-import { backOffMs } from '../vault/refresh-decision.js';
-import { type DatedAnswer, GalaxyMemory, type KnownAccount } from './galaxy-memory.js';
-import { GalaxyPause, retell } from './galaxy-pause.js';
-import { InFlight } from './in-flight.js';
+import type { AskGalaxy } from './galaxy-client.js';
+import { failuresIn, type GalaxyAnswer } from './galaxy-response.js';
+import { backOffMs } from '../back-off.js';
+import { type DatedAnswer, GalaxyMemory, type KnownAccount } from './galaxy-cache.js';
+import { GalaxyPause, retell } from './galaxy-back-off.js';
+import { InFlight } from '../single-flight.js';
 
 /** An answer of Galaxy, and how old it is. */
 export interface GalaxyReading {

@@ -1,13 +1,20 @@
 import { type AppError, ProviderMisconfiguredError, ProviderUnavailableError } from '../errors.js';
-import { asObject, asObjects, asText, type JsonObject, parseObject } from './json.js';
-import type { ProviderAnswer } from './provider-call.js';
-import type { ConnectedAccount } from './userinfo.js';
+import { asObject, asObjects, asText, type JsonObject, parseObject } from '../json.js';
+import type { ProviderAnswer } from '../provider-call.js';
 
 /** How a person shows themselves in the profile graph. */
 export interface GalaxyProfile {
   readonly displayName: string | undefined;
   /** The picture; `isToken` when it is an NFT. */
   readonly pfp: { readonly image: string | undefined; readonly isToken: boolean } | undefined;
+}
+
+/** A connected account that a person made public; absent is what Galaxy left out. */
+export interface PublicAccount {
+  /** Such as `github` or `eth`. */
+  readonly type: string | undefined;
+  /** The alias that the person gave it. */
+  readonly identifier: string | undefined;
 }
 
 /** An application that a person let in. */
@@ -25,7 +32,7 @@ export type Part<Value> = { readonly value: Value } | { readonly error: AppError
 export interface GalaxyAnswer {
   readonly profile: Part<GalaxyProfile | undefined>;
   /** Those alone that the person made public. */
-  readonly publicAccounts: Part<readonly ConnectedAccount[]>;
+  readonly publicAccounts: Part<readonly PublicAccount[]>;
   readonly authorizedApps: Part<readonly AuthorizedApp[]>;
 }
 
@@ -150,7 +157,7 @@ function readProfile(value: unknown): GalaxyProfile | undefined {
 }
 
 /** A node of the graph: `rc` tells the kind, `qc` the alias that the person gave it. */
-function readNode({ qc, rc }: JsonObject): ConnectedAccount {
+function readNode({ qc, rc }: JsonObject): PublicAccount {
   return { type: asText(asObject(rc)?.['addr_type']), identifier: asText(asObject(qc)?.['alias']) };
 }
 

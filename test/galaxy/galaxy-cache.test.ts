@@ -1,4 +1,4 @@
-import { GalaxyMemory } from '../../src/accounts/galaxy-memory.js';
+import { GalaxyMemory } from '../../src/galaxy/galaxy-cache.js';
 
 const KEEP_MS = 3_600_000;
 let now: number;

@@ -1,4 +1,4 @@
-import { ProviderUnavailableError } from '../errors.js';
+import { ProviderUnavailableError } from './errors.js';
 import { type JsonObject, parseObject } from './json.js';
 
 /** `fetch`, as a parameter: tests and proxies bring their own. */

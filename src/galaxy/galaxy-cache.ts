@@ -1,5 +1,5 @@
 import type { AppError } from '../errors.js';
-import type { GalaxyAnswer } from '../rollup/galaxy-answer.js';
+import type { GalaxyAnswer } from './galaxy-response.js';
 
 /** An answer of Galaxy and when it came, in milliseconds. */
 export interface DatedAnswer {
