@@ -4,7 +4,7 @@ const SHARED = '^src/(back-off|errors|json|provider-call|scope|single-flight|tok
 /** Who may import whom. A new edge between two rooms is a decision: make it here, with its reason. */
 const allowed = {
   '^src/(server\\.ts$|cli/)':
-    '^src/(app|audit|config|errors|log|server|settings-reader)\\.ts$|^src/(vault/(keyring|key-rotation|token-cipher)|database/orm|http/listener|graphql/schema|cli/rotate-keys)\\.ts$',
+    '^src/(app|log-events|config|errors|log|server|settings-reader)\\.ts$|^src/(vault/(keyring|key-rotation|token-cipher)|database/orm|http/listener|graphql/schema|cli/rotate-keys)\\.ts$',
   '^src/accounts/': `^src/(accounts|vault|rollup)/|${SHARED}`,
   '^src/galaxy/': `^src/galaxy/|${SHARED}`,
   '^src/vault/': `^src/vault/|${SHARED}`,

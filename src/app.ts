@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
-import { logLinkChange, logLinkFailure, logLiveFailure, logRefresh, rememberWho } from './audit.js';
+import { logLinkChange, logLinkFailure, logLiveFailure, logRefresh, rememberWho } from './log-events.js';
 import type { CompleteConfig } from './config.js';
 import { AccountLinking } from './accounts/account-linking.js';
 import { prepareGalaxyBudget, takeGalaxyRequest } from './galaxy/galaxy-budget.repository.js';

@@ -1,4 +1,4 @@
-import { logBrokenSeal, logKeyRotation } from '../audit.js';
+import { logBrokenSeal, logKeyRotation } from '../log-events.js';
 import { loadRotationConfig } from '../config.js';
 import { openDatabase } from '../database/orm.js';
 import { StartupError } from '../errors.js';

@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { RequestContext, RequestSurroundings, Viewer } from '../graphql/context.js';
 import type { DocumentRequest, FindDocument } from '../graphql/trusted-documents.js';
 import { acceptsJson } from './accepts.js';
-import { sendError } from './answer-error.js';
+import { sendError } from './error-handler.js';
 import { resolveViewer, type VerifyAccessToken } from './viewer.js';
 
 /** What the route is made of. */

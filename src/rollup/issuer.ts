@@ -1,6 +1,6 @@
 import { createLocalJWKSet, importJWK, type JWK } from 'jose';
 import { ProviderMisconfiguredError, ProviderUnavailableError } from '../errors.js';
-import { CachedSource, type CacheTimes } from './cached-source.js';
+import { CachedSource, type CacheTimes } from './stale-while-revalidate.js';
 import { callProvider, type Fetch, readJsonObject } from '../provider-call.js';
 import { UnknownKeyIds } from './unknown-key-ids.js';
 

@@ -1,7 +1,7 @@
 import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { FastifyBaseLogger } from 'fastify';
-import { REFUSED_OTHERWISE } from './answer-error.js';
+import { REFUSED_OTHERWISE } from './error-handler.js';
 import { SECURITY_HEADERS } from './guards.js';
 
 /** What is refused before there is a request that hooks could see. */

@@ -1,6 +1,6 @@
-import type { Person } from '../../src/dev/people.js';
-import { RenewAccessTokenDocument, UnlinkRollupAccountDocument } from '../generated/graphql.js';
-import { startWorld, type World } from '../kit/world.js';
+import type { Person } from '../src/dev/people.js';
+import { RenewAccessTokenDocument, UnlinkRollupAccountDocument } from './generated/graphql.js';
+import { startWorld, type World } from './kit/world.js';
 
 type Fields = Record<string, unknown>;
 
