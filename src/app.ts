@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
-import { logLinkChange, logLinkFailure, logLiveFailure, logRefresh, rememberWho } from './log-events.js';
+import { logLinkChange, logLinkFailure, logLiveFailure, logRefresh, withCallerInLog } from './log-events.js';
 import type { CompleteConfig } from './config.js';
 import { AccountLinking } from './accounts/account-linking.js';
 import { prepareGalaxyBudget, takeGalaxyRequest } from './galaxy/galaxy-budget.repository.js';
@@ -18,7 +18,7 @@ import { createRateLimiter } from './http/rate-limiter.js';
 import { type Log, requestScope, withoutSecretShapes } from './log.js';
 import { createMetrics, type Metrics } from './metrics.js';
 import { createRequestContexts } from './request-context.js';
-import { type AskGalaxy, createGalaxyClient } from './galaxy/galaxy-client.js';
+import { type RequestGalaxy, createGalaxyClient } from './galaxy/galaxy-client.js';
 import { verifyRenewal } from './rollup/grant.js';
 import { createIssuer, type Issuer } from './rollup/issuer.js';
 import type { Fetch } from './provider-call.js';
@@ -28,12 +28,12 @@ import { createAccessTokenVerifier } from './rollup/verified-tokens.js';
 import { startBackgroundRefresh } from './vault/background-refresh.js';
 import { parseKeyRing } from './vault/keyring.js';
 import { createTokenCipher, type TokenCipher } from './vault/token-cipher.js';
-import { ProviderGate } from './vault/circuit-breaker.js';
+import { CircuitBreaker } from './vault/circuit-breaker.js';
 import type { RefreshEvent } from './vault/refresh-deps.js';
 import { createTokenVault, type TokenVault } from './vault/token-vault.js';
 
 /** The world outside the application, as parameters. */
-export interface Outside {
+export interface AppDependencies {
   readonly log: Log;
   readonly fetch?: Fetch;
   /** Milliseconds since the epoch, as far as the machine knows. */
@@ -58,7 +58,7 @@ export interface App {
  * Throws `ConfigError` for a bad key ring and `StartupError` when the database, its keys or the provider's
  * identity are not as the settings say. A provider that is merely down keeps nothing from starting.
  */
-export async function createApp(config: CompleteConfig, outside: Outside): Promise<App> {
+export async function createApp(config: CompleteConfig, outside: AppDependencies): Promise<App> {
   const cipher = createTokenCipher(parseKeyRing(config.vault.keys));
   const open = outside.openDatabase ?? openDatabase;
   const database = await open(config.database, (sql) => outside.log.trace({ sql }, 'statement'));
@@ -74,7 +74,7 @@ async function startOn(
   database: Database,
   cipher: TokenCipher,
   config: CompleteConfig,
-  { log, fetch = globalThis.fetch, now = Date.now, monotonicNow = monotonic, pages = [] }: Outside,
+  { log, fetch = globalThis.fetch, now = Date.now, monotonicNow = monotonic, pages = [] }: AppDependencies,
 ): Promise<App> {
   const migrated = await database.migrate();
   if (migrated.length > 0) log.info({ migrations: migrated }, 'migrated');
@@ -87,7 +87,7 @@ async function startOn(
   metrics.watch(vault);
   await vault.checkKeys();
   await prepareGalaxyBudget(database.em.fork(), config.galaxy.requestsPerMinute);
-  await greetProvider(issuer, log);
+  await warmUpKeys(issuer, log);
   const linking = new AccountLinking({
     em: database.em,
     client,
@@ -125,7 +125,7 @@ async function startOn(
     pages,
     runInScope: (scope, run) => requestScope.run(scope, run),
     findDocument: trustedDocuments === undefined ? undefined : readTrustedDocuments(trustedDocuments),
-    verifyAccessToken: rememberWho(createAccessTokenVerifier(verifier)),
+    verifyAccessToken: withCallerInLog(createAccessTokenVerifier(verifier)),
     createContext: createRequestContexts({
       em: database.em,
       vault,
@@ -159,7 +159,7 @@ async function startOn(
 
 const monotonic = (): number => performance.now();
 
-type Clocks = Required<Pick<Outside, 'now' | 'monotonicNow'>>;
+type Clocks = Required<Pick<AppDependencies, 'now' | 'monotonicNow'>>;
 
 /** What a refresh at Rollup ID is made of. */
 interface RefreshParts extends Pick<Clocks, 'monotonicNow'> {
@@ -197,7 +197,7 @@ function createVault(
     cipher,
     askProvider: async ({ accessToken, refreshToken }) =>
       verifyRenewal(await client.refresh(refreshToken), accessToken, verifier),
-    gate: new ProviderGate({ maxInFlight, trialEveryMs, now: monotonicNow }),
+    gate: new CircuitBreaker({ maxInFlight, trialEveryMs, now: monotonicNow }),
     now: verifier.now,
     sleep: (ms, signal) => pause(ms, undefined, { signal, ref: false }),
     random: Math.random,
@@ -236,7 +236,7 @@ function createGalaxyReader(
   });
 }
 
-const withoutGalaxy: AskGalaxy = async () => {
+const withoutGalaxy: RequestGalaxy = async () => {
   throw new ProviderMisconfiguredError({ cause: new Error('GALAXY_URL and GALAXY_API_KEY are not set') });
 };
 
@@ -260,7 +260,7 @@ function startBackground(
 }
 
 /** Finds out early when the settings name a wrong issuer; an issuer that cannot be reached may come back. */
-async function greetProvider(issuer: Issuer, log: Log): Promise<void> {
+async function warmUpKeys(issuer: Issuer, log: Log): Promise<void> {
   try {
     await issuer.keys();
   } catch (error) {

@@ -51,7 +51,7 @@ export function logKeyRotation(log: Log, rotation: KeyRotation): void {
 }
 
 /** From here on the log tells who is calling, under a pseudonym. */
-export function rememberWho(verify: VerifyAccessToken): VerifyAccessToken {
+export function withCallerInLog(verify: VerifyAccessToken): VerifyAccessToken {
   return async (token) => {
     const viewer = await verify(token);
     const scope = requestScope.getStore();

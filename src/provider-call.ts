@@ -16,7 +16,7 @@ export interface ProviderCall {
 }
 
 /** A complete answer of the provider, whatever its status. */
-export interface ProviderAnswer {
+export interface ProviderResponse {
   readonly status: number;
   /** Milliseconds that `Retry-After` asks for (RFC 9110 §10.2.3); 0 when absent or unreadable. */
   readonly retryAfterMs: number;
@@ -24,12 +24,12 @@ export interface ProviderAnswer {
 }
 
 /** No answer of Rollup ID is larger than a few kilobytes, but for pictures that are in the answer themselves. */
-const MAX_ANSWER_BYTES = 256 * 1024;
+const MAX_RESPONSE_BYTES = 256 * 1024;
 
 /** An answer of more bytes than are read: the cause of a `ProviderUnavailableError`. */
-export class AnswerTooLargeError extends Error {
+export class ResponseTooLargeError extends Error {
   constructor() {
-    super(`the provider's answer is larger than ${MAX_ANSWER_BYTES} bytes`);
+    super(`the provider's answer is larger than ${MAX_RESPONSE_BYTES} bytes`);
   }
 }
 
@@ -38,7 +38,7 @@ export class AnswerTooLargeError extends Error {
  *
  * Throws `ProviderUnavailableError` when no complete answer came within the time and the size.
  */
-export async function callProvider(fetch: Fetch, call: ProviderCall): Promise<ProviderAnswer> {
+export async function callProvider(fetch: Fetch, call: ProviderCall): Promise<ProviderResponse> {
   try {
     const response = await fetch(call.url, {
       method: call.method ?? 'GET',
@@ -55,7 +55,7 @@ export async function callProvider(fetch: Fetch, call: ProviderCall): Promise<Pr
 }
 
 /** The JSON object of a 200 answer. Throws `ProviderUnavailableError` for every other answer. */
-export function readJsonObject(answer: ProviderAnswer): JsonObject {
+export function readJsonObject(answer: ProviderResponse): JsonObject {
   const value = answer.status === 200 ? parseObject(answer.text) : undefined;
   if (value) return value;
   throw new ProviderUnavailableError(answer.retryAfterMs, {
@@ -68,7 +68,7 @@ async function readBounded(response: Response): Promise<string> {
   let size = 0;
   for await (const chunk of response.body ?? []) {
     size += chunk.byteLength;
-    if (size > MAX_ANSWER_BYTES) throw new AnswerTooLargeError();
+    if (size > MAX_RESPONSE_BYTES) throw new ResponseTooLargeError();
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');

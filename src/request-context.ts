@@ -1,7 +1,7 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import { type AccountRecord, findAccountOfUser, findAccountsOfUsers } from './accounts/account.repository.js';
 import type { AccountLinking, CompletedLink } from './accounts/account-linking.js';
-import { describeScopes, scopesMissing, scopesUnlocking } from './accounts/consented-scope.js';
+import { describeScopes, missingScopes, scopesUnlocking } from './accounts/consented-scope.js';
 import type { GalaxyReader } from './galaxy/galaxy-reader.js';
 import type { UserLookup } from './accounts/user-lookup.js';
 import type { UserinfoReader } from './accounts/userinfo-reader.js';
@@ -11,7 +11,7 @@ import {
   NotLinkedError,
   ReauthenticationRequiredError,
 } from './errors.js';
-import type { RequestContext, RequestSurroundings, TokenSummary, Viewer } from './graphql/context.js';
+import type { RequestContext, RequestInfo, TokenSummary, Viewer } from './graphql/context.js';
 import { loadEach, loadMany, loadOne } from './graphql/loaders.js';
 import { parseScope } from './token-set.js';
 import type { TokenVault } from './vault/token-vault.js';
@@ -29,7 +29,7 @@ export interface SharedParts {
 /** Makes the context of one request: loaders of its own, entity managers forked when used. */
 export function createRequestContexts(
   parts: SharedParts,
-): (viewer: Viewer | undefined, request: RequestSurroundings) => RequestContext {
+): (viewer: Viewer | undefined, request: RequestInfo) => RequestContext {
   const { em, vault, linking, lookUpUser, galaxy } = parts;
   return (viewer, { address, signal }) => {
     let load = createLoaders(parts);
@@ -112,7 +112,7 @@ function createLoaders({ em, vault, galaxy, userinfo }: SharedParts) {
 function requireConsent({ status, scopes }: TokenSummary, coordinate: string): void {
   if (status !== 'ACTIVE') throw new ReauthenticationRequiredError();
   const required = scopesUnlocking(coordinate);
-  const missing = scopesMissing(required, scopes);
+  const missing = missingScopes(required, scopes);
   if (missing.length > 0) throw new ConsentMissingError(required, missing);
 }
 

@@ -7,7 +7,7 @@ import type { Environment } from './settings-reader.js';
 import { findKeyProblems } from './vault/keyring.js';
 
 /** The settings complete, and what was started to make them so. */
-interface Surroundings {
+interface RuntimeEnvironment {
   readonly config: CompleteConfig;
   readonly pages: readonly DevelopmentPage[];
   readonly rollupIdUrl?: string | undefined;
@@ -39,7 +39,7 @@ export async function serve(env: Environment): Promise<void> {
 }
 
 /** In production the settings are complete or refused; elsewhere a developer gets what is missing. */
-async function surround(config: ReturnType<typeof loadConfig>): Promise<Surroundings> {
+async function surround(config: ReturnType<typeof loadConfig>): Promise<RuntimeEnvironment> {
   if (!config.production) {
     const { embed } = await import('./dev/embedded.js');
     return embed(config);

@@ -1,5 +1,5 @@
 /** Work that is under way, shared by all who ask for the same while it lasts. Nothing is remembered afterwards. */
-export class InFlight<Result> {
+export class SingleFlight<Result> {
   readonly #running = new Map<string, Promise<Result>>();
 
   /** Joins the work under this key, or starts it. */

@@ -13,7 +13,7 @@ import {
   insertUser,
   lockAccount,
   lockUser,
-  rememberConsent,
+  addGrantedScopes,
   updatePerson,
   type UserRecord,
 } from './account.repository.js';
@@ -134,7 +134,7 @@ export class AccountLinking {
     if (!known && userId !== undefined && !(await lockUser(tx, userId))) throw new LinkNotFoundError();
     const owner = known?.userId ?? userId ?? (await insertUser(tx));
     const { id } = known ?? (await insertAccount(tx, owner, { issuer: grant.issuer, sub: grant.sub }));
-    const account = await rememberConsent(tx, id, grant.tokens.scopes);
+    const account = await addGrantedScopes(tx, id, grant.tokens.scopes);
     const user = await updatePerson(tx, owner, grant.person);
     await this.deps.vault.put(tx, account.id, grant.tokens);
     const { accessToken, accessTokenExpiresAt, scopes } = grant.tokens;

@@ -100,7 +100,7 @@ export async function insertAccount(
 }
 
 /** Adds the scopes of a link to all that were consented to before. */
-export async function rememberConsent(
+export async function addGrantedScopes(
   tx: SqlEntityManager,
   accountId: string,
   scopes: readonly string[],

@@ -22,7 +22,7 @@ export function describeScopes(names: readonly string[]): ConsentedScope[] {
 }
 
 /** The required scopes that are not among those held. */
-export function scopesMissing(required: readonly string[], held: readonly string[]): string[] {
+export function missingScopes(required: readonly string[], held: readonly string[]): string[] {
   return required.filter((scope) => !held.includes(scope));
 }
 

@@ -12,7 +12,7 @@ import { isScopeName } from '../scope.js';
 import type { VerifierOptions } from '../rollup/token-verifier.js';
 import type { SealContext, TokenCipher } from '../vault/token-cipher.js';
 import { callbackFailure, cameBackTo, parseCallback } from './callback-url.js';
-import { consumeLink, type PendingLinkRecord, rememberLink } from './pending-link.repository.js';
+import { consumePendingLink, type PendingLinkRecord, insertPendingLink } from './pending-link.repository.js';
 
 /** What a caller asks for when a link begins. */
 export interface LinkRequest {
@@ -84,7 +84,7 @@ export async function beginLink(
     userId: userId ?? null,
     expiresAt,
   };
-  await rememberLink(em.fork(), attempt, new Date(now));
+  await insertPendingLink(em.fork(), attempt, new Date(now));
   return { authorizationUrl, state, linkToken, expiresAt };
 }
 
@@ -103,7 +103,7 @@ export async function redeemLink(
 ): Promise<RedeemedLink> {
   const callback = parseCallback(url);
   const by = { stateHash: hash(callback.state), linkTokenHash: hash(linkToken), userId };
-  const attempt = await consumeLink(em.fork(), { ...by, now: new Date(verifier.now()) });
+  const attempt = await consumePendingLink(em.fork(), { ...by, now: new Date(verifier.now()) });
   if (!attempt || !cameBackTo(callback, attempt.redirectUri)) throw new LinkNotFoundError();
   if (callback.issuer !== undefined && callback.issuer !== verifier.issuer.issuer)
     throw new CodeRejectedError();

@@ -18,7 +18,7 @@ export interface PendingLinkRecord {
 const ATTEMPTS_PER_USER = 20;
 
 /** Remembers an attempt, and forgets those that have expired or are too many. */
-export async function rememberLink(
+export async function insertPendingLink(
   em: SqlEntityManager,
   attempt: PendingLinkRecord,
   now: Date,
@@ -49,7 +49,7 @@ async function forget(em: SqlEntityManager, selection: string, values: readonly 
  * Only who holds the link token gets it, and of an attempt that a user began only that user; another caller
  * cannot even use it up.
  */
-export async function consumeLink(
+export async function consumePendingLink(
   em: SqlEntityManager,
   by: { stateHash: string; linkTokenHash: string; userId: string | undefined; now: Date },
 ): Promise<PendingLinkRecord | undefined> {

@@ -10,7 +10,7 @@ import { readUserinfo, type Userinfo } from '../rollup/userinfo.js';
 import type { FreshAccessToken } from '../token-set.js';
 import type { TokenVault } from '../vault/token-vault.js';
 import type { AccountRecord } from './account.repository.js';
-import { InFlight } from '../single-flight.js';
+import { SingleFlight } from '../single-flight.js';
 
 /** What reading userinfo depends on. */
 export interface UserinfoReaderDeps {
@@ -24,7 +24,7 @@ const RETRY_AFTER_MS = 1_000;
 
 /** Reads userinfo, live: one call for an account and a token, whoever asks at the same time; nothing is kept. */
 export class UserinfoReader {
-  readonly #inFlight = new InFlight<Userinfo>();
+  readonly #inFlight = new SingleFlight<Userinfo>();
 
   constructor(private readonly deps: UserinfoReaderDeps) {}
 

@@ -8,7 +8,7 @@ interface Pause {
 }
 
 /** What keeps everybody from asking: a spent budget, or a failure that would meet every account. */
-export class GalaxyPause {
+export class GalaxyBackOff {
   #pause: Pause | undefined;
   #failures = 0;
 
@@ -47,12 +47,12 @@ export class GalaxyPause {
 
   #told(): AppError {
     const { error, until } = this.#pause as Pause;
-    return retell(error, until - this.now());
+    return withRetryAfter(error, until - this.now());
   }
 }
 
 /** The same error, saying how long it goes on being true. */
-export function retell(error: AppError, ms: number): AppError {
+export function withRetryAfter(error: AppError, ms: number): AppError {
   if (error instanceof RateLimitedError) return new RateLimitedError(ms);
   if (error instanceof ProviderUnavailableError) return new ProviderUnavailableError(ms, { cause: error });
   return error;

@@ -1,18 +1,18 @@
 import type { AppError } from '../errors.js';
-import type { GalaxyAnswer } from './galaxy-response.js';
+import type { GalaxyResponse } from './galaxy-response.js';
 
 /** An answer of Galaxy and when it came, in milliseconds. */
-export interface DatedAnswer {
-  readonly answer: GalaxyAnswer;
+export interface CachedResponse {
+  readonly answer: GalaxyResponse;
   readonly fetchedAt: number;
 }
 
 /** What is known of one account. */
 export interface KnownAccount {
   /** The latest answer, which may lack a part. */
-  readonly latest?: DatedAnswer | undefined;
+  readonly latest?: CachedResponse | undefined;
   /** The latest answer that lacked nothing. */
-  readonly whole?: DatedAnswer | undefined;
+  readonly whole?: CachedResponse | undefined;
   /** Why asking last brought nothing at all. */
   readonly error?: AppError | undefined;
   /** Times in a row that asking did not bring everything. */
@@ -24,7 +24,7 @@ export interface KnownAccount {
 const MAX_ACCOUNTS = 10_000;
 
 /** What Galaxy said of accounts, in the memory of this process: bounded, and what is older than `keepMs` goes with the next. */
-export class GalaxyMemory {
+export class GalaxyCache {
   readonly #known = new Map<string, KnownAccount & { readonly since: number }>();
 
   /** Times in milliseconds. */

@@ -1,9 +1,9 @@
 import { ProviderUnavailableError } from '../errors.js';
-import { everyPart, type GalaxyAnswer, readGalaxyAnswer } from './galaxy-response.js';
-import { AnswerTooLargeError, callProvider, type Fetch } from '../provider-call.js';
+import { everyPart, type GalaxyResponse, readGalaxyResponse } from './galaxy-response.js';
+import { ResponseTooLargeError, callProvider, type Fetch } from '../provider-call.js';
 
 /** Asks Galaxy once for all that it says of the identity of an access token; nothing is retried here. */
-export type AskGalaxy = (accessToken: string) => Promise<GalaxyAnswer>;
+export type RequestGalaxy = (accessToken: string) => Promise<GalaxyResponse>;
 
 /** Where Galaxy is, and the application's key to it. */
 export interface GalaxyOptions {
@@ -27,7 +27,7 @@ const QUERY = `query RollupAccount {
  * `ProviderUnavailableError` when it gave no usable answer. What is about this account alone, such as a token that it
  * does not take, is an error in each part of the answer; a field that fails alone is one in its own part.
  */
-export function createGalaxyClient({ url, apiKey, timeoutMs, fetch }: GalaxyOptions): AskGalaxy {
+export function createGalaxyClient({ url, apiKey, timeoutMs, fetch }: GalaxyOptions): RequestGalaxy {
   return async (accessToken) => {
     try {
       const headers = {
@@ -36,10 +36,10 @@ export function createGalaxyClient({ url, apiKey, timeoutMs, fetch }: GalaxyOpti
         authorization: `Bearer ${accessToken}`,
       };
       const body = JSON.stringify({ query: QUERY });
-      return readGalaxyAnswer(await callProvider(fetch, { url, method: 'POST', headers, body, timeoutMs }));
+      return readGalaxyResponse(await callProvider(fetch, { url, method: 'POST', headers, body, timeoutMs }));
     } catch (error) {
       const ofThisAccount =
-        error instanceof ProviderUnavailableError && error.cause instanceof AnswerTooLargeError;
+        error instanceof ProviderUnavailableError && error.cause instanceof ResponseTooLargeError;
       if (!ofThisAccount) throw error;
       return everyPart(error);
     }

@@ -4,16 +4,16 @@ import {
   ProviderMisconfiguredError,
   RateLimitedError,
 } from '../errors.js';
-import type { AskGalaxy } from './galaxy-client.js';
-import { failuresIn, type GalaxyAnswer } from './galaxy-response.js';
+import type { RequestGalaxy } from './galaxy-client.js';
+import { failuresIn, type GalaxyResponse } from './galaxy-response.js';
 import { backOffMs } from '../back-off.js';
-import { type DatedAnswer, GalaxyMemory, type KnownAccount } from './galaxy-cache.js';
-import { GalaxyPause, retell } from './galaxy-back-off.js';
-import { InFlight } from '../single-flight.js';
+import { type CachedResponse, GalaxyCache, type KnownAccount } from './galaxy-cache.js';
+import { GalaxyBackOff, withRetryAfter } from './galaxy-back-off.js';
+import { SingleFlight } from '../single-flight.js';
 
 /** An answer of Galaxy, and how old it is. */
 export interface GalaxyReading {
-  readonly answer: GalaxyAnswer;
+  readonly answer: GalaxyResponse;
   readonly fetchedAt: Date;
   readonly ageSeconds: number;
   /** Whether it is older than it should be, because Galaxy could not be asked. */
@@ -27,7 +27,7 @@ export type GalaxyOutcome = 'asked' | 'failed' | 'over_budget';
 
 /** What reading Galaxy depends on. Times in milliseconds. */
 export interface GalaxyReaderDeps {
-  readonly ask: AskGalaxy;
+  readonly ask: RequestGalaxy;
   /** A fresh access token of an account. */
   readonly accessToken: (accountId: string) => Promise<string>;
   /**
@@ -54,13 +54,13 @@ export interface GalaxyReaderDeps {
  * would meet everybody, of one account when it is about that one.
  */
 export class GalaxyReader {
-  readonly #inFlight = new InFlight<KnownAccount>();
-  readonly #memory: GalaxyMemory;
-  readonly #pause: GalaxyPause;
+  readonly #inFlight = new SingleFlight<KnownAccount>();
+  readonly #memory: GalaxyCache;
+  readonly #pause: GalaxyBackOff;
 
   constructor(private readonly deps: GalaxyReaderDeps) {
-    this.#memory = new GalaxyMemory(deps.staleMs, deps.now);
-    this.#pause = new GalaxyPause(deps.now);
+    this.#memory = new GalaxyCache(deps.staleMs, deps.now);
+    this.#pause = new GalaxyBackOff(deps.now);
   }
 
   /**
@@ -117,7 +117,7 @@ export class GalaxyReader {
     return error;
   }
 
-  #remember(accountId: string, before: KnownAccount, answer: GalaxyAnswer): KnownAccount {
+  #remember(accountId: string, before: KnownAccount, answer: GalaxyResponse): KnownAccount {
     const { now, random, cacheMs, backOffBaseMs, onOutcome } = this.deps;
     const lacking = failuresIn(answer);
     const nothing = lacking.length === Object.keys(answer).length;
@@ -143,20 +143,20 @@ export class GalaxyReader {
 
   #tell({ error, until, latest }: KnownAccount): GalaxyReading {
     const remainingMs = until - this.deps.now();
-    if (error) throw retell(error, remainingMs);
-    return this.#reading(latest as DatedAnswer, false, remainingMs);
+    if (error) throw withRetryAfter(error, remainingMs);
+    return this.#reading(latest as CachedResponse, false, remainingMs);
   }
 
   /** An answer to give while Galaxy cannot be asked; one that lacks nothing is better than a later one. */
-  #earlier(known: KnownAccount | undefined): DatedAnswer | undefined {
+  #earlier(known: KnownAccount | undefined): CachedResponse | undefined {
     return this.#servable(known?.whole) ?? this.#servable(known?.latest);
   }
 
-  #servable(dated: DatedAnswer | undefined): DatedAnswer | undefined {
+  #servable(dated: CachedResponse | undefined): CachedResponse | undefined {
     return dated && this.deps.now() - dated.fetchedAt < this.deps.staleMs ? dated : undefined;
   }
 
-  #reading({ answer, fetchedAt }: DatedAnswer, stale: boolean, retryAfterMs: number): GalaxyReading {
+  #reading({ answer, fetchedAt }: CachedResponse, stale: boolean, retryAfterMs: number): GalaxyReading {
     const ageSeconds = Math.max(0, Math.floor((this.deps.now() - fetchedAt) / 1_000));
     return { answer, fetchedAt: new Date(fetchedAt), ageSeconds, stale, retryAfterMs };
   }

@@ -1,6 +1,6 @@
 import { type AppError, ProviderMisconfiguredError, ProviderUnavailableError } from '../errors.js';
 import { asObject, asObjects, asText, type JsonObject, parseObject } from '../json.js';
-import type { ProviderAnswer } from '../provider-call.js';
+import type { ProviderResponse } from '../provider-call.js';
 
 /** How a person shows themselves in the profile graph. */
 export interface GalaxyProfile {
@@ -29,7 +29,7 @@ export interface AuthorizedApp {
 export type Part<Value> = { readonly value: Value } | { readonly error: AppError };
 
 /** What Galaxy says of one identity. */
-export interface GalaxyAnswer {
+export interface GalaxyResponse {
   readonly profile: Part<GalaxyProfile | undefined>;
   /** Those alone that the person made public. */
   readonly publicAccounts: Part<readonly PublicAccount[]>;
@@ -65,7 +65,7 @@ const RETRY_LATER = new Set([408, 425, 429]);
  *
  * Throws what would meet every account; what is about this one alone is in the parts.
  */
-export function readGalaxyAnswer({ status, retryAfterMs, text }: ProviderAnswer): GalaxyAnswer {
+export function readGalaxyResponse({ status, retryAfterMs, text }: ProviderResponse): GalaxyResponse {
   const body = parseObject(text);
   const errors = body?.['errors'];
   const faults = Array.isArray(errors) ? errors.map((fault: unknown) => asObject(fault) ?? {}) : [];
@@ -91,7 +91,7 @@ function readParts(
   data: JsonObject | undefined,
   faults: readonly JsonObject[],
   error: AppError,
-): GalaxyAnswer {
+): GalaxyResponse {
   const read = <Value>(field: string, reader: (value: unknown) => Value): Part<Value> => {
     const value = data?.[field];
     const failed = faults.some(({ path }) =>
@@ -107,12 +107,12 @@ function readParts(
 }
 
 /** Why parts of an answer are missing. */
-export function failuresIn(answer: GalaxyAnswer): AppError[] {
+export function failuresIn(answer: GalaxyResponse): AppError[] {
   return Object.values(answer).flatMap((part) => ('error' in part ? part.error : []));
 }
 
 /** An answer that says nothing, and why. */
-export function everyPart(error: AppError): GalaxyAnswer {
+export function everyPart(error: AppError): GalaxyResponse {
   return { profile: { error }, publicAccounts: { error }, authorizedApps: { error } };
 }
 

@@ -7,7 +7,7 @@ import {
   isObjectType,
 } from 'graphql';
 import { Directive, Extensions } from 'type-graphql';
-import { scopesMissing } from '../accounts/consented-scope.js';
+import { missingScopes } from '../accounts/consented-scope.js';
 import { BadUserInputError, ForbiddenError } from '../errors.js';
 import { type RequestContext, requireViewer } from './context.js';
 
@@ -81,7 +81,7 @@ function guardField(field: GraphQLField<unknown, RequestContext>, rule: AccessRu
 /** The caller is judged by the token presented, whatever the stored one may. Throws `ForbiddenError`. */
 function requireScopes(context: RequestContext, required: readonly string[]): void {
   const { scopes } = requireViewer(context);
-  const missing = scopesMissing(required, scopes);
+  const missing = missingScopes(required, scopes);
   if (missing.length > 0) throw new ForbiddenError(required, missing);
 }
 
@@ -90,7 +90,7 @@ function requireScopes(context: RequestContext, required: readonly string[]): vo
  *
  * @param coordinates such as `RollupAccount.profile` (GraphQL specification §3.14, schema coordinates).
  */
-export function scopesNeeded(schema: GraphQLSchema, coordinates: readonly string[]): string[] {
+export function requiredScopesOf(schema: GraphQLSchema, coordinates: readonly string[]): string[] {
   const rules = coordinates.map((coordinate) => {
     const [typeName = '', fieldName = '', ...more] = coordinate.split('.');
     const type = schema.getType(typeName);

@@ -7,7 +7,7 @@ import type { UserinfoReader } from '../accounts/userinfo-reader.js';
 import { UnauthenticatedError } from '../errors.js';
 
 /** What the transport knows of a request. */
-export interface RequestSurroundings {
+export interface RequestInfo {
   /** The caller's address, as far as it can be believed. */
   readonly address: string;
   /** Aborted when the time of the request is over. */
@@ -48,7 +48,7 @@ export interface ObtainedTokens {
  * All that a resolver can do, for one request: capabilities, no entity manager. Made anew for each request, so
  * that nothing of one caller is ever in another's answer.
  */
-export interface RequestContext extends RequestSurroundings {
+export interface RequestContext extends RequestInfo {
   /** The caller; the linked identity once a link in this request has succeeded, for its tokens were presented. */
   viewer(): Viewer | undefined;
   /** The caller's user; undefined when nobody is signed in or the identity is not linked. */

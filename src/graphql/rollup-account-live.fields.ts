@@ -1,7 +1,7 @@
 import { Ctx, FieldResolver, Resolver, Root } from 'type-graphql';
 import type { AccountRecord } from '../accounts/account.repository.js';
 import { scopesUnlocking } from '../accounts/consented-scope.js';
-import { retell } from '../galaxy/galaxy-back-off.js';
+import { withRetryAfter } from '../galaxy/galaxy-back-off.js';
 import type { GalaxyReading } from '../galaxy/galaxy-reader.js';
 import { Access } from './access.js';
 import { AuthorizedAppType } from './authorized-app.type.js';
@@ -105,6 +105,6 @@ type ValueOf<Name extends PartName> = Extract<GalaxyReading['answer'][Name], { v
 /** One field of an answer, or the reason why this one is missing. */
 function partOf<Name extends PartName>({ answer, retryAfterMs }: GalaxyReading, name: Name): ValueOf<Name> {
   const part = answer[name];
-  if ('error' in part) throw retell(part.error, retryAfterMs);
+  if ('error' in part) throw withRetryAfter(part.error, retryAfterMs);
   return part.value as ValueOf<Name>;
 }

@@ -14,7 +14,7 @@ import {
 } from 'type-graphql';
 import type { AccountRecord } from '../accounts/account.repository.js';
 import type { ConsentedScope } from '../accounts/consented-scope.js';
-import { Access, scopesNeeded } from './access.js';
+import { Access, requiredScopesOf } from './access.js';
 import { ConsentedScopeType } from './consented-scope.type.js';
 import { type RequestContext, requireViewer, type TokenSummary } from './context.js';
 
@@ -92,7 +92,7 @@ export class RollupAccountFields {
   ): Promise<string[]> {
     const { scopes } = await context.tokensOf(account.id);
     const presented = requireViewer(context).scopes;
-    return scopesNeeded(schema, coordinates).filter(
+    return requiredScopesOf(schema, coordinates).filter(
       (scope) => !scopes.includes(scope) || !presented.includes(scope),
     );
   }

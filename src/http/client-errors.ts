@@ -5,7 +5,7 @@ import { REFUSED_OTHERWISE } from './error-handler.js';
 import { SECURITY_HEADERS } from './guards.js';
 
 /** What is refused before there is a request that hooks could see. */
-export interface EarlyRefusals {
+export interface ClientErrorHandlers {
   /** For what is no HTTP, too large, or too slow: Node's parser gave up. */
   onClientError(error: Error & { readonly code?: string }, socket: Duplex): void;
   /** For a URL that cannot be decoded. */
@@ -31,8 +31,8 @@ const HEADERS = {
   connection: 'close',
 };
 
-/** Makes the refusals. Each is one record of the log, ends its connection, and says no more than any other refusal. */
-export function createEarlyRefusals(log: FastifyBaseLogger): EarlyRefusals {
+/** Makes the clientErrors. Each is one record of the log, ends its connection, and says no more than any other refusal. */
+export function createClientErrorHandlers(log: FastifyBaseLogger): ClientErrorHandlers {
   const record = (status: number, reason: string): void =>
     log.info({ event: 'request_refused', status, reason }, 'request');
   const refuse = (response: ServerResponse, status: number, reason: string): void => {

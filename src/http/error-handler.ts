@@ -3,7 +3,7 @@ import { ProviderUnavailableError, TokenRejectedError, UnauthenticatedError } fr
 import { publicExtensions } from '../graphql/format-error.js';
 
 /** Errors from before GraphQL, in the shape of GraphQL's. What is ours to hide is only in the log. */
-export function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+export function handleError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   if (error instanceof UnauthenticatedError) {
     const { cause } = error;
     const reason = cause instanceof TokenRejectedError ? cause.reason : undefined;
@@ -34,7 +34,7 @@ export function answerError(error: unknown, request: FastifyRequest, reply: Fast
 }
 
 /** Nothing is at this path; at `/graphql` there is, but not for this method. */
-export function answerNotFound(request: FastifyRequest, reply: FastifyReply): FastifyReply {
+export function handleNotFound(request: FastifyRequest, reply: FastifyReply): FastifyReply {
   if (request.url.split('?', 1)[0] !== '/graphql') {
     return sendError(reply.code(404), 'There is nothing at this path.', { code: 'BAD_REQUEST' });
   }

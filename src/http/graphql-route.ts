@@ -1,6 +1,6 @@
 import { type ApolloServer, HeaderMap, type HTTPGraphQLResponse } from '@apollo/server';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { RequestContext, RequestSurroundings, Viewer } from '../graphql/context.js';
+import type { RequestContext, RequestInfo, Viewer } from '../graphql/context.js';
 import type { DocumentRequest, FindDocument } from '../graphql/trusted-documents.js';
 import { acceptsJson } from './accepts.js';
 import { sendError } from './error-handler.js';
@@ -10,7 +10,7 @@ import { resolveViewer, type VerifyAccessToken } from './viewer.js';
 export interface GraphqlRouteOptions {
   readonly apollo: ApolloServer<RequestContext>;
   readonly verifyAccessToken: VerifyAccessToken;
-  readonly createContext: (viewer: Viewer | undefined, request: RequestSurroundings) => RequestContext;
+  readonly createContext: (viewer: Viewer | undefined, request: RequestInfo) => RequestContext;
   /** Present: only these documents run. */
   readonly findDocument: FindDocument | undefined;
   readonly maxDocumentCharacters: number;

@@ -11,7 +11,7 @@ export interface GuardOptions {
 const MAX_HEADERS = 100;
 
 /** A refusal at the door: an HTTP status and nothing to tell. */
-export class DoorError extends Error {
+export class HttpError extends Error {
   constructor(readonly statusCode: number) {
     super(`refused at the door with ${statusCode}`);
   }
@@ -30,7 +30,7 @@ export function addGuards(
 ): void {
   let executing = 0;
   const shed = ({ url }: FastifyRequest): void => {
-    if (executing >= maxConcurrentRequests && !PROBE.test(url)) throw new DoorError(503);
+    if (executing >= maxConcurrentRequests && !PROBE.test(url)) throw new HttpError(503);
   };
   listener.addHook('onRequest', async (request, reply) => {
     // Not the request: destroying one that was read to its end leaves its connection open.
@@ -54,17 +54,17 @@ const PROBE = /^\/(healthz|readyz)(\?|$)/;
 
 function checkHeaders({ raw }: FastifyRequest, reply: FastifyReply): void {
   const names = raw.rawHeaders.filter((_, index) => index % 2 === 0).map((name) => name.toLowerCase());
-  if (names.length > MAX_HEADERS) throw new DoorError(431);
+  if (names.length > MAX_HEADERS) throw new HttpError(431);
   for (const name of ['host', 'content-type']) {
     if (names.indexOf(name) === names.lastIndexOf(name)) continue;
     // Whoever sends one request that reads two ways may have sent the next one in it.
     void reply.header('connection', 'close');
-    throw new DoorError(400);
+    throw new HttpError(400);
   }
   const encoding = raw.headers['content-encoding'];
-  if (encoding !== undefined && encoding !== 'identity') throw new DoorError(415);
+  if (encoding !== undefined && encoding !== 'identity') throw new HttpError(415);
   const charset = /;\s*charset\s*=\s*"?([^";\s]+)/i.exec(raw.headers['content-type'] ?? '')?.[1];
-  if (charset !== undefined && !/^utf-?8$/i.test(charset)) throw new DoorError(415);
+  if (charset !== undefined && !/^utf-?8$/i.test(charset)) throw new HttpError(415);
 }
 
 /** What every answer carries, whoever gives it. */

@@ -2,11 +2,11 @@ import type { AddressInfo } from 'node:net';
 import type { ApolloServer } from '@apollo/server';
 import cors from '@fastify/cors';
 import { fastify, type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
-import type { RequestContext, RequestSurroundings, Viewer } from '../graphql/context.js';
+import type { RequestContext, RequestInfo, Viewer } from '../graphql/context.js';
 import type { FindDocument } from '../graphql/trusted-documents.js';
-import { answerError, answerNotFound } from './error-handler.js';
+import { handleError, handleNotFound } from './error-handler.js';
 import { addDraining, type Draining } from './draining.js';
-import { createEarlyRefusals } from './client-errors.js';
+import { createClientErrorHandlers } from './client-errors.js';
 import { addGraphql } from './graphql-route.js';
 import { addGuards, type GuardOptions } from './guards.js';
 import { addHealth, addMetrics } from './health.js';
@@ -35,7 +35,7 @@ export interface ListenerOptions extends GuardOptions {
   readonly corsOrigins: readonly string[];
   readonly apollo: ApolloServer<RequestContext>;
   readonly verifyAccessToken: VerifyAccessToken;
-  readonly createContext: (viewer: Viewer | undefined, request: RequestSurroundings) => RequestContext;
+  readonly createContext: (viewer: Viewer | undefined, request: RequestInfo) => RequestContext;
   readonly findDocument: FindDocument | undefined;
   readonly isReady: () => Promise<boolean>;
   /** Prometheus text. */
@@ -47,7 +47,7 @@ export interface ListenerOptions extends GuardOptions {
 export async function createListener(
   options: ListenerOptions,
 ): Promise<{ listener: FastifyInstance; draining: Draining }> {
-  const refusals = createEarlyRefusals(options.log);
+  const clientErrors = createClientErrorHandlers(options.log);
   const listener = fastify({
     loggerInstance: options.log,
     logController: new LogController({ disableRequestLogging: true }),
@@ -61,15 +61,15 @@ export async function createListener(
     exposeHeadRoutes: false,
     trustProxy: options.trustProxy.length > 0 ? [...options.trustProxy] : false,
     genReqId: () => crypto.randomUUID(),
-    clientErrorHandler: refusals.onClientError,
-    frameworkErrors: (_error, _request, reply) => refusals.onBadUrl(reply.raw),
+    clientErrorHandler: clientErrors.onClientError,
+    frameworkErrors: (_error, _request, reply) => clientErrors.onBadUrl(reply.raw),
     http: {
       maxHeaderSize: options.maxHeaderBytes,
       headersTimeout: options.headersTimeoutMs,
       connectionsCheckingInterval: 1_000,
     },
   });
-  refusals.watch(listener.server);
+  clientErrors.watch(listener.server);
   addRequestLog(listener, options.runInScope);
   const draining = addDraining(listener);
   addGuards(listener, options);
@@ -81,8 +81,8 @@ export async function createListener(
       maxAge: 600,
     });
   }
-  listener.setErrorHandler(answerError);
-  listener.setNotFoundHandler(answerNotFound);
+  listener.setErrorHandler(handleError);
+  listener.setNotFoundHandler(handleNotFound);
   addHealth(listener, async () => !draining.isDraining() && (await options.isReady()));
   addMetrics(listener, options.renderMetrics, options.metricsFrom);
   addGraphql(listener, options);

@@ -1,6 +1,6 @@
 import { createLocalJWKSet, importJWK, type JWK } from 'jose';
 import { ProviderMisconfiguredError, ProviderUnavailableError } from '../errors.js';
-import { CachedSource, type CacheTimes } from './stale-while-revalidate.js';
+import { StaleWhileRevalidate, type CacheLifetimes } from './stale-while-revalidate.js';
 import { callProvider, type Fetch, readJsonObject } from '../provider-call.js';
 import { UnknownKeyIds } from './unknown-key-ids.js';
 
@@ -34,7 +34,7 @@ export interface Issuer {
 export interface IssuerOptions {
   readonly issuer: string;
   readonly timeoutMs: number;
-  readonly keyTimes: CacheTimes;
+  readonly keyTimes: CacheLifetimes;
   readonly fetch: Fetch;
   readonly now: () => number;
 }
@@ -44,7 +44,7 @@ const MAX_KEYS = 100;
 /** Discovery and keys are fetched when first needed; a provider that is down does not keep the server from starting. */
 export function createIssuer(options: IssuerOptions): Issuer {
   const { issuer, keyTimes, now } = options;
-  const discovery = new CachedSource(() => discover(options), keyTimes, now);
+  const discovery = new StaleWhileRevalidate(() => discover(options), keyTimes, now);
   let known: { readonly text: string; readonly findKey: FindKey } | undefined;
   const loadKeys = async (): Promise<FindKey> => {
     const fetched = await fetchKeys(options, (await discovery.get()).jwks);
@@ -52,7 +52,7 @@ export function createIssuer(options: IssuerOptions): Issuer {
     if (known?.text !== text) known = { text, findKey: createLocalJWKSet({ keys: fetched }) };
     return known.findKey;
   };
-  const keys = new CachedSource(loadKeys, keyTimes, now);
+  const keys = new StaleWhileRevalidate(loadKeys, keyTimes, now);
   const unknownIds = new UnknownKeyIds(now);
   return {
     issuer,

@@ -6,7 +6,7 @@ import {
   TokenRejectedError,
 } from '../errors.js';
 import { parseObject } from '../json.js';
-import type { ProviderAnswer } from '../provider-call.js';
+import type { ProviderResponse } from '../provider-call.js';
 
 /** Rollup ID's words for data behind a scope that it may not give any more: the user revoked the grant. */
 const REVOKED = 'Authorized data error. Re-authorization by user required';
@@ -38,9 +38,9 @@ const CLIENT_FAULTS = new Set([
 ]);
 
 /** A refresh that was refused. */
-export function refreshFailure(answer: ProviderAnswer): Error {
+export function refreshFailure(answer: ProviderResponse): Error {
   const { error, message } = readError(answer);
-  const options = { cause: new Error(describeAnswer(answer)) };
+  const options = { cause: new Error(describeResponse(answer)) };
   if (error === 'invalid_grant' || (answer.status === 401 && DEAD_GRANT.has(message)))
     return new GrantDeadError(options);
   if (isMisconfigured(answer) || (answer.status === 400 && message === 'mismatch client id')) {
@@ -50,9 +50,9 @@ export function refreshFailure(answer: ProviderAnswer): Error {
 }
 
 /** A code that was refused. */
-export function exchangeFailure(answer: ProviderAnswer): Error {
+export function exchangeFailure(answer: ProviderResponse): Error {
   const { error, message } = readError(answer);
-  const options = { cause: new Error(describeAnswer(answer)) };
+  const options = { cause: new Error(describeResponse(answer)) };
   if (error === 'invalid_grant' || error === 'invalid_request' || BAD_CODE.has(message)) {
     return new CodeRejectedError(options);
   }
@@ -61,21 +61,21 @@ export function exchangeFailure(answer: ProviderAnswer): Error {
 }
 
 /** Userinfo that said 401: the grant was revoked, or it is about this one access token and says nothing of the grant. */
-export function userinfoFailure(answer: ProviderAnswer): Error {
-  const options = { cause: new Error(describeAnswer(answer)) };
+export function userinfoFailure(answer: ProviderResponse): Error {
+  const options = { cause: new Error(describeResponse(answer)) };
   return readError(answer).message === REVOKED
     ? new GrantDeadError(options)
     : new TokenRejectedError('userinfo', options);
 }
 
-function isMisconfigured(answer: ProviderAnswer): boolean {
+function isMisconfigured(answer: ProviderResponse): boolean {
   const { error, message } = readError(answer);
   if (CLIENT_FAULTS.has(error)) return true;
   return answer.status === 400 && message === 'invalid client credentials';
 }
 
 /** Rollup ID's error bodies have a `message` and no `error`; a standard provider's are the other way round. */
-function readError({ status, text }: ProviderAnswer): { error: string; message: string } {
+function readError({ status, text }: ProviderResponse): { error: string; message: string } {
   const { error, message } = (status >= 400 && parseObject(text)) || {};
   return {
     error: typeof error === 'string' ? error : '',
@@ -84,7 +84,7 @@ function readError({ status, text }: ProviderAnswer): { error: string; message: 
 }
 
 /** For the log: the status and the provider's own words, cut short and only when they are from its known lists. */
-export function describeAnswer(answer: ProviderAnswer): string {
+export function describeResponse(answer: ProviderResponse): string {
   const { error, message } = readError(answer);
   const known = DEAD_GRANT.has(message) || BAD_CODE.has(message) || message === 'invalid client credentials';
   return `the provider answered ${answer.status} ${known ? message : error.replaceAll(/[^a-z_]/g, '').slice(0, 40)}`.trim();

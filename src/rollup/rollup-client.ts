@@ -1,8 +1,8 @@
 import { ProviderUnavailableError } from '../errors.js';
 import type { Issuer } from './issuer.js';
 import type { JsonObject } from '../json.js';
-import { callProvider, type Fetch, type ProviderAnswer, readJsonObject } from '../provider-call.js';
-import { describeAnswer, exchangeFailure, refreshFailure, userinfoFailure } from './provider-failure.js';
+import { callProvider, type Fetch, type ProviderResponse, readJsonObject } from '../provider-call.js';
+import { describeResponse, exchangeFailure, refreshFailure, userinfoFailure } from './provider-failure.js';
 import { readTokenResponse, type TokenResponse } from './token-response.js';
 
 /** What one authorization request says (RFC 6749 §4.1.1, RFC 7636 §4.3, OpenID Connect Core §3.1.2.1). */
@@ -97,7 +97,7 @@ export function createRollupClient(options: RollupClientOptions): RollupClient {
         token_type_hint: 'refresh_token',
       });
       if (answer.status === 200) return;
-      throw new ProviderUnavailableError(answer.retryAfterMs, { cause: new Error(describeAnswer(answer)) });
+      throw new ProviderUnavailableError(answer.retryAfterMs, { cause: new Error(describeResponse(answer)) });
     },
   };
 }
@@ -105,7 +105,7 @@ export function createRollupClient(options: RollupClientOptions): RollupClient {
 async function postToken(
   options: RollupClientOptions,
   grant: Record<string, string>,
-): Promise<ProviderAnswer> {
+): Promise<ProviderResponse> {
   return postForm(options, (await options.issuer.endpoints()).token, grant);
 }
 
@@ -114,7 +114,7 @@ function postForm(
   { clientId, clientSecret, timeoutMs, fetch }: RollupClientOptions,
   url: string,
   form: Record<string, string>,
-): Promise<ProviderAnswer> {
+): Promise<ProviderResponse> {
   const body = new URLSearchParams({ ...form, client_id: clientId, client_secret: clientSecret });
   return callProvider(fetch, { url, method: 'POST', body, timeoutMs });
 }

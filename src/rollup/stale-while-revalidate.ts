@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { ProviderUnavailableError } from '../errors.js';
 
 /** How long a fetched value serves, and how often the provider may be asked for it. All in milliseconds. */
-export interface CacheTimes {
+export interface CacheLifetimes {
   /** Younger than this, a value serves without asking. */
   readonly maxAgeMs: number;
   /** Least time between two attempts, whether they succeed or fail. */
@@ -27,7 +27,7 @@ interface Dated<T> {
 type Reason = 'age' | 'demand' | 'insistence';
 
 /** One value fetched from the provider: cached, one fetch at a time, and kept through an outage. */
-export class CachedSource<T> {
+export class StaleWhileRevalidate<T> {
   #value: Dated<T> | undefined;
   readonly #lastAttempt = { age: LONG_AGO, demand: LONG_AGO, insistence: LONG_AGO };
   #fetching: Promise<T> | undefined;
@@ -36,7 +36,7 @@ export class CachedSource<T> {
 
   constructor(
     private readonly load: () => Promise<T>,
-    private readonly times: CacheTimes,
+    private readonly times: CacheLifetimes,
     private readonly now: () => number,
   ) {}
 

@@ -1,7 +1,7 @@
 import { GrantDeadError, ProviderMisconfiguredError } from '../errors.js';
 
 /** How many calls at once, and how long to hold back after the provider refused our credentials. */
-export interface GateOptions {
+export interface CircuitBreakerOptions {
   readonly maxInFlight: number;
   /** Milliseconds between two trials while the circuit is open. */
   readonly trialEveryMs: number;
@@ -14,12 +14,12 @@ export interface GateOptions {
  * The circuit opens when the provider refuses this server's own credentials: every call would fail the same way.
  * While it is open one trial at a time is let through, so that it closes by itself once the operator is done.
  */
-export class ProviderGate {
+export class CircuitBreaker {
   #inFlight = 0;
   #nextTrialAt: number | undefined;
   readonly #waiting: (() => void)[] = [];
 
-  constructor(private readonly options: GateOptions) {}
+  constructor(private readonly options: CircuitBreakerOptions) {}
 
   get circuitOpen(): boolean {
     return this.#nextTrialAt !== undefined;

@@ -119,7 +119,7 @@ export class RefreshAttempt {
       if (!(await this.#insist(() => endGrant(this.deps, accountId, generation)))) return undefined;
       throw new ReauthenticationRequiredError({ cause });
     }
-    if (cause instanceof SealBrokenError) throw await settleBrokenSeal(this.deps, row, cause, leaseId);
+    if (cause instanceof SealBrokenError) throw await endBrokenSeal(this.deps, row, cause, leaseId);
     if (cause instanceof ProviderMisconfiguredError) {
       onEvent({ type: 'misconfigured', accountId, cause });
       await this.#release(accountId, leaseId, 0);
@@ -188,7 +188,7 @@ export async function endGrant(
  * Damaged or moved ciphertext ends the link. A key that this process lacks does not: another process may have
  * it, so the row stays as it is.
  */
-export async function settleBrokenSeal(
+export async function endBrokenSeal(
   { store, onEvent }: Pick<RefreshDeps, 'store' | 'onEvent'>,
   row: SealedRow,
   cause: SealBrokenError,

@@ -1,5 +1,5 @@
-import type { ProviderGate } from './circuit-breaker.js';
-import type { RefreshStore } from './refresh-lease.repository.js';
+import type { CircuitBreaker } from './circuit-breaker.js';
+import type { RefreshLeaseRepository } from './refresh-lease.repository.js';
 import type { TokenCipher } from './token-cipher.js';
 import type { TokenSet } from '../token-set.js';
 
@@ -13,7 +13,7 @@ export type RenewableTokens = TokenSet & { readonly refreshToken: string };
  * server's credentials, and anything else when it is not known to have answered. It keeps a deadline shorter
  * than the lease.
  */
-export type AskProvider = (current: RenewableTokens) => Promise<TokenSet>;
+export type RefreshTokens = (current: RenewableTokens) => Promise<TokenSet>;
 
 /** What happened, for logs and numbers; never a token. Durations in milliseconds. */
 export type RefreshEvent = { readonly accountId: string } & (
@@ -33,10 +33,10 @@ export type Rotation = 'auto' | 'always' | 'never';
 
 /** What a refresh depends on. Clock, randomness and pauses are parameters, so that tests own the time. */
 export interface RefreshDeps {
-  readonly store: RefreshStore;
+  readonly store: RefreshLeaseRepository;
   readonly cipher: TokenCipher;
-  readonly askProvider: AskProvider;
-  readonly gate: ProviderGate;
+  readonly askProvider: RefreshTokens;
+  readonly gate: CircuitBreaker;
   /** Milliseconds. */
   readonly now: () => number;
   readonly sleep: (ms: number, signal?: AbortSignal) => Promise<void>;

@@ -19,7 +19,7 @@ export interface LeaseClaim {
 }
 
 /** The row operations that a refresh needs. Each is one statement and a unit of work of its own; no lock outlives it. */
-export interface RefreshStore {
+export interface RefreshLeaseRepository {
   /** Everything the refresh decides by, or undefined when the account is not linked. */
   read(accountId: string): Promise<SealedRow | undefined>;
   /**
@@ -41,11 +41,11 @@ export interface RefreshStore {
    * A rotating provider's answer was lost with its holder. The generation stays and so does the intent: should
    * the holder wake after all, `putRefreshed` brings the account back.
    */
-  markAnswerLost(accountId: string, generation: number): Promise<boolean>;
+  markResponseLost(accountId: string, generation: number): Promise<boolean>;
 }
 
 /** The rows of the database as the refresh uses them. `em` is forked for every step. */
-export function refreshStore(em: SqlEntityManager): RefreshStore {
+export function refreshLeaseRepository(em: SqlEntityManager): RefreshLeaseRepository {
   const changes = (sql: string, params: unknown[]): Promise<boolean> => changesRows(em.fork(), sql, params);
   return {
     read: (accountId) => readSealed(em.fork(), accountId),
@@ -95,7 +95,7 @@ export function refreshStore(em: SqlEntityManager): RefreshStore {
          where account_id = ? and generation = ?`,
         [accountId, generation],
       ),
-    markAnswerLost: (accountId, generation) =>
+    markResponseLost: (accountId, generation) =>
       changes(
         `update sealed_tokens set status = 'REAUTHENTICATION_REQUIRED'
          where account_id = ? and generation = ? and status = 'ACTIVE'

@@ -5,7 +5,7 @@ import {
   ReauthenticationRequiredError,
   SealBrokenError,
 } from '../errors.js';
-import { type Outcome, RefreshAttempt, settleBrokenSeal } from './refresh-attempt.js';
+import { type Outcome, RefreshAttempt, endBrokenSeal } from './refresh-attempt.js';
 import { decideRefresh } from './refresh-decision.js';
 import type { RefreshDeps } from './refresh-deps.js';
 import type { SealedRow } from './sealed-tokens.repository.js';
@@ -65,7 +65,7 @@ export class TokenRefresher {
       case 'pause':
         throw new ProviderUnavailableError(Math.ceil(row.retryInMs));
       case 'lost':
-        if (await store.markAnswerLost(row.accountId, row.generation)) {
+        if (await store.markResponseLost(row.accountId, row.generation)) {
           onEvent({ type: 'answer_lost', accountId: row.accountId });
         }
         return undefined;
@@ -145,7 +145,7 @@ export class TokenRefresher {
       const { accessTokenExpiresAt, generation } = row;
       return { accessToken, accessTokenExpiresAt, generation };
     } catch (error) {
-      throw error instanceof SealBrokenError ? await settleBrokenSeal(this.deps, row, error) : error;
+      throw error instanceof SealBrokenError ? await endBrokenSeal(this.deps, row, error) : error;
     }
   }
 }

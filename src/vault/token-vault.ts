@@ -2,7 +2,7 @@ import type { SqlEntityManager } from '@mikro-orm/sql';
 import { StartupError } from '../errors.js';
 import { endGrant } from './refresh-attempt.js';
 import type { RefreshDeps } from './refresh-deps.js';
-import { refreshStore } from './refresh-lease.repository.js';
+import { refreshLeaseRepository } from './refresh-lease.repository.js';
 import {
   findTokenStates,
   putSealed,
@@ -42,7 +42,7 @@ export interface TokenVault {
 
 /** @param em forked for every use; `deps` as for `TokenRefresher`. */
 export function createTokenVault(em: SqlEntityManager, deps: Omit<RefreshDeps, 'store'>): TokenVault {
-  const store = refreshStore(em);
+  const store = refreshLeaseRepository(em);
   const refresher = new TokenRefresher({ ...deps, store });
   return {
     put: async (tx, accountId, tokens) =>

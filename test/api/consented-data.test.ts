@@ -202,7 +202,7 @@ describe('what the consent unlocks', () => {
 
     test('is not told by any other refusal', async () => {
       const { token } = await linked(mira);
-      const refusals = [
+      const clientErrors = [
         { status: 401, body: { message: 'expired token', code: 'UNAUTHORIZED' } },
         { status: 401, body: { message: 'token verification failed' } },
         { status: 401, body: 'no' },
@@ -213,7 +213,7 @@ describe('what the consent unlocks', () => {
         { body: '<html>' },
         { reset: 'before-headers' as const },
       ];
-      for (const refusal of refusals) {
+      for (const refusal of clientErrors) {
         world.rollup.switches.faults.userinfo.queue.push(refusal);
         const { data, errors } = await world.ask(ConsentedDataDocument, {}, { token });
         expect(errors.map(({ extensions }) => extensions['code'])).toEqual(

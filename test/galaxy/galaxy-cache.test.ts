@@ -1,11 +1,11 @@
-import { GalaxyMemory } from '../../src/galaxy/galaxy-cache.js';
+import { GalaxyCache } from '../../src/galaxy/galaxy-cache.js';
 
 const KEEP_MS = 3_600_000;
 let now: number;
-let memory: GalaxyMemory;
+let memory: GalaxyCache;
 beforeEach(() => {
   now = 0;
-  memory = new GalaxyMemory(KEEP_MS, () => now);
+  memory = new GalaxyCache(KEEP_MS, () => now);
 });
 
 const remember = (accountId: string, untilMs = now) => memory.set(accountId, { failures: 0, until: untilMs });

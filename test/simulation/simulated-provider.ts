@@ -1,5 +1,5 @@
 import { GrantDeadError, ProviderUnavailableError } from '../../src/errors.js';
-import type { AskProvider } from '../../src/vault/refresh-deps.js';
+import type { RefreshTokens } from '../../src/vault/refresh-deps.js';
 import type { TokenSet } from '../../src/token-set.js';
 import type { Chance, EventLoop, Host } from './event-loop.js';
 
@@ -48,7 +48,7 @@ export class SimulatedProvider {
   }
 
   /** The provider as a host reaches it. */
-  reachedFrom(host: Host): AskProvider {
+  reachedFrom(host: Host): RefreshTokens {
     return async ({ refreshToken }) => {
       const fault = this.chance.happens(this.faultRate) ? this.chance.pick(FAULTS) : undefined;
       this.calls += 1;

@@ -1,7 +1,10 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import { AccountNotFoundError, ReauthenticationRequiredError } from '../../src/errors.js';
-import { ProviderGate } from '../../src/vault/circuit-breaker.js';
-import { type RefreshStore, refreshStore } from '../../src/vault/refresh-lease.repository.js';
+import { CircuitBreaker } from '../../src/vault/circuit-breaker.js';
+import {
+  type RefreshLeaseRepository,
+  refreshLeaseRepository,
+} from '../../src/vault/refresh-lease.repository.js';
 import { putSealed } from '../../src/vault/sealed-tokens.repository.js';
 import type { TokenCipher } from '../../src/vault/token-cipher.js';
 import { TokenRefresher } from '../../src/vault/token-refresher.js';
@@ -116,7 +119,7 @@ export class Simulation {
       store: this.#storeOf(host),
       cipher: clearCipher,
       askProvider: this.provider.reachedFrom(host),
-      gate: new ProviderGate({ maxInFlight: 10, trialEveryMs: 30_000, now }),
+      gate: new CircuitBreaker({ maxInFlight: 10, trialEveryMs: 30_000, now }),
       now,
       sleep: (ms) => this.loop.sleep(host, ms),
       random: () => this.chance.next(),
@@ -137,8 +140,8 @@ export class Simulation {
     return `00000000-0000-4000-8000-${String((this.#ids += 1)).padStart(12, '0')}`;
   }
 
-  #storeOf(host: Host): RefreshStore {
-    const store = refreshStore(this.em());
+  #storeOf(host: Host): RefreshLeaseRepository {
+    const store = refreshLeaseRepository(this.em());
     const distant =
       <Args extends unknown[], Answer>(work: (...args: Args) => Promise<Answer>) =>
       (...args: Args): Promise<Answer> =>
@@ -151,7 +154,7 @@ export class Simulation {
       putRefreshed: distant(store.putRefreshed),
       release: distant(store.release),
       markDead: distant(store.markDead),
-      markAnswerLost: distant(store.markAnswerLost),
+      markResponseLost: distant(store.markResponseLost),
     };
   }
 

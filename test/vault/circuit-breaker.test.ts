@@ -1,9 +1,9 @@
 import { ProviderMisconfiguredError, ProviderUnavailableError } from '../../src/errors.js';
-import { ProviderGate } from '../../src/vault/circuit-breaker.js';
+import { CircuitBreaker } from '../../src/vault/circuit-breaker.js';
 
 describe('the gate to the provider', () => {
   test('lets no more calls through at once than it may, and the next in line when one ends', async () => {
-    const gate = new ProviderGate({ maxInFlight: 2, trialEveryMs: 1_000, now: () => 0 });
+    const gate = new CircuitBreaker({ maxInFlight: 2, trialEveryMs: 1_000, now: () => 0 });
     const order: number[] = [];
     const calls = [0, 1, 2, 3].map(() => Promise.withResolvers<void>());
     const runs = calls.map(({ promise }, index) =>
@@ -26,7 +26,7 @@ describe('the gate to the provider', () => {
 
   test('opens when our credentials are refused, lets one trial through in a while, and closes when one succeeds', () => {
     let now = 0;
-    const gate = new ProviderGate({ maxInFlight: 1, trialEveryMs: 1_000, now: () => now });
+    const gate = new CircuitBreaker({ maxInFlight: 1, trialEveryMs: 1_000, now: () => now });
     gate.settle(new ProviderUnavailableError(0));
     expect(gate.circuitOpen).toBe(false);
     gate.settle(new ProviderMisconfiguredError());
