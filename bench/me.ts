@@ -1,8 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import autocannon, { type Result } from 'autocannon';
 import { generateKeyPair } from 'jose';
-import { createPerson } from '../src/dev/people.js';
-import { startRollupId } from '../src/dev/rollup-id.js';
+import { createPerson } from '../src/dev/rollup-id/people.js';
+import { startRollupId } from '../src/dev/rollup-id/rollup-id.js';
 import { createGraphqlClient } from '../test/kit/graphql-client.js';
 import { runProgram } from '../test/kit/processes.js';
 import { createTestDatabase } from '../test/kit/test-database.js';

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { RollupId } from './rollup-id.js';
-import { startRollupId } from './rollup-id.js';
+import type { RollupId } from './rollup-id/rollup-id.js';
+import { startRollupId } from './rollup-id/rollup-id.js';
 
 /** The settings that decide what has to be embedded. */
 interface Settings {
@@ -59,7 +59,7 @@ export async function embed<Given extends Settings>(config: Given): Promise<Embe
         path: '/graphiql',
         render: async () => {
           // Nine megabytes of editor, loaded when somebody looks.
-          const { renderGraphiqlPage } = await import('./graphiql.js');
+          const { renderGraphiqlPage } = await import('./pages/graphiql.js');
           return renderGraphiqlPage({
             redirectUri: rollup.redirectUris[0] ?? '',
             rollupIdUrl: provider?.url,

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { getNamedType, type GraphQLNamedType, isInputObjectType, isObjectType } from 'graphql';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
-import type { Person } from '../../src/dev/people.js';
+import type { Person } from '../../src/dev/rollup-id/people.js';
 import { createSchema } from '../../src/graphql/schema.js';
 import { pseudonym } from '../../src/log.js';
 import { MeDocument, RenewAccessTokenDocument, UnlinkRollupAccountDocument } from '../generated/graphql.js';

@@ -1,4 +1,4 @@
-import type { Person } from '../../src/dev/people.js';
+import type { Person } from '../../src/dev/rollup-id/people.js';
 import { ConsentedScopesDocument, MeDocument } from '../generated/graphql.js';
 import { startWorld, type World } from '../kit/world.js';
 

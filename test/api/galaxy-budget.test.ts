@@ -1,6 +1,6 @@
-import { createPerson, type Person } from '../../src/dev/people.js';
+import { createPerson, type Person } from '../../src/dev/rollup-id/people.js';
 import { takeGalaxyRequest } from '../../src/galaxy/galaxy-budget.repository.js';
-import { createGate } from '../../src/dev/faults.js';
+import { createGate } from '../../src/dev/instruments/faults.js';
 import { ConsentedDataDocument } from '../generated/graphql.js';
 import { startWorld, type World } from '../kit/world.js';
 

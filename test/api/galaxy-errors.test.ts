@@ -1,5 +1,5 @@
-import { createGate, type Fault } from '../../src/dev/faults.js';
-import type { Person } from '../../src/dev/people.js';
+import { createGate, type Fault } from '../../src/dev/instruments/faults.js';
+import type { Person } from '../../src/dev/rollup-id/people.js';
 import { ConsentedDataDocument } from '../generated/graphql.js';
 import { eventually } from '../kit/eventually.js';
 import type { GraphqlError } from '../kit/graphql-client.js';

@@ -1,6 +1,6 @@
 import { type CryptoKey, generateKeyPair } from 'jose';
-import { createPerson, type Person } from '../../src/dev/people.js';
-import type { TokenKind } from '../../src/dev/tokens.js';
+import { createPerson, type Person } from '../../src/dev/rollup-id/people.js';
+import type { TokenKind } from '../../src/dev/rollup-id/tokens.js';
 import {
   type LinkRollupAccountErrorCode as Code,
   LinkRollupAccountDocument,

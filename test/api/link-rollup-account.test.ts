@@ -1,7 +1,7 @@
 import { decodeJwt } from 'jose';
-import { createGate, type Fault } from '../../src/dev/faults.js';
-import type { Person } from '../../src/dev/people.js';
-import type { TokenKind } from '../../src/dev/tokens.js';
+import { createGate, type Fault } from '../../src/dev/instruments/faults.js';
+import type { Person } from '../../src/dev/rollup-id/people.js';
+import type { TokenKind } from '../../src/dev/rollup-id/tokens.js';
 import {
   type LinkRollupAccountErrorCode as Code,
   LinkRollupAccountDocument,

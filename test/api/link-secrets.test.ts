@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { isInputObjectType, isObjectType } from 'graphql';
 import { type CryptoKey, generateKeyPair, type JWK } from 'jose';
-import type { Fault } from '../../src/dev/faults.js';
-import type { Person } from '../../src/dev/people.js';
-import type { MintOverrides } from '../../src/dev/tokens.js';
+import type { Fault } from '../../src/dev/instruments/faults.js';
+import type { Person } from '../../src/dev/rollup-id/people.js';
+import type { MintOverrides } from '../../src/dev/rollup-id/tokens.js';
 import { createSchema } from '../../src/graphql/schema.js';
 import { LinkRollupAccountDocument, RenewAccessTokenDocument } from '../generated/graphql.js';
 import { type StartAnswer, startWorld, type World } from '../kit/world.js';

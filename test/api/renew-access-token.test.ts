@@ -1,5 +1,5 @@
 import { decodeJwt } from 'jose';
-import type { Person } from '../../src/dev/people.js';
+import type { Person } from '../../src/dev/rollup-id/people.js';
 import {
   LinkRollupAccountDocument,
   RenewAccessTokenDocument,

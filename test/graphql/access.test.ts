@@ -13,7 +13,7 @@ import {
 } from 'graphql';
 import { guardSchema } from '../../src/graphql/access.js';
 import { createSchema } from '../../src/graphql/schema.js';
-import type { Person } from '../../src/dev/people.js';
+import type { Person } from '../../src/dev/rollup-id/people.js';
 import {
   LinkRollupAccountDocument,
   MeDocument,

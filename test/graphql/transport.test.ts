@@ -1,5 +1,5 @@
 import { request as httpRequest } from 'node:http';
-import type { Person } from '../../src/dev/people.js';
+import type { Person } from '../../src/dev/rollup-id/people.js';
 import { MeDocument } from '../generated/graphql.js';
 import { startWorld, type World } from '../kit/world.js';
 

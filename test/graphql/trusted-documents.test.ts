@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { parse, print } from 'graphql';
 import { StartupError } from '../../src/errors.js';
 import { readTrustedDocuments } from '../../src/graphql/trusted-documents.js';
-import type { Person } from '../../src/dev/people.js';
+import type { Person } from '../../src/dev/rollup-id/people.js';
 import { startWorld, type World } from '../kit/world.js';
 
 const MANIFEST = 'test/generated/persisted-documents.json';

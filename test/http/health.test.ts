@@ -1,4 +1,4 @@
-import { createGate } from '../../src/dev/faults.js';
+import { createGate } from '../../src/dev/instruments/faults.js';
 import { ConsentedScopesDocument } from '../generated/graphql.js';
 import { startDatabaseProxy } from '../kit/tcp-proxy.js';
 import { createTestDatabase } from '../kit/test-database.js';

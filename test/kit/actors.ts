@@ -1,4 +1,4 @@
-import { createPerson, type Person } from '../../src/dev/people.js';
+import { createPerson, type Person } from '../../src/dev/rollup-id/people.js';
 import { type LinkRollupAccountMutation, UnlinkRollupAccountDocument } from '../generated/graphql.js';
 import type { Answer } from './graphql-client.js';
 import type { History, Outcome } from './history.js';

@@ -1,4 +1,4 @@
-import type { Fault } from '../../src/dev/faults.js';
+import type { Fault } from '../../src/dev/instruments/faults.js';
 import type { Actor, Deeds } from './actors.js';
 import { eventually } from './eventually.js';
 import type { Cost } from './history.js';

@@ -1,5 +1,5 @@
-import type { Person } from '../../src/dev/people.js';
-import type { MintOverrides } from '../../src/dev/tokens.js';
+import type { Person } from '../../src/dev/rollup-id/people.js';
+import type { MintOverrides } from '../../src/dev/rollup-id/tokens.js';
 import { StartRollupLinkDocument } from '../generated/graphql.js';
 import type { World } from './world.js';
 

@@ -1,7 +1,7 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import { openDatabase } from '../../src/database/orm.js';
-import { createPerson, type Person } from '../../src/dev/people.js';
-import { type RollupId, startRollupId } from '../../src/dev/rollup-id.js';
+import { createPerson, type Person } from '../../src/dev/rollup-id/people.js';
+import { type RollupId, startRollupId } from '../../src/dev/rollup-id/rollup-id.js';
 import { LinkRollupAccountDocument, RenewAccessTokenDocument } from '../generated/graphql.js';
 import { openEmbedded, type Server, startProcess } from './server.js';
 import { createTestDatabase } from './test-database.js';

@@ -1,5 +1,5 @@
-import { createGate } from '../../src/dev/faults.js';
-import { createPerson, type Person } from '../../src/dev/people.js';
+import { createGate } from '../../src/dev/instruments/faults.js';
+import { createPerson, type Person } from '../../src/dev/rollup-id/people.js';
 import { UnlinkRollupAccountDocument } from '../generated/graphql.js';
 import {
   type LinkedPerson,

@@ -1,4 +1,4 @@
-import { createGate, type Gate } from '../../src/dev/faults.js';
+import { createGate, type Gate } from '../../src/dev/instruments/faults.js';
 import { MeDocument } from '../generated/graphql.js';
 import { createActor, createDeeds, REFUSALS } from '../kit/actors.js';
 import { eventually } from '../kit/eventually.js';

@@ -1,4 +1,4 @@
-import { createPerson } from '../../src/dev/people.js';
+import { createPerson } from '../../src/dev/rollup-id/people.js';
 import { LinkRollupAccountDocument } from '../generated/graphql.js';
 import { serverAt } from '../kit/demand.js';
 import { type Server, startServers } from '../kit/servers.js';

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { createPerson } from '../../src/dev/people.js';
+import { createPerson } from '../../src/dev/rollup-id/people.js';
 import { serverAt } from '../kit/demand.js';
 import { eventually } from '../kit/eventually.js';
 import { type Servers, startServers } from '../kit/servers.js';

@@ -1,4 +1,4 @@
-import type { Fault } from '../../src/dev/faults.js';
+import type { Fault } from '../../src/dev/instruments/faults.js';
 import { eventually } from '../kit/eventually.js';
 import { type ProxiedServers, startProxiedServers } from '../kit/proxied-servers.js';
 import { type LinkedPerson, ON_POSTGRES, type Servers, startServers } from '../kit/servers.js';

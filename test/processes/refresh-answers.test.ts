@@ -4,8 +4,8 @@ import { type AddressInfo, createServer, type Server as TcpServer } from 'node:n
 import { once } from 'node:events';
 import { gzipSync } from 'node:zlib';
 import { type CryptoKey, generateKeyPair } from 'jose';
-import type { Fault } from '../../src/dev/faults.js';
-import { createPerson, type Person } from '../../src/dev/people.js';
+import type { Fault } from '../../src/dev/instruments/faults.js';
+import { createPerson, type Person } from '../../src/dev/rollup-id/people.js';
 import { codesOf, demand, retryInMs } from '../kit/demand.js';
 import { type Server, startProcess } from '../kit/server.js';
 import { type Servers, startServers } from '../kit/servers.js';

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { createGate, type Fault } from '../../src/dev/faults.js';
+import { createGate, type Fault } from '../../src/dev/instruments/faults.js';
 import { demand, linkPeople, serverAt, until } from '../kit/demand.js';
 import { type LinkedPerson, ON_POSTGRES, type Server, type Servers, startServers } from '../kit/servers.js';
 

@@ -1,4 +1,4 @@
-import { createGate } from '../../src/dev/faults.js';
+import { createGate } from '../../src/dev/instruments/faults.js';
 import { RenewAccessTokenDocument } from '../generated/graphql.js';
 import { demand, serverAt, until } from '../kit/demand.js';
 import { type Server, type Servers, startServers } from '../kit/servers.js';

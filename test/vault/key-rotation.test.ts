@@ -1,5 +1,5 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
-import type { Person } from '../../src/dev/people.js';
+import type { Person } from '../../src/dev/rollup-id/people.js';
 import { parseKeyRing } from '../../src/vault/keyring.js';
 import { rotateKeys } from '../../src/vault/key-rotation.js';
 import { createTokenCipher, type TokenCipher } from '../../src/vault/token-cipher.js';

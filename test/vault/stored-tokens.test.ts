@@ -1,5 +1,5 @@
 import { createApp } from '../../src/app.js';
-import type { Person } from '../../src/dev/people.js';
+import type { Person } from '../../src/dev/rollup-id/people.js';
 import { createLog } from '../../src/log.js';
 import { StartupError } from '../../src/errors.js';
 import { MeDocument, RenewAccessTokenDocument } from '../generated/graphql.js';

@@ -1,6 +1,6 @@
-import { createPerson } from '../../src/dev/people.js';
-import { type RollupId, startRollupId } from '../../src/dev/rollup-id.js';
-import { authorizationUrl, postToken } from './client.js';
+import { createPerson } from '../../../src/dev/rollup-id/people.js';
+import { type RollupId, startRollupId } from '../../../src/dev/rollup-id/rollup-id.js';
+import { authorizationUrl, postToken } from '../rollup-id/client.js';
 
 const mallory = createPerson({ name: '<script>alert(1)</script>', email: '"&\'@example.com' });
 

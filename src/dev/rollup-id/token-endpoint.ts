@@ -1,4 +1,4 @@
-import { type Answer, json } from './answer.js';
+import { type Answer, json } from './response.js';
 import {
   badInput,
   type ErrorAnswer,

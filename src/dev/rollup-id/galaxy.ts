@@ -1,6 +1,6 @@
 import { decodeJwt } from 'jose';
 import { graphql, type GraphQLError } from 'graphql';
-import { type Answer, json } from './answer.js';
+import { type Answer, json } from './response.js';
 import { GALAXY_SCHEMA, galaxyFields } from './galaxy-schema.js';
 import { ProviderError } from './provider-errors.js';
 import type { ProviderState } from './provider-state.js';

@@ -2,8 +2,8 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { decodeProtectedHeader } from 'jose';
-import { createPerson } from '../../src/dev/people.js';
-import { type RollupId, startRollupId } from '../../src/dev/rollup-id.js';
+import { createPerson } from '../../../src/dev/rollup-id/people.js';
+import { type RollupId, startRollupId } from '../../../src/dev/rollup-id/rollup-id.js';
 import { authorizationUrl, postToken, read, userinfo } from './client.js';
 
 const ada = createPerson({ name: 'Ada', email: 'ada@example.com' });

@@ -1,6 +1,6 @@
 import type { FastifyReply } from 'fastify';
-import { type Answer, bodyBytes } from './answer.js';
-import { elapsed, type Fault } from './faults.js';
+import { type Answer, bodyBytes } from './response.js';
+import { elapsed, type Fault } from '../instruments/faults.js';
 
 /** Puts an answer on the wire, in the way the fault tells, if there is one. */
 export async function sendAnswer(reply: FastifyReply, answer: Answer, fault?: Fault): Promise<void> {

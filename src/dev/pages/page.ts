@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Answer } from './answer.js';
+import type { Answer } from '../rollup-id/response.js';
 
 /** A piece of HTML that is safe to place in a page. */
 export class Html {

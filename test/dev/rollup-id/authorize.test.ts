@@ -1,6 +1,6 @@
 import { decodeJwt } from 'jose';
-import { createPerson } from '../../src/dev/people.js';
-import { type RollupId, startRollupId } from '../../src/dev/rollup-id.js';
+import { createPerson } from '../../../src/dev/rollup-id/people.js';
+import { type RollupId, startRollupId } from '../../../src/dev/rollup-id/rollup-id.js';
 import { authorizationUrl, newCode, postToken } from './client.js';
 
 const ada = createPerson({ name: 'Ada', email: 'ada@example.com' });

@@ -1,5 +1,5 @@
 import { createLocalJWKSet, decodeJwt, decodeProtectedHeader, type JSONWebKeySet, jwtVerify } from 'jose';
-import { type RollupId, startRollupId } from '../../src/dev/rollup-id.js';
+import { type RollupId, startRollupId } from '../../../src/dev/rollup-id/rollup-id.js';
 import { newCode, postToken, read, userinfo } from './client.js';
 
 const START = Date.parse('2024-03-01T12:00:00Z');

@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { generateKeyPair, SignJWT } from 'jose';
-import { CallCounts } from './call-counts.js';
+import { CallCounts } from '../instruments/call-counts.js';
 import { Codes } from './codes.js';
 import { Grants } from './grants.js';
 import { demoPeople, type Person } from './people.js';
 import { SigningKeys } from './signing-keys.js';
 import { readState, type StoredState, writeState } from './state-file.js';
-import { defaultSwitches, type Switches } from './switches.js';
+import { defaultSwitches, type Switches } from '../instruments/switches.js';
 
 /** Everything the endpoints of one provider share. */
 export interface ProviderState {

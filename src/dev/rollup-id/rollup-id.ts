@@ -1,11 +1,11 @@
 import { fastify, type FastifyInstance } from 'fastify';
-import { addPages } from './browser-routes.js';
-import { createControls, type RollupId } from './controls.js';
+import { addPages } from '../pages/browser-routes.js';
+import { createControls, type RollupId } from '../instruments/controls.js';
 import type { Person } from './people.js';
 import { openProviderState } from './provider-state.js';
 import { addEndpoints } from './routes.js';
 
-export type { RollupId } from './controls.js';
+export type { RollupId } from '../instruments/controls.js';
 
 /** How to start the embedded provider; everything has a default. */
 export interface RollupIdOptions {

@@ -1,12 +1,12 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { type Answer, json } from './answer.js';
+import { type Answer, json } from './response.js';
 import { discoveryDocument } from './discovery.js';
-import { answerUnder, type FaultPoint, takeFault } from './faults.js';
+import { answerUnder, type FaultPoint, takeFault } from '../instruments/faults.js';
 import { readForm } from './form-body.js';
 import { answerGalaxy, type GalaxyRequest } from './galaxy.js';
 import { ProviderError, unexpectedMethod } from './provider-errors.js';
 import type { ProviderState } from './provider-state.js';
-import { sendAnswer } from './send-answer.js';
+import { sendAnswer } from './send-response.js';
 import { answerToken, tokenUse } from './token-endpoint.js';
 import { subjectIn } from './tokens.js';
 import { answerUserinfo } from './userinfo.js';

@@ -1,6 +1,6 @@
 import { generateKeyPair, SignJWT } from 'jose';
-import { createPerson } from '../../src/dev/people.js';
-import { type RollupId, startRollupId } from '../../src/dev/rollup-id.js';
+import { createPerson } from '../../../src/dev/rollup-id/people.js';
+import { type RollupId, startRollupId } from '../../../src/dev/rollup-id/rollup-id.js';
 import { read, type Reply } from './client.js';
 
 const github = { type: 'github', identifier: 'ada' };

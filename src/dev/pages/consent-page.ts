@@ -1,8 +1,8 @@
-import type { Answer } from './answer.js';
-import type { AuthorizationRequest } from './authorize.js';
+import type { Answer } from '../rollup-id/response.js';
+import type { AuthorizationRequest } from '../rollup-id/authorize.js';
 import { type Html, html, page } from './page.js';
-import type { Person } from './people.js';
-import type { ProviderState } from './provider-state.js';
+import type { Person } from '../rollup-id/people.js';
+import type { ProviderState } from '../rollup-id/provider-state.js';
 
 const SCOPE_TEXTS: Record<string, { title: string; text: string }> = {
   profile: { title: 'Profile', text: 'Read your name and picture.' },

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { type Answer, json } from './answer.js';
+import { type Answer, json } from './response.js';
 
 /** Codes of a known Rollup ID error and the HTTP status each one has. */
 export const ERROR_STATUS = {

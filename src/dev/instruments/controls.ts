@@ -4,13 +4,13 @@ import {
   approveSilently,
   cancelledCallback,
   readAuthorization,
-} from './authorize.js';
+} from '../rollup-id/authorize.js';
 import type { CallCounts } from './call-counts.js';
-import type { Person } from './people.js';
-import type { ProviderState } from './provider-state.js';
+import type { Person } from '../rollup-id/people.js';
+import type { ProviderState } from '../rollup-id/provider-state.js';
 import { defaultSwitches, type Switches } from './switches.js';
-import { issueTokens } from './token-endpoint.js';
-import { mintToken, type MintOverrides, type TokenKind } from './tokens.js';
+import { issueTokens } from '../rollup-id/token-endpoint.js';
+import { mintToken, type MintOverrides, type TokenKind } from '../rollup-id/tokens.js';
 
 /** What someone chooses on the consent screen. */
 export interface Choice {

@@ -1,9 +1,9 @@
 import { decodeJwt, generateKeyPair } from 'jose';
-import { createGate, type Fault } from '../../src/dev/faults.js';
-import { createPerson } from '../../src/dev/people.js';
-import { knownError } from '../../src/dev/provider-errors.js';
-import { type RollupId, startRollupId } from '../../src/dev/rollup-id.js';
-import { newCode, postToken, type Reply, userinfo } from './client.js';
+import { createGate, type Fault } from '../../../src/dev/instruments/faults.js';
+import { createPerson } from '../../../src/dev/rollup-id/people.js';
+import { knownError } from '../../../src/dev/rollup-id/provider-errors.js';
+import { type RollupId, startRollupId } from '../../../src/dev/rollup-id/rollup-id.js';
+import { newCode, postToken, type Reply, userinfo } from '../rollup-id/client.js';
 
 const ada = createPerson({ name: 'Ada', email: 'ada@example.com' });
 

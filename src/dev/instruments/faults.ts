@@ -1,4 +1,4 @@
-import { type Answer, json } from './answer.js';
+import { type Answer, json } from '../rollup-id/response.js';
 
 /** Where a fault can be placed; `token` stands for both `exchange` and `refresh`. */
 export type FaultPoint = 'token' | 'refresh' | 'exchange' | 'userinfo' | 'jwks' | 'discovery' | 'galaxy';

@@ -1,4 +1,4 @@
-import type { RollupId } from '../../src/dev/rollup-id.js';
+import type { RollupId } from '../../../src/dev/rollup-id/rollup-id.js';
 
 /** The status, headers and JSON of an answer. */
 export interface Reply {

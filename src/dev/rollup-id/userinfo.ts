@@ -1,4 +1,4 @@
-import { type Answer, json } from './answer.js';
+import { type Answer, json } from './response.js';
 import type { Person } from './people.js';
 import { knownError, ProviderError, unknownError } from './provider-errors.js';
 import type { ProviderState } from './provider-state.js';

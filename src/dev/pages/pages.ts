@@ -1,7 +1,7 @@
-import type { Answer } from './answer.js';
+import type { Answer } from '../rollup-id/response.js';
 import { personRow } from './consent-page.js';
 import { html, page } from './page.js';
-import type { ProviderState } from './provider-state.js';
+import type { ProviderState } from '../rollup-id/provider-state.js';
 
 /** The page of a request that never returns to the application. */
 export function refusedPage(message: string, status: number): Answer {

@@ -5,13 +5,13 @@ import {
   AuthorizationRefused,
   cancelledCallback,
   readAuthorization,
-} from './authorize.js';
-import { readForm } from './form-body.js';
+} from '../rollup-id/authorize.js';
+import { readForm } from '../rollup-id/form-body.js';
 import { consentPage } from './consent-page.js';
 import { callbackPage, homePage, refusedPage } from './pages.js';
-import type { ProviderState } from './provider-state.js';
-import { originOf } from './routes.js';
-import { sendAnswer } from './send-answer.js';
+import type { ProviderState } from '../rollup-id/provider-state.js';
+import { originOf } from '../rollup-id/routes.js';
+import { sendAnswer } from '../rollup-id/send-response.js';
 
 /** Holds the `sub` of whoever signed in last in this browser, in place of Passport's session. */
 const SESSION_COOKIE = 'rollup_id_person';
