@@ -16,7 +16,7 @@ const allowed = {
   '^src/log\\.ts$': '^src/errors\\.ts$',
   '^src/metrics\\.ts$': '^src/(vault/refresh-deps|galaxy/galaxy-reader)\\.ts$',
   '^src/config\\.ts$': '^src/(provider-settings|settings-reader)\\.ts$',
-  '^src/provider-settings\\.ts$': '^src/settings-reader\\.ts$',
+  '^src/provider-settings\\.ts$': '^src/(scope|settings-reader)\\.ts$',
   '^src/settings-reader\\.ts$': '^src/errors\\.ts$',
   '^src/(back-off|errors|json|scope|single-flight|token-set)\\.ts$': '^$',
   '^src/provider-call\\.ts$': '^src/(errors|json)\\.ts$',

@@ -10,7 +10,9 @@ import { createUserLookup } from './accounts/user-lookup.js';
 import { type Database, openDatabase } from './database/orm.js';
 import { isDatabaseOutage } from './database/outage.js';
 import { ProviderMisconfiguredError } from './errors.js';
+import { fieldsByScope } from './graphql/access.js';
 import { startApollo } from './graphql/apollo.js';
+import { createScopeDescriptions } from './graphql/scope-descriptions.js';
 import { createSchema } from './graphql/schema.js';
 import { readTrustedDocuments } from './graphql/trusted-documents.js';
 import { createListener, type DevelopmentPage, urlOf } from './http/listener.js';
@@ -105,8 +107,9 @@ async function startOn(
     log.warn({ err }, 'rate limits: Redis is away'),
   );
   const { trustedDocuments } = config.graphql;
+  const schema = await createSchema();
   const apollo = await startApollo({
-    schema: await createSchema(),
+    schema,
     introspection: config.http.introspection,
     production: config.production,
     logger: log,
@@ -130,6 +133,7 @@ async function startOn(
       em: database.em,
       vault,
       linking,
+      describeScopes: createScopeDescriptions(fieldsByScope(schema)),
       lookUpUser: createUserLookup(database.em, config.rollup.issuer),
       galaxy: createGalaxyReader(database, vault, config, { fetch, now, log, metrics }),
       userinfo: new UserinfoReader({

@@ -1,3 +1,4 @@
+import { knownScopes } from './scope.js';
 import type { SettingsReader } from './settings-reader.js';
 
 /** How this server and Rollup ID know each other. */
@@ -75,5 +76,5 @@ function isSafeOrigin(url: URL, production: boolean): boolean {
 /** What `startRollupLink` may ask for: `ROLLUP_SCOPES`, or every scope that is known. */
 export function readAllowedScopes(read: SettingsReader): readonly string[] {
   const scopes = read.list('ROLLUP_SCOPES');
-  return scopes.length > 0 ? scopes : ['openid', 'profile', 'email', 'connected_accounts', 'erc_4337'];
+  return scopes.length > 0 ? scopes : [...knownScopes.keys()];
 }

@@ -1,7 +1,6 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import { type AccountRecord, findAccountOfUser, findAccountsOfUsers } from './accounts/account.repository.js';
 import type { AccountLinking, CompletedLink } from './accounts/account-linking.js';
-import { describeScopes, missingScopes, scopesUnlocking } from './accounts/consented-scope.js';
 import type { GalaxyReader } from './galaxy/galaxy-reader.js';
 import type { UserLookup } from './accounts/user-lookup.js';
 import type { UserinfoReader } from './accounts/userinfo-reader.js';
@@ -11,9 +10,11 @@ import {
   NotLinkedError,
   ReauthenticationRequiredError,
 } from './errors.js';
-import type { RequestContext, RequestInfo, TokenSummary, Viewer } from './graphql/context.js';
+import type { RequestContext, RequestInfo, Viewer } from './graphql/context.js';
 import { loadEach, loadMany, loadOne } from './graphql/loaders.js';
-import { parseScope } from './token-set.js';
+import type { DescribeScopes } from './graphql/scope-descriptions.js';
+import { missingScopes } from './scope.js';
+import type { TokenState } from './token-set.js';
 import type { TokenVault } from './vault/token-vault.js';
 
 /** What all requests share. */
@@ -24,19 +25,20 @@ export interface SharedParts {
   readonly lookUpUser: UserLookup;
   readonly galaxy: GalaxyReader;
   readonly userinfo: UserinfoReader;
+  readonly describeScopes: DescribeScopes;
 }
 
 /** Makes the context of one request: loaders of its own, entity managers forked when used. */
 export function createRequestContexts(
   parts: SharedParts,
 ): (viewer: Viewer | undefined, request: RequestInfo) => RequestContext {
-  const { em, vault, linking, lookUpUser, galaxy } = parts;
+  const { em, vault, linking, lookUpUser, galaxy, describeScopes } = parts;
   return (viewer, { address, signal }) => {
     let load = createLoaders(parts);
-    const tokensOf = async (accountId: string): Promise<TokenSummary> => {
+    const tokensOf = async (accountId: string): Promise<TokenState> => {
       const state = await load.tokens.load(accountId);
       if (!state) throw new NotLinkedError();
-      return { ...state, scopes: parseScope(state.scope) };
+      return state;
     };
     const user: RequestContext['user'] = async () => (viewer ? lookUpUser(viewer.sub) : undefined);
     const userId = async (): Promise<string | undefined> => (await user())?.id;
@@ -54,12 +56,12 @@ export function createRequestContexts(
       accountsOf: (id) => load.accounts.load(id),
       tokensOf,
       describeScopes,
-      galaxyOf: async (account, coordinate) => {
-        requireConsent(await tokensOf(account.id), coordinate);
+      galaxyOf: async (account, required) => {
+        requireConsent(await tokensOf(account.id), required);
         return load.galaxy(account);
       },
-      userinfoOf: async (account, coordinate) => {
-        requireConsent(await tokensOf(account.id), coordinate);
+      userinfoOf: async (account, required) => {
+        requireConsent(await tokensOf(account.id), required);
         return load.userinfo(account);
       },
       beginLink: async (request) => linking.begin(request, await userId()),
@@ -109,9 +111,8 @@ function createLoaders({ em, vault, galaxy, userinfo }: SharedParts) {
  * What is fetched with an account's own tokens needs their consent too: a user's identities may have consented to
  * different things. Throws `ReauthenticationRequiredError` or `ConsentMissingError`.
  */
-function requireConsent({ status, scopes }: TokenSummary, coordinate: string): void {
+function requireConsent({ status, scopes }: TokenState, required: readonly string[]): void {
   if (status !== 'ACTIVE') throw new ReauthenticationRequiredError();
-  const required = scopesUnlocking(coordinate);
   const missing = missingScopes(required, scopes);
   if (missing.length > 0) throw new ConsentMissingError(required, missing);
 }

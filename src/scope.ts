@@ -1,44 +1,23 @@
-/** A scope that Rollup ID knows, as a person may read it. */
+/** A scope of Rollup ID, described for a person. */
 export interface KnownScope {
   readonly title: string;
   readonly description: string;
-  /** Coordinates of our schema that need the scope, such as `User.email`. */
-  readonly unlocks: readonly string[];
 }
 
 /**
- * The scopes of Rollup ID, and the one place that says what each of them unlocks: the guards of the schema, what
- * `ConsentedScope.unlocks` answers and the table in the README follow it.
+ * The scopes of Rollup ID. What each of them unlocks is declared beside the fields of the schema.
  *
- * `connected_accounts` and `erc_4337` work although the provider's discovery does not list them.
+ * `connected_accounts` and `erc_4337` work although the provider's discovery document does not list them.
  */
 export const knownScopes: ReadonlyMap<string, KnownScope> = new Map([
-  ['openid', { title: 'OpenID', description: 'Know who you are, without any detail.', unlocks: [] }],
-  [
-    'profile',
-    {
-      title: 'Profile',
-      description: 'Read your name, your picture and your public profile.',
-      unlocks: [
-        'User.name',
-        'User.picture',
-        'RollupAccount.profile',
-        'RollupAccount.publicAccounts',
-        'RollupAccount.authorizedApps',
-        'RollupAccount.galaxyFreshness',
-      ],
-    },
-  ],
-  [
-    'email',
-    { title: 'Email', description: 'Read one email address that you choose.', unlocks: ['User.email'] },
-  ],
+  ['openid', { title: 'OpenID', description: 'Know who you are, without any detail.' }],
+  ['profile', { title: 'Profile', description: 'Read your name, your picture and your public profile.' }],
+  ['email', { title: 'Email', description: 'Read one email address that you choose.' }],
   [
     'connected_accounts',
     {
       title: 'Connected accounts',
       description: 'List the accounts you connected and their identifiers.',
-      unlocks: ['RollupAccount.connectedAccounts'],
     },
   ],
   [
@@ -46,7 +25,6 @@ export const knownScopes: ReadonlyMap<string, KnownScope> = new Map([
     {
       title: 'Smart contract wallets',
       description: 'Read your wallet addresses and transact on your behalf.',
-      unlocks: ['RollupAccount.smartContractWallets'],
     },
   ],
 ]);
@@ -54,4 +32,19 @@ export const knownScopes: ReadonlyMap<string, KnownScope> = new Map([
 /** A scope name by its grammar (RFC 6749 §3.3 `scope-token`). */
 export function isScopeName(name: string): boolean {
   return /^[\x21\x23-\x5B\x5D-\x7E]{1,200}$/.test(name);
+}
+
+/** Scopes as a token carries them: one string, space-separated (RFC 6749 §3.3). */
+export function formatScope(scopes: readonly string[]): string {
+  return scopes.join(' ');
+}
+
+/** Reads a space-separated scope string, each scope once; an empty string gives none. */
+export function parseScope(scope: string): string[] {
+  return [...new Set(scope.split(' ').filter((name) => name !== ''))];
+}
+
+/** The required scopes that are not among the granted ones. */
+export function missingScopes(required: readonly string[], granted: readonly string[]): string[] {
+  return required.filter((scope) => !granted.includes(scope));
 }

@@ -1,33 +1,35 @@
-/** The tokens of one account in clear: a value, held only as long as it takes to seal or to use it. */
-export interface TokenSet {
+/** The tokens of a token response (RFC 6749 §5.1), not verified yet. */
+export interface Tokens {
   readonly accessToken: string;
+  readonly idToken?: string | undefined;
+  /** Absent: the access token cannot be refreshed and ends at its `exp`. */
+  readonly refreshToken?: string | undefined;
+}
+
+/** Verified tokens of one grant, in clear: held only as long as it takes to seal or to use them. */
+export interface TokenSet extends Tokens {
   readonly accessTokenExpiresAt: Date;
   /** What the access token allows. */
   readonly scopes: readonly string[];
-  readonly idToken?: string | undefined;
-  /** Absent: the access token cannot be renewed and ends at its `exp`. */
-  readonly refreshToken?: string | undefined;
 }
 
 /** An access token ready for use. */
 export interface FreshAccessToken {
   readonly accessToken: string;
   readonly accessTokenExpiresAt: Date;
-  /** Which of the account's tokens it is; moves with every refresh and every link. */
+  /** Which of the account's tokens it is; incremented by every refresh and every link. */
   readonly generation: number;
 }
 
-/** Milliseconds until the access token ends; negative when it has. */
-export function remainingMs(expiresAt: Date, now: number): number {
-  return expiresAt.getTime() - now;
-}
+/** Whether the provider still accepts what is stored. */
+export type TokenStatus = 'ACTIVE' | 'REAUTHENTICATION_REQUIRED';
 
-/** Scopes as a token carries them: one string, space-separated (RFC 6749 §3.3). */
-export function formatScope(scopes: readonly string[]): string {
-  return scopes.join(' ');
-}
-
-/** Reads a space-separated scope string; empty gives none. */
-export function parseScope(scope: string): string[] {
-  return scope.split(' ').filter((name) => name !== '');
+/** The clear columns of an account's stored tokens: all that a profile read needs. */
+export interface TokenState {
+  readonly accountId: string;
+  readonly status: TokenStatus;
+  /** What the stored access token allows. */
+  readonly scopes: readonly string[];
+  readonly accessTokenExpiresAt: Date;
+  readonly lastRefreshedAt: Date | null;
 }

@@ -2,7 +2,7 @@ import { UniqueConstraintViolationException } from '@mikro-orm/core';
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import { AccountNotFoundError, LinkedToAnotherUserError, LinkNotFoundError } from '../errors.js';
 import { type Grant, verifyGrant } from '../rollup/grant.js';
-import type { TokenResponse } from '../rollup/token-response.js';
+import type { Tokens } from '../token-set.js';
 import type { TokenVault } from '../vault/token-vault.js';
 import {
   type AccountRecord,
@@ -68,7 +68,7 @@ export class AccountLinking {
   }
 
   /** Takes over tokens that were obtained elsewhere, with the same checks as `complete`. */
-  takeOver(tokens: TokenResponse, userId?: string): Promise<CompletedLink> {
+  takeOver(tokens: Tokens, userId?: string): Promise<CompletedLink> {
     return this.#reporting(async () => {
       const grant = await verifyGrant(tokens, this.deps.client, this.deps.verifier);
       return this.#store(grant, userId);

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { SqlEntityManager } from '@mikro-orm/sql';
-import { formatScope, parseScope } from '../token-set.js';
+import { formatScope, parseScope } from '../scope.js';
 import { RollupAccount } from './rollup-account.entity.js';
 import { User } from './user.entity.js';
 

@@ -1,21 +1,29 @@
-import { DirectiveLocation, GraphQLDirective, GraphQLList, GraphQLNonNull, GraphQLScalarType } from 'graphql';
+// TypeGraphQL needs it before the first decorator runs, and every file with a decorator imports this one.
+import 'reflect-metadata';
 import {
   defaultFieldResolver,
+  DirectiveLocation,
+  GraphQLDirective,
   type GraphQLField,
+  GraphQLList,
+  GraphQLNonNull,
+  type GraphQLResolveInfo,
+  GraphQLScalarType,
   type GraphQLSchema,
   isInterfaceType,
   isObjectType,
 } from 'graphql';
 import { Directive, Extensions } from 'type-graphql';
-import { missingScopes } from '../accounts/consented-scope.js';
 import { BadUserInputError, ForbiddenError } from '../errors.js';
+import { missingScopes } from '../scope.js';
 import { type RequestContext, requireViewer } from './context.js';
 
-/** Who may ask for a field: anybody, a signed-in caller, or one whose token carries all of these scopes. */
+/** Who may select a field: anyone, a signed-in caller, or one whose access token carries all of these scopes. */
 export type AccessRule = 'public' | 'authenticated' | readonly string[];
 
 /**
- * Declares who may ask for a field, next to the field; on a type, for those of its fields that say nothing.
+ * Declares who may select a field, beside the field; on a type it is the default of its fields. The guards, what
+ * `ConsentedScope.unlocks` and `missingScopes` return, and the table in the README are derived from it.
  *
  * In the printed schema it is the federation spelling: `@authenticated`, `@requiresScopes(scopes: [["email"]])`.
  */
@@ -52,19 +60,29 @@ export const accessDirectives = [
 ];
 
 /**
- * Puts a guard before every field of the schema. A field without a rule is a defect of ours: the schema is refused.
+ * Puts a guard before every field of the schema: default deny. Throws for a field without a rule.
  *
- * Every guard also ends the work of a request whose time is over.
+ * Every guard also stops a request whose deadline has passed.
  */
 export function guardSchema(schema: GraphQLSchema): void {
-  for (const type of Object.values(schema.getTypeMap())) {
-    if (!isObjectType(type) || type.name.startsWith('__')) continue;
-    for (const field of Object.values(type.getFields())) {
-      const rule = readRule(field.extensions) ?? readRule(type.extensions);
-      if (rule === undefined) throw new Error(`${type.name}.${field.name} does not say who may ask for it`);
-      guardField(field, rule);
-    }
+  for (const { coordinate, field, rule } of fieldsOf(schema)) {
+    if (rule === undefined) throw new Error(`${coordinate} does not declare who may select it`);
+    guardField(field, rule);
   }
+}
+
+/** The schema coordinates that each scope unlocks, such as `User.email` for `email`. */
+export function fieldsByScope(schema: GraphQLSchema): ReadonlyMap<string, readonly string[]> {
+  const fields = new Map<string, string[]>();
+  for (const { coordinate, rule } of fieldsOf(schema)) {
+    for (const scope of scopesIn(rule)) fields.set(scope, [...(fields.get(scope) ?? []), coordinate]);
+  }
+  return fields;
+}
+
+/** The scopes that the field being resolved declares. */
+export function requiredScopes({ parentType, fieldName }: GraphQLResolveInfo): readonly string[] {
+  return scopesIn(readRule(parentType.getFields()[fieldName]?.extensions));
 }
 
 function guardField(field: GraphQLField<unknown, RequestContext>, rule: AccessRule): void {
@@ -78,7 +96,7 @@ function guardField(field: GraphQLField<unknown, RequestContext>, rule: AccessRu
   };
 }
 
-/** The caller is judged by the token presented, whatever the stored one may. Throws `ForbiddenError`. */
+/** Checks the presented token, whatever the stored one allows. Throws `ForbiddenError`. */
 function requireScopes(context: RequestContext, required: readonly string[]): void {
   const { scopes } = requireViewer(context);
   const missing = missingScopes(required, scopes);
@@ -86,7 +104,7 @@ function requireScopes(context: RequestContext, required: readonly string[]): vo
 }
 
 /**
- * The scopes that these fields need, each once. Throws `BadUserInputError` for what is not the coordinate of a field.
+ * The scopes that these fields need, each once. Throws `BadUserInputError` for anything but the coordinate of a field.
  *
  * @param coordinates such as `RollupAccount.profile` (GraphQL specification §3.14, schema coordinates).
  */
@@ -100,11 +118,25 @@ export function requiredScopesOf(schema: GraphQLSchema, coordinates: readonly st
     }
     return readRule(field.extensions) ?? readRule(type.extensions);
   });
-  return [...new Set(rules.filter((rule) => typeof rule === 'object').flat())];
+  return [...new Set(rules.flatMap(scopesIn))];
 }
 
-function readRule(extensions: Readonly<Record<string, unknown>>): AccessRule | undefined {
-  return extensions['access'] as AccessRule | undefined;
+function* fieldsOf(schema: GraphQLSchema) {
+  for (const type of Object.values(schema.getTypeMap())) {
+    if (!isObjectType(type) || type.name.startsWith('__')) continue;
+    for (const field of Object.values(type.getFields())) {
+      const rule = readRule(field.extensions) ?? readRule(type.extensions);
+      yield { coordinate: `${type.name}.${field.name}`, field, rule };
+    }
+  }
+}
+
+function readRule(extensions: Readonly<Record<string, unknown>> | undefined): AccessRule | undefined {
+  return extensions?.['access'] as AccessRule | undefined;
+}
+
+function scopesIn(rule: AccessRule | undefined): readonly string[] {
+  return typeof rule === 'object' ? rule : [];
 }
 
 function directivesOf(rule: AccessRule): string[] {

@@ -1,5 +1,5 @@
-import { Access } from './access.js';
 import { Field, ObjectType } from 'type-graphql';
+import { Access } from './access.js';
 
 @Access('public')
 @ObjectType('ConsentedScope', { description: 'A scope that a user consented to.' })
@@ -15,6 +15,8 @@ export class ConsentedScopeType {
   @Field(() => String, { nullable: true })
   description!: string | null;
 
-  @Field(() => [String], { description: 'What the scope fills, as schema coordinates such as "User.email".' })
+  @Field(() => [String], {
+    description: 'What the scope unlocks, as schema coordinates such as "User.email".',
+  })
   unlocks!: readonly string[];
 }

@@ -1,8 +1,8 @@
 import { Ctx, Query, Resolver } from 'type-graphql';
-import type { ConsentedScope } from '../accounts/consented-scope.js';
 import { Access } from './access.js';
 import { ConsentedScopeType } from './consented-scope.type.js';
 import { type RequestContext, requireViewer } from './context.js';
+import type { ConsentedScope } from './scope-descriptions.js';
 
 @Resolver()
 export class ConsentedScopesQuery {

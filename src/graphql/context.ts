@@ -1,10 +1,11 @@
 import type { AccountRecord, UserRecord } from '../accounts/account.repository.js';
 import type { CompletedLink } from '../accounts/account-linking.js';
-import type { ConsentedScope } from '../accounts/consented-scope.js';
 import type { GalaxyReading } from '../galaxy/galaxy-reader.js';
 import type { BegunLink, LinkRequest } from '../accounts/link-attempt.js';
 import type { UserinfoReader } from '../accounts/userinfo-reader.js';
 import { UnauthenticatedError } from '../errors.js';
+import type { Tokens, TokenState } from '../token-set.js';
+import type { DescribeScopes } from './scope-descriptions.js';
 
 /** What the transport knows of a request. */
 export interface RequestInfo {
@@ -22,26 +23,11 @@ export interface Viewer {
   readonly scopes: readonly string[];
 }
 
-/** The clear state of an account's tokens. */
-export interface TokenSummary {
-  readonly status: 'ACTIVE' | 'REAUTHENTICATION_REQUIRED';
-  readonly scopes: readonly string[];
-  readonly accessTokenExpiresAt: Date;
-  readonly lastRefreshedAt: Date | null;
-}
-
 /** A fresh access token of the caller's own account. */
 export interface RenewedToken {
   readonly account: AccountRecord;
   readonly accessToken: string;
   readonly accessTokenExpiresAt: Date;
-}
-
-/** Tokens that an application obtained elsewhere. */
-export interface ObtainedTokens {
-  readonly accessToken: string;
-  readonly idToken: string;
-  readonly refreshToken?: string;
 }
 
 /**
@@ -54,21 +40,21 @@ export interface RequestContext extends RequestInfo {
   /** The caller's user; undefined when nobody is signed in or the identity is not linked. */
   user(): Promise<UserRecord | undefined>;
   accountsOf(userId: string): Promise<readonly AccountRecord[]>;
-  tokensOf(accountId: string): Promise<TokenSummary>;
-  describeScopes(names: readonly string[]): readonly ConsentedScope[];
+  tokensOf(accountId: string): Promise<TokenState>;
+  readonly describeScopes: DescribeScopes;
   /**
-   * What Galaxy says of an account, asked once in a request. `coordinate` is the field it is for: what the account's
-   * own tokens do not allow is not asked.
+   * What Galaxy says of an account, requested once. `required` are the scopes of the field it is for, which the
+   * account's own tokens need as well.
    *
    * Throws `ForbiddenError`, `ReauthenticationRequiredError`, `RateLimitedError`, `ProviderUnavailableError` or
    * `ProviderMisconfiguredError`.
    */
-  galaxyOf(account: AccountRecord, coordinate: string): Promise<GalaxyReading>;
+  galaxyOf(account: AccountRecord, required: readonly string[]): Promise<GalaxyReading>;
   /** What userinfo says of an account; as `galaxyOf`, but for `RateLimitedError`. */
-  userinfoOf(account: AccountRecord, coordinate: string): ReturnType<UserinfoReader['read']>;
+  userinfoOf(account: AccountRecord, required: readonly string[]): ReturnType<UserinfoReader['read']>;
   beginLink(request: LinkRequest): Promise<BegunLink>;
   completeLink(url: string, linkToken: string): Promise<CompletedLink>;
-  takeOverTokens(tokens: ObtainedTokens): Promise<CompletedLink>;
+  takeOverTokens(tokens: Tokens): Promise<CompletedLink>;
   /** Throws `NotLinkedError` or `AccountNotFoundError`, or what the vault throws. */
   renewAccessToken(accountId: string | undefined, minTtlSeconds: number): Promise<RenewedToken>;
   unlink(accountId: string): Promise<void>;

@@ -1,9 +1,9 @@
-import { Ctx, FieldResolver, Resolver, Root } from 'type-graphql';
+import type { GraphQLResolveInfo } from 'graphql';
+import { Ctx, FieldResolver, Info, Resolver, Root } from 'type-graphql';
 import type { AccountRecord } from '../accounts/account.repository.js';
-import { scopesUnlocking } from '../accounts/consented-scope.js';
 import { withRetryAfter } from '../galaxy/galaxy-back-off.js';
 import type { GalaxyReading } from '../galaxy/galaxy-reader.js';
-import { Access } from './access.js';
+import { Access, requiredScopes } from './access.js';
 import { AuthorizedAppType } from './authorized-app.type.js';
 import { ConnectedAccountType, toConnectedAccount } from './connected-account.type.js';
 import type { RequestContext } from './context.js';
@@ -12,17 +12,10 @@ import { GalaxyProfileType } from './galaxy-profile.type.js';
 import { RollupAccountType } from './rollup-account.type.js';
 import { SmartContractWalletType } from './smart-contract-wallet.type.js';
 
-const PROFILE = 'RollupAccount.profile';
-const PUBLIC_ACCOUNTS = 'RollupAccount.publicAccounts';
-const AUTHORIZED_APPS = 'RollupAccount.authorizedApps';
-const FRESHNESS = 'RollupAccount.galaxyFreshness';
-const CONNECTED_ACCOUNTS = 'RollupAccount.connectedAccounts';
-const WALLETS = 'RollupAccount.smartContractWallets';
-
-/** What is asked of Rollup ID at the time, with the account's own access token: Galaxy once and userinfo once. */
+/** Live data of an account, requested with its own access token: Galaxy once and userinfo once. */
 @Resolver(() => RollupAccountType)
 export class RollupAccountLiveFields {
-  @Access(scopesUnlocking(PROFILE))
+  @Access(['profile'])
   @FieldResolver(() => GalaxyProfileType, {
     nullable: true,
     description: 'From Galaxy: how the person shows themselves. See `galaxyFreshness`.',
@@ -30,11 +23,12 @@ export class RollupAccountLiveFields {
   async profile(
     @Root() account: AccountRecord,
     @Ctx() context: RequestContext,
+    @Info() info: GraphQLResolveInfo,
   ): Promise<GalaxyProfileType | undefined> {
-    return partOf(await context.galaxyOf(account, PROFILE), 'profile');
+    return partOf(await context.galaxyOf(account, requiredScopes(info)), 'profile');
   }
 
-  @Access(scopesUnlocking(PUBLIC_ACCOUNTS))
+  @Access(['profile'])
   @FieldResolver(() => [ConnectedAccountType], {
     nullable: true,
     description: 'From Galaxy: the connected accounts that the person made public. See `galaxyFreshness`.',
@@ -42,11 +36,14 @@ export class RollupAccountLiveFields {
   async publicAccounts(
     @Root() account: AccountRecord,
     @Ctx() context: RequestContext,
+    @Info() info: GraphQLResolveInfo,
   ): Promise<ConnectedAccountType[]> {
-    return partOf(await context.galaxyOf(account, PUBLIC_ACCOUNTS), 'publicAccounts').map(toConnectedAccount);
+    return partOf(await context.galaxyOf(account, requiredScopes(info)), 'publicAccounts').map(
+      toConnectedAccount,
+    );
   }
 
-  @Access(scopesUnlocking(AUTHORIZED_APPS))
+  @Access(['profile'])
   @FieldResolver(() => [AuthorizedAppType], {
     nullable: true,
     description: 'From Galaxy: the applications that the person let in. See `galaxyFreshness`.',
@@ -54,11 +51,12 @@ export class RollupAccountLiveFields {
   async authorizedApps(
     @Root() account: AccountRecord,
     @Ctx() context: RequestContext,
+    @Info() info: GraphQLResolveInfo,
   ): Promise<readonly AuthorizedAppType[]> {
-    return partOf(await context.galaxyOf(account, AUTHORIZED_APPS), 'authorizedApps');
+    return partOf(await context.galaxyOf(account, requiredScopes(info)), 'authorizedApps');
   }
 
-  @Access(scopesUnlocking(FRESHNESS))
+  @Access(['profile'])
   @FieldResolver(() => GalaxyFreshnessType, {
     nullable: true,
     description:
@@ -67,12 +65,13 @@ export class RollupAccountLiveFields {
   async galaxyFreshness(
     @Root() account: AccountRecord,
     @Ctx() context: RequestContext,
+    @Info() info: GraphQLResolveInfo,
   ): Promise<GalaxyFreshnessType> {
-    const { fetchedAt, ageSeconds, stale } = await context.galaxyOf(account, FRESHNESS);
+    const { fetchedAt, ageSeconds, stale } = await context.galaxyOf(account, requiredScopes(info));
     return { fetchedAt, ageSeconds, stale };
   }
 
-  @Access(scopesUnlocking(CONNECTED_ACCOUNTS))
+  @Access(['connected_accounts'])
   @FieldResolver(() => [ConnectedAccountType], {
     nullable: true,
     description:
@@ -81,12 +80,13 @@ export class RollupAccountLiveFields {
   async connectedAccounts(
     @Root() account: AccountRecord,
     @Ctx() context: RequestContext,
+    @Info() info: GraphQLResolveInfo,
   ): Promise<ConnectedAccountType[]> {
-    const { connectedAccounts } = await context.userinfoOf(account, CONNECTED_ACCOUNTS);
+    const { connectedAccounts } = await context.userinfoOf(account, requiredScopes(info));
     return connectedAccounts.map(toConnectedAccount);
   }
 
-  @Access(scopesUnlocking(WALLETS))
+  @Access(['erc_4337'])
   @FieldResolver(() => [SmartContractWalletType], {
     nullable: true,
     description: 'From userinfo, live: the wallets that the person chose to show.',
@@ -94,8 +94,9 @@ export class RollupAccountLiveFields {
   async smartContractWallets(
     @Root() account: AccountRecord,
     @Ctx() context: RequestContext,
+    @Info() info: GraphQLResolveInfo,
   ): Promise<readonly SmartContractWalletType[]> {
-    return (await context.userinfoOf(account, WALLETS)).smartContractWallets;
+    return (await context.userinfoOf(account, requiredScopes(info))).smartContractWallets;
   }
 }
 

@@ -13,10 +13,11 @@ import {
   Root,
 } from 'type-graphql';
 import type { AccountRecord } from '../accounts/account.repository.js';
-import type { ConsentedScope } from '../accounts/consented-scope.js';
+import type { TokenStatus } from '../token-set.js';
 import { Access, requiredScopesOf } from './access.js';
 import { ConsentedScopeType } from './consented-scope.type.js';
-import { type RequestContext, requireViewer, type TokenSummary } from './context.js';
+import { type RequestContext, requireViewer } from './context.js';
+import type { ConsentedScope } from './scope-descriptions.js';
 
 export const RollupAccountStatus = {
   ACTIVE: 'ACTIVE',
@@ -53,10 +54,7 @@ export class RollupAccountType {
 @Resolver(() => RollupAccountType)
 export class RollupAccountFields {
   @FieldResolver(() => RollupAccountStatus)
-  async status(
-    @Root() account: AccountRecord,
-    @Ctx() context: RequestContext,
-  ): Promise<TokenSummary['status']> {
+  async status(@Root() account: AccountRecord, @Ctx() context: RequestContext): Promise<TokenStatus> {
     return (await context.tokensOf(account.id)).status;
   }
 
@@ -91,10 +89,9 @@ export class RollupAccountFields {
     @Info() { schema }: GraphQLResolveInfo,
   ): Promise<string[]> {
     const { scopes } = await context.tokensOf(account.id);
+    const required = requiredScopesOf(schema, coordinates);
     const presented = requireViewer(context).scopes;
-    return requiredScopesOf(schema, coordinates).filter(
-      (scope) => !scopes.includes(scope) || !presented.includes(scope),
-    );
+    return required.filter((scope) => !scopes.includes(scope) || !presented.includes(scope));
   }
 
   @FieldResolver(() => GraphQLDateTime, { nullable: true })

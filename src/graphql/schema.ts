@@ -1,5 +1,3 @@
-// TypeGraphQL reads parameter types through it; it has to be there before the first decorator runs.
-import 'reflect-metadata';
 import { printSchemaWithDirectives } from '@graphql-tools/utils';
 import { type GraphQLSchema, isInputObjectType, lexicographicSortSchema, specifiedDirectives } from 'graphql';
 import { buildSchema } from 'type-graphql';

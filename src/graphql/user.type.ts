@@ -1,7 +1,6 @@
 import { GraphQLDateTime } from 'graphql-scalars';
 import { Ctx, Field, FieldResolver, ID, ObjectType, Resolver, Root } from 'type-graphql';
 import type { AccountRecord, UserRecord } from '../accounts/account.repository.js';
-import { scopesUnlocking } from '../accounts/consented-scope.js';
 import { Access } from './access.js';
 import type { RequestContext } from './context.js';
 import { RollupAccountType } from './rollup-account.type.js';
@@ -12,15 +11,15 @@ export class UserType {
   @Field(() => ID)
   id!: string;
 
-  @Access(scopesUnlocking('User.name'))
+  @Access(['profile'])
   @Field(() => String, { nullable: true })
   name!: string | null;
 
-  @Access(scopesUnlocking('User.picture'))
+  @Access(['profile'])
   @Field(() => String, { nullable: true, description: 'URL of a picture.' })
   picture!: string | null;
 
-  @Access(scopesUnlocking('User.email'))
+  @Access(['email'])
   @Field(() => String, { nullable: true })
   email!: string | null;
 

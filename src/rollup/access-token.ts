@@ -1,4 +1,5 @@
 import { TokenRejectedError } from '../errors.js';
+import { parseScope } from '../scope.js';
 import { requireExpiry, verifyToken, type VerifierOptions } from './token-verifier.js';
 
 /** What a verified access token says. */
@@ -28,7 +29,7 @@ export async function verifyAccessToken(token: string, options: VerifierOptions)
   return {
     issuer: claims.iss,
     sub: claims.sub,
-    scopes: [...new Set(scope.split(' ').filter((name) => name !== ''))],
+    scopes: parseScope(scope),
     expiresAt: new Date(exp * 1_000),
   };
 }

@@ -5,24 +5,16 @@ import { type IdToken, readPersonClaims, verifyIdToken } from './id-token.js';
 import { checkRefreshToken } from './refresh-token.js';
 import type { JsonObject } from '../json.js';
 import type { RollupClient } from './rollup-client.js';
+import type { TokenSet } from '../token-set.js';
 import { effectiveExpiry, type TokenResponse } from './token-response.js';
 import type { VerifierOptions } from './token-verifier.js';
-
-/** Tokens of one grant, verified and known to belong together. */
-export interface GrantTokens {
-  readonly accessToken: string;
-  readonly accessTokenExpiresAt: Date;
-  readonly scopes: readonly string[];
-  readonly idToken: string | undefined;
-  readonly refreshToken: string | undefined;
-}
 
 /** A verified grant: whose it is, what that person lets us know, and the tokens. */
 export interface Grant {
   readonly issuer: string;
   readonly sub: string;
   readonly person: Omit<IdToken, 'sub'>;
-  readonly tokens: GrantTokens;
+  readonly tokens: TokenSet;
 }
 
 /**
@@ -53,7 +45,7 @@ export async function verifyRenewal(
   response: TokenResponse,
   currentAccessToken: string,
   options: VerifierOptions,
-): Promise<GrantTokens> {
+): Promise<TokenSet> {
   const { access, tokens } = await verifyResponse(response, options);
   if (access.sub !== decodeJwt(currentAccessToken).sub) throw new SubjectMismatchError();
   return tokens;
@@ -63,7 +55,7 @@ async function verifyResponse(
   response: TokenResponse,
   options: VerifierOptions,
   nonceHash?: string,
-): Promise<{ access: AccessToken; id: IdToken | undefined; tokens: GrantTokens }> {
+): Promise<{ access: AccessToken; id: IdToken | undefined; tokens: TokenSet }> {
   const { accessToken, idToken, refreshToken } = response;
   const access = await verifyAccessToken(accessToken, options);
   const id = idToken === undefined ? undefined : await verifyIdToken(idToken, options, nonceHash);

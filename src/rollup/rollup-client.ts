@@ -1,4 +1,5 @@
 import { ProviderUnavailableError } from '../errors.js';
+import { formatScope } from '../scope.js';
 import type { Issuer } from './issuer.js';
 import type { JsonObject } from '../json.js';
 import { callProvider, type Fetch, type ProviderResponse, readJsonObject } from '../provider-call.js';
@@ -57,7 +58,7 @@ export function createRollupClient(options: RollupClientOptions): RollupClient {
         response_type: 'code',
         client_id: clientId,
         redirect_uri: request.redirectUri,
-        scope: request.scopes.join(' '),
+        scope: formatScope(request.scopes),
         state: request.state,
         nonce: request.nonce,
         code_challenge: request.codeChallenge,

@@ -1,11 +1,9 @@
 import { TokenRejectedError } from '../errors.js';
+import type { Tokens } from '../token-set.js';
 import { asText, type JsonObject } from '../json.js';
 
-/** A token answer as it is on the wire, shape checked, tokens not yet verified (RFC 6749 §5.1). */
-export interface TokenResponse {
-  readonly accessToken: string;
-  readonly refreshToken?: string;
-  readonly idToken?: string;
+/** A token response, shape checked, tokens not yet verified (RFC 6749 §5.1). */
+export interface TokenResponse extends Tokens {
   /** Seconds; Rollup ID leaves it out, then the token's own `exp` counts. */
   readonly expiresIn?: number;
 }
@@ -24,8 +22,8 @@ export function readTokenResponse(body: JsonObject): TokenResponse {
   const expiresIn = saneSeconds(body['expires_in']);
   return {
     accessToken,
-    ...(refreshToken !== undefined && { refreshToken }),
-    ...(idToken !== undefined && { idToken }),
+    refreshToken,
+    idToken,
     ...(expiresIn !== undefined && { expiresIn }),
   };
 }

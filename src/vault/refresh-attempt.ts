@@ -7,10 +7,11 @@ import {
 } from '../errors.js';
 import { backOffMs } from '../back-off.js';
 import type { RefreshDeps, RenewableTokens } from './refresh-deps.js';
+import { remainingMs } from './refresh-decision.js';
 import type { LeaseClaim } from './refresh-lease.repository.js';
 import type { SealedRow } from './sealed-tokens.repository.js';
 import { keyIds, sealContext, sealTokens } from './token-seal.js';
-import { type FreshAccessToken, parseScope, remainingMs, type TokenSet } from '../token-set.js';
+import type { FreshAccessToken, TokenSet } from '../token-set.js';
 
 /** A settled attempt: the new token, or `undefined` when the row moved on and has to be read again. */
 export type Outcome = FreshAccessToken | undefined;
@@ -142,7 +143,7 @@ export class RefreshAttempt {
       accessToken: await open(row.accessToken, 'access_token'),
       refreshToken: await open(row.refreshToken ?? '', 'refresh_token'),
       accessTokenExpiresAt: row.accessTokenExpiresAt,
-      scopes: parseScope(row.scope),
+      scopes: row.scopes,
     };
   }
 

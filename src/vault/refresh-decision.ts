@@ -1,5 +1,4 @@
 import type { SealedRow } from './sealed-tokens.repository.js';
-import { remainingMs } from '../token-set.js';
 
 /**
  * What to do for a caller who wants an access token, given the row as it is now.
@@ -28,4 +27,9 @@ export function decideRefresh(row: SealedRow, minTtlMs: number, now: number): Re
   if (row.leaseId === null) return 'refresh';
   if (row.leaseRemainingMs > 0) return 'wait';
   return row.refreshTokenRotates ? 'lost' : 'refresh';
+}
+
+/** Milliseconds until the access token ends; negative when it has. */
+export function remainingMs(expiresAt: Date, now: number): number {
+  return expiresAt.getTime() - now;
 }

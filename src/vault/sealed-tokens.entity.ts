@@ -1,4 +1,5 @@
 import { defineEntity, p } from '@mikro-orm/core';
+import type { TokenStatus } from '../token-set.js';
 
 const SealedTokensSchema = defineEntity({
   name: 'SealedTokens',
@@ -30,9 +31,6 @@ const SealedTokensSchema = defineEntity({
     retryAt: p.datetime(3).nullable(),
   },
 });
-
-/** Whether the provider still accepts what is stored. */
-export type TokenStatus = 'ACTIVE' | 'REAUTHENTICATION_REQUIRED';
 
 /** The sealed tokens of one account. What a profile read needs is clear; what opens doors is ciphertext. */
 export class SealedTokens extends SealedTokensSchema.class {}

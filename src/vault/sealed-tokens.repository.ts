@@ -1,14 +1,6 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
-import type { TokenStatus } from './sealed-tokens.entity.js';
-
-/** The clear columns of an account's tokens: all that a profile read needs. */
-export interface TokenState {
-  readonly accountId: string;
-  readonly status: TokenStatus;
-  readonly scope: string;
-  readonly accessTokenExpiresAt: Date;
-  readonly lastRefreshedAt: Date | null;
-}
+import { parseScope } from '../scope.js';
+import type { TokenState } from '../token-set.js';
 
 /** A row as the refresh reads it. Every duration was computed by the clock of the database. */
 export interface SealedRow extends TokenState, SealedColumns {
@@ -40,7 +32,8 @@ const STATE_COLUMNS = `account_id as "accountId", status, scope,
   extract(epoch from access_token_expires_at)::float8 * 1000 as "expiresMs",
   extract(epoch from last_refreshed_at)::float8 * 1000 as "refreshedMs"`;
 
-type Raw<T> = Omit<T, 'accessTokenExpiresAt' | 'lastRefreshedAt'> & {
+type Raw<T> = Omit<T, 'scopes' | 'accessTokenExpiresAt' | 'lastRefreshedAt'> & {
+  readonly scope: string;
   readonly expiresMs: number;
   readonly refreshedMs: number | null;
 };
@@ -54,7 +47,7 @@ export async function findTokenStates(
     `select ${STATE_COLUMNS} from sealed_tokens where account_id = any(string_to_array(?, ',')::uuid[])`,
     [accountIds.join(',')],
   );
-  return rows.map(withDates);
+  return rows.map(toState);
 }
 
 /** Accounts whose access token ends within so many seconds, or has ended, and that may be refreshed now. */
@@ -85,7 +78,7 @@ export async function readSealed(em: SqlEntityManager, accountId: string): Promi
      from sealed_tokens where account_id = ?`,
     [accountId],
   );
-  return rows.map(withDates)[0];
+  return rows.map(toState)[0];
 }
 
 /**
@@ -139,10 +132,11 @@ export async function changesRows(em: SqlEntityManager, sql: string, params: unk
   return result.affectedRows > 0;
 }
 
-function withDates<T extends TokenState>(row: Raw<T>): T {
-  const { expiresMs, refreshedMs, ...rest } = row;
+function toState<T extends TokenState>(row: Raw<T>): T {
+  const { scope, expiresMs, refreshedMs, ...rest } = row;
   return {
     ...rest,
+    scopes: parseScope(scope),
     accessTokenExpiresAt: new Date(expiresMs),
     lastRefreshedAt: refreshedMs === null ? null : new Date(refreshedMs),
   } as unknown as T;

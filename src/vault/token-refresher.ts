@@ -6,11 +6,11 @@ import {
   SealBrokenError,
 } from '../errors.js';
 import { type Outcome, RefreshAttempt, endBrokenSeal } from './refresh-attempt.js';
-import { decideRefresh } from './refresh-decision.js';
+import { decideRefresh, remainingMs } from './refresh-decision.js';
 import type { RefreshDeps } from './refresh-deps.js';
 import type { SealedRow } from './sealed-tokens.repository.js';
 import { sealContext } from './token-seal.js';
-import { type FreshAccessToken, remainingMs } from '../token-set.js';
+import type { FreshAccessToken } from '../token-set.js';
 
 const FIRST_POLL_MS = 25;
 const LAST_POLL_MS = 250;

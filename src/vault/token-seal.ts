@@ -1,6 +1,7 @@
 import type { SealedColumns, SealedLink } from './sealed-tokens.repository.js';
 import type { SealContext, TokenCipher } from './token-cipher.js';
-import { formatScope, type TokenSet } from '../token-set.js';
+import { formatScope } from '../scope.js';
+import type { TokenSet } from '../token-set.js';
 
 /** The three tokens by the column that keeps them. */
 export type TokenColumn = 'access_token' | 'id_token' | 'refresh_token';

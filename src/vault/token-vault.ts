@@ -9,12 +9,11 @@ import {
   readSealed,
   sampleCiphertexts,
   type CiphertextSample,
-  type TokenState,
 } from './sealed-tokens.repository.js';
 import type { TokenCipher } from './token-cipher.js';
 import { TokenRefresher } from './token-refresher.js';
 import { sealContext, sealTokens, type TokenColumn } from './token-seal.js';
-import type { FreshAccessToken, TokenSet } from '../token-set.js';
+import type { FreshAccessToken, TokenSet, TokenState } from '../token-set.js';
 
 /** The only door to stored tokens: puts them in and hands a fresh access token out; they go with their account. */
 export interface TokenVault {

@@ -56,7 +56,7 @@ describe('the schema', () => {
 
   test('is refused with a field that does not say it', () => {
     expect(() => guardSchema(buildSchema('type Query { open: Int }'))).toThrow(
-      'Query.open does not say who may ask for it',
+      'Query.open does not declare who may select it',
     );
   });
 

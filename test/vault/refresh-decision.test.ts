@@ -9,7 +9,7 @@ const MARGIN_MS = 60_000;
 const fresh: SealedRow = {
   accountId: 'a',
   status: 'ACTIVE',
-  scope: 'openid',
+  scopes: ['openid'],
   accessToken: 'sealed',
   idToken: null,
   refreshToken: 'sealed',
