@@ -1,13 +1,26 @@
-/** Work that is under way, shared by all who ask for the same while it lasts. Nothing is remembered afterwards. */
+/**
+ * Coalesces concurrent calls under one key into one call (as golang.org/x/sync/singleflight). Results are not cached: the
+ * next `run` after the call has settled calls again.
+ */
 export class SingleFlight<Result> {
-  readonly #running = new Map<string, Promise<Result>>();
+  readonly #inFlight = new Map<string, Promise<Result>>();
 
-  /** Joins the work under this key, or starts it. */
-  share(key: string, start: () => Promise<Result>): Promise<Result> {
-    const running = this.#running.get(key);
-    if (running) return running;
-    const started = start().finally(() => this.#running.delete(key));
-    this.#running.set(key, started);
+  /** Calls `fn`, or returns the promise of the call that is in flight under this key. */
+  run(key: string, fn: () => Promise<Result>): Promise<Result> {
+    const inFlight = this.#inFlight.get(key);
+    if (inFlight) return inFlight;
+    const started = fn().finally(() => this.#inFlight.delete(key));
+    this.#inFlight.set(key, started);
     return started;
+  }
+
+  /** Whether a call is in flight under this key. */
+  has(key: string): boolean {
+    return this.#inFlight.has(key);
+  }
+
+  /** Resolves when nothing is in flight; never rejects. */
+  async drain(): Promise<void> {
+    while (this.#inFlight.size > 0) await Promise.allSettled(this.#inFlight.values());
   }
 }

@@ -36,7 +36,7 @@ export class UserinfoReader {
    */
   async read(account: AccountRecord): Promise<Userinfo> {
     const token = await this.deps.vault.accessToken(account.id);
-    return this.#inFlight.share(`${account.id} ${token.generation}`, () => this.#ask(account, token));
+    return this.#inFlight.run(`${account.id} ${token.generation}`, () => this.#ask(account, token));
   }
 
   async #ask(account: AccountRecord, { accessToken, generation }: FreshAccessToken): Promise<Userinfo> {

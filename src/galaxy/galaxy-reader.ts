@@ -73,7 +73,7 @@ export class GalaxyReader {
     try {
       const known = this.#memory.get(accountId);
       if (known && this.deps.now() < known.until) return this.#tell(known);
-      return this.#tell(await this.#inFlight.share(accountId, () => this.#ask(accountId)));
+      return this.#tell(await this.#inFlight.run(accountId, () => this.#ask(accountId)));
     } catch (error) {
       const passing = error instanceof RateLimitedError || error instanceof ProviderUnavailableError;
       const old = passing && this.#earlier(this.#memory.get(accountId));
