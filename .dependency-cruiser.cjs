@@ -14,7 +14,7 @@ const allowed = {
   '^src/database/': `^src/database/|^src/(accounts|galaxy|vault)/[^/]+\\.entity\\.ts$|${SHARED}`,
   '^src/dev/': '^src/dev/',
   '^src/log\\.ts$': '^src/errors\\.ts$',
-  '^src/metrics\\.ts$': '^src/(vault/refresh-deps|galaxy/galaxy-reader)\\.ts$',
+  '^src/metrics\\.ts$': '^src/(vault/refresh-event|galaxy/galaxy-reader)\\.ts$',
   '^src/config\\.ts$': '^src/(provider-settings|settings-reader)\\.ts$',
   '^src/provider-settings\\.ts$': '^src/(scope|settings-reader)\\.ts$',
   '^src/settings-reader\\.ts$': '^src/errors\\.ts$',

@@ -31,7 +31,8 @@ import { startBackgroundRefresh } from './vault/background-refresh.js';
 import { parseKeyRing } from './vault/keyring.js';
 import { createTokenCipher, type TokenCipher } from './vault/token-cipher.js';
 import { CircuitBreaker } from './vault/circuit-breaker.js';
-import type { RefreshEvent } from './vault/refresh-deps.js';
+import { checkKeys } from './vault/key-check.js';
+import type { RefreshEvent } from './vault/refresh-event.js';
 import { createTokenVault, type TokenVault } from './vault/token-vault.js';
 
 /** The world outside the application, as parameters. */
@@ -87,7 +88,7 @@ async function startOn(
     metrics.countRefresh(event);
   });
   metrics.watch(vault);
-  await vault.checkKeys();
+  await checkKeys(database.em, cipher);
   await prepareGalaxyBudget(database.em.fork(), config.galaxy.requestsPerMinute);
   await warmUpKeys(issuer, log);
   const linking = new AccountLinking({
@@ -188,7 +189,7 @@ function createProvider(
   return { issuer, client, verifier: { issuer, clientId, now, nonceRequired } };
 }
 
-/** The vault does not know Rollup ID: it is handed a function that renews tokens. */
+/** The vault does not know Rollup ID: it is handed the functions that refresh and revoke. */
 function createVault(
   database: Database,
   cipher: TokenCipher,
@@ -199,9 +200,14 @@ function createVault(
   const { maxInFlight, trialEveryMs } = provider;
   return createTokenVault(database.em, {
     cipher,
-    askProvider: async ({ accessToken, refreshToken }) =>
+    refreshTokens: async ({ accessToken, refreshToken }) =>
       verifyRenewal(await client.refresh(refreshToken), accessToken, verifier),
-    gate: new CircuitBreaker({ maxInFlight, trialEveryMs, now: monotonicNow }),
+    revoke: (refreshToken) => client.revoke(refreshToken),
+    breaker: new CircuitBreaker({
+      maxConcurrentCalls: maxInFlight,
+      probeIntervalMs: trialEveryMs,
+      now: monotonicNow,
+    }),
     now: verifier.now,
     sleep: (ms, signal) => pause(ms, undefined, { signal, ref: false }),
     random: Math.random,

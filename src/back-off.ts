@@ -9,3 +9,26 @@ export function backOffMs(failures: number, baseMs: number, random: number, retr
   const step = Math.min(baseMs * 2 ** Math.min(failures - 1, 16), 300_000);
   return Math.round(Math.max(step * (1 + random / 2), Math.min(retryAfterMs, 3_600_000)));
 }
+
+/** Time as a parameter, in milliseconds, so that tests own it. */
+export interface Timer {
+  readonly now: () => number;
+  readonly sleep: (ms: number, signal?: AbortSignal) => Promise<void>;
+}
+
+/** Repeats `fn` with exponential back-off of at most a second. Throws its last error when `forMs` have passed. */
+export async function retry<Result>(
+  fn: () => Promise<Result>,
+  { now, sleep }: Timer,
+  forMs: number,
+): Promise<Result> {
+  const until = now() + forMs;
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await fn();
+    } catch (error) {
+      if (now() >= until) throw error;
+      await sleep(Math.min(50 * 2 ** attempt, 1_000));
+    }
+  }
+}

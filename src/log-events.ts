@@ -3,7 +3,7 @@ import { ProviderMisconfiguredError, ProviderUnavailableError } from './errors.j
 import type { VerifyAccessToken } from './http/viewer.js';
 import { type Log, pseudonym, requestScope } from './log.js';
 import type { KeyRotation } from './vault/key-rotation.js';
-import type { RefreshEvent } from './vault/refresh-deps.js';
+import type { RefreshEvent } from './vault/refresh-event.js';
 
 /** A refresh and what it came to. What an operator has to act on is an error, what passes by itself a warning. */
 export function logRefresh(log: Log, event: RefreshEvent): void {
@@ -11,7 +11,7 @@ export function logRefresh(log: Log, event: RefreshEvent): void {
   const err = 'cause' in event ? event.cause : undefined;
   if (type === 'misconfigured' || type === 'seal_broken')
     log.error({ event: type, accountId, err }, 'refresh');
-  else if (type === 'failed' || type === 'answer_lost' || type === 'taken_over' || type === 'not_recorded')
+  else if (type === 'failed' || type === 'response_lost' || type === 'taken_over' || type === 'not_recorded')
     log.warn({ event: type, accountId, err }, 'refresh');
   else log.info({ event: type, accountId }, 'refresh');
 }

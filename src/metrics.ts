@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { GalaxyOutcome } from './galaxy/galaxy-reader.js';
-import type { RefreshEvent } from './vault/refresh-deps.js';
+import type { RefreshEvent } from './vault/refresh-event.js';
 
 /** What is read when somebody looks, rather than counted. */
 export interface Gauges {
@@ -76,7 +76,7 @@ const OUTCOMES: readonly RefreshEvent['type'][] = [
   'superseded',
   'failed',
   'grant_dead',
-  'answer_lost',
+  'response_lost',
   'misconfigured',
   'seal_broken',
   'not_recorded',

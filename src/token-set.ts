@@ -13,6 +13,9 @@ export interface TokenSet extends Tokens {
   readonly scopes: readonly string[];
 }
 
+/** Tokens that can be refreshed. */
+export type RenewableTokens = TokenSet & { readonly refreshToken: string };
+
 /** An access token ready for use. */
 export interface FreshAccessToken {
   readonly accessToken: string;

@@ -76,23 +76,22 @@ export class AccountLinking {
   }
 
   /**
-   * Ends a link: the tokens are erased with the account, and then revoked at the provider, where that can be done.
-   * What comes of the latter changes nothing. A user whom no identity reaches any more goes with the account.
+   * Ends a link: the tokens are erased with the account, and then revoked where the provider has an endpoint for it; a
+   * failure there changes nothing. A user without any identity left is deleted with the account.
    *
    * Throws `AccountNotFoundError` when the account is not this user's.
    */
   async unlink(userId: string, accountId: string): Promise<void> {
-    const { vault, client, onChange, onRevokeFailure } = this.deps;
-    const { account, refreshToken } = await this.#inTransaction(async (tx) => {
+    const { vault, onChange, onRevokeFailure } = this.deps;
+    const { account, revoke } = await this.#inTransaction(async (tx) => {
       const found = await findAccountOfUser(tx, userId, { id: accountId });
-      const token = found && (await vault.refreshToken(tx, accountId));
+      const revocation = found && (await vault.prepareRevocation(tx, accountId));
       if (!found || !(await deleteAccount(tx, userId, accountId))) throw new AccountNotFoundError();
       if (await lockUser(tx, userId)) await deleteUnreachableUser(tx, userId);
-      return { account: found, refreshToken: token };
+      return { account: found, revoke: revocation };
     });
     onChange('unlinked', account);
-    if (refreshToken === undefined) return;
-    await client.revoke(refreshToken).catch((error: unknown) => onRevokeFailure(accountId, error));
+    await revoke?.().catch((error: unknown) => onRevokeFailure(accountId, error));
   }
 
   /** A process that freezes or is cut off in the middle must not keep the account's row to itself. */

@@ -1,58 +1,87 @@
 import { GrantDeadError, ProviderMisconfiguredError } from '../errors.js';
 
-/** How many calls at once, and how long to hold back after the provider refused our credentials. */
+/** Limits of the calls to the provider. */
 export interface CircuitBreakerOptions {
-  readonly maxInFlight: number;
-  /** Milliseconds between two trials while the circuit is open. */
-  readonly trialEveryMs: number;
+  /** Calls in flight at once; the others queue, first in, first out. */
+  readonly maxConcurrentCalls: number;
+  /** Milliseconds between two half-open probes. */
+  readonly probeIntervalMs: number;
+  /** Milliseconds, monotonic. */
   readonly now: () => number;
 }
 
 /**
- * What stands between this process and the provider: a cap on calls at once, and a circuit.
+ * A circuit breaker around the provider, with a limit of concurrent calls (bulkhead).
  *
- * The circuit opens when the provider refuses this server's own credentials: every call would fail the same way.
- * While it is open one trial at a time is let through, so that it closes by itself once the operator is done.
+ * The circuit opens when the provider rejects this server's own credentials, because every other call would fail in the
+ * same way. While it is open, one half-open probe is let through in each interval; the first call whose response shows
+ * that the credentials are valid closes the circuit.
  */
 export class CircuitBreaker {
+  readonly #options: CircuitBreakerOptions;
+  readonly #queue: (() => void)[] = [];
   #inFlight = 0;
-  #nextTrialAt: number | undefined;
-  readonly #waiting: (() => void)[] = [];
+  /** When the next probe may be sent; undefined while the circuit is closed. */
+  #nextProbeAt: number | undefined;
 
-  constructor(private readonly options: CircuitBreakerOptions) {}
-
-  get circuitOpen(): boolean {
-    return this.#nextTrialAt !== undefined;
+  constructor(options: CircuitBreakerOptions) {
+    this.#options = options;
   }
 
-  /** Throws `ProviderMisconfiguredError` at once when the circuit is open and it is not time for a trial. */
-  check(): void {
-    if (this.#nextTrialAt === undefined) return;
-    if (this.options.now() < this.#nextTrialAt) throw circuitOpenError();
-    this.#nextTrialAt = this.options.now() + this.options.trialEveryMs;
+  get isOpen(): boolean {
+    return this.#nextProbeAt !== undefined;
   }
 
-  /** Runs a call when there is room, unless the circuit has opened while it waited for its turn. */
-  async run<Result>(call: () => Promise<Result>): Promise<Result> {
-    const isTrial = this.circuitOpen;
-    // A place that is given up is handed straight to the next in line, so nobody overtakes.
-    if (this.#inFlight >= this.options.maxInFlight) await new Promise<void>((go) => this.#waiting.push(go));
-    else this.#inFlight += 1;
+  /**
+   * Runs `fn` as soon as there is room, unless the circuit is open by then. Throws what `fn` throws, and
+   * `ProviderMisconfiguredError` without running it when the circuit is open and no probe is due.
+   *
+   * @param fn resolves to undefined when it made no call, which says nothing about the credentials.
+   */
+  async call<Result>(fn: () => Promise<Result | undefined>): Promise<Result | undefined> {
+    const isProbe = this.#admit();
+    await this.#acquire();
     try {
-      if (this.circuitOpen && !isTrial) throw circuitOpenError();
-      return await call();
+      if (this.isOpen && !isProbe) throw circuitOpenError();
+      const result = await fn();
+      if (result !== undefined) this.#nextProbeAt = undefined;
+      return result;
+    } catch (error) {
+      this.#record(error);
+      throw error;
     } finally {
-      const next = this.#waiting.shift();
-      if (next) next();
-      else this.#inFlight -= 1;
+      this.#release();
     }
   }
 
-  /** Learns from what a call came to. Only an answer that our credentials were good for closes the circuit. */
-  settle(error?: unknown): void {
-    if (error instanceof ProviderMisconfiguredError)
-      this.#nextTrialAt ??= this.options.now() + this.options.trialEveryMs;
-    else if (error === undefined || error instanceof GrantDeadError) this.#nextTrialAt = undefined;
+  /** True when the circuit is open and this call is its probe. */
+  #admit(): boolean {
+    if (this.#nextProbeAt === undefined) return false;
+    const now = this.#options.now();
+    if (now < this.#nextProbeAt) throw circuitOpenError();
+    this.#nextProbeAt = now + this.#options.probeIntervalMs;
+    return true;
+  }
+
+  #record(error: unknown): void {
+    if (error instanceof ProviderMisconfiguredError) {
+      this.#nextProbeAt ??= this.#options.now() + this.#options.probeIntervalMs;
+    } else if (error instanceof GrantDeadError) {
+      // The provider looked at the grant, so it accepted the credentials.
+      this.#nextProbeAt = undefined;
+    }
+  }
+
+  async #acquire(): Promise<void> {
+    if (this.#inFlight < this.#options.maxConcurrentCalls) this.#inFlight += 1;
+    else await new Promise<void>((resolve) => this.#queue.push(resolve));
+  }
+
+  /** Hands the slot to the next call in the queue, so that no later one overtakes it. */
+  #release(): void {
+    const next = this.#queue.shift();
+    if (next) next();
+    else this.#inFlight -= 1;
   }
 }
 

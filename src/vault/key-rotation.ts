@@ -1,15 +1,14 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import { SealBrokenError } from '../errors.js';
+import { checkKeys } from './key-check.js';
 import {
   findSealedOtherwise,
   FIRST_ACCOUNT,
   replaceCiphertexts,
   type SealedAccount,
 } from './key-rotation.repository.js';
-import type { SealedColumns } from './sealed-tokens.repository.js';
+import { resealTokens } from './sealed-token-set.js';
 import type { TokenCipher } from './token-cipher.js';
-import { sealContext, type TokenColumn } from './token-seal.js';
-import { checkKeys } from './token-vault.js';
 
 /** What a rotation came to, in accounts. */
 export interface KeyRotation {
@@ -53,7 +52,7 @@ export async function rotateKeys(
       left += 1;
       if (pass > MAX_PASSES) continue;
       try {
-        const sealed = await reseal(cipher, row);
+        const sealed = await resealTokens(cipher, row.accountId, row);
         if (await replaceCiphertexts(em.fork(), row, sealed, cipher.currentKid)) resealed += 1;
       } catch (error) {
         if (!(error instanceof SealBrokenError)) throw error;
@@ -74,16 +73,4 @@ async function* sealedOtherwise(em: SqlEntityManager, kid: string): AsyncGenerat
     if (!last) return;
     after = last.accountId;
   }
-}
-
-async function reseal(cipher: TokenCipher, row: SealedAccount): Promise<SealedColumns> {
-  const again = async (sealed: string, column: TokenColumn): Promise<string> => {
-    const context = sealContext(row.accountId, column);
-    return cipher.seal(await cipher.open(sealed, context), context);
-  };
-  return {
-    accessToken: await again(row.accessToken, 'access_token'),
-    idToken: row.idToken === null ? null : await again(row.idToken, 'id_token'),
-    refreshToken: row.refreshToken === null ? null : await again(row.refreshToken, 'refresh_token'),
-  };
 }

@@ -4,47 +4,50 @@ import { changesRows, readSealed, type SealedLink, type SealedRow } from './seal
 /** Ciphertexts and clear columns of a refresh. `null` keeps what the row holds. */
 export interface SealedRefresh extends SealedLink {
   readonly refreshTokenRotates: boolean;
-  /** Milliseconds before the provider may be asked again; 0 for none. */
-  readonly pauseMs: number;
+  /** Milliseconds before the next refresh; 0 for none. */
+  readonly delayMs: number;
 }
 
-/** What a claim of the right to refresh says. */
+/** A claim of the right to refresh one generation of an account's tokens. */
 export interface LeaseClaim {
   readonly accountId: string;
   readonly generation: number;
   readonly leaseId: string;
   readonly leaseMs: number;
-  /** Whether an expired claim of somebody else may be taken over. */
+  /** Whether an expired claim of another process may be taken over. */
   readonly takeOver: boolean;
 }
 
-/** The row operations that a refresh needs. Each is one statement and a unit of work of its own; no lock outlives it. */
+/**
+ * The row operations of a refresh: a lease, and optimistic concurrency by generation. Each is one statement that commits
+ * by itself; no lock outlives it.
+ */
 export interface RefreshLeaseRepository {
   /** Everything the refresh decides by, or undefined when the account is not linked. */
   read(accountId: string): Promise<SealedRow | undefined>;
   /**
-   * Claims the right to refresh one generation. False when somebody else holds the lease, when the generation moved,
-   * or when it is too early to ask again.
+   * Claims the right to refresh one generation. False when another process holds the lease, when the generation has
+   * changed, or while a back-off lasts.
    */
   claim(claim: LeaseClaim): Promise<boolean>;
   /**
-   * Writes a provider's answer, only over the generation it was asked for.
+   * Stores new tokens, only over the generation that they were requested for.
    *
-   * A holder that wakes late still writes when nothing newer is there: its answer may be the only live token.
+   * A holder whose lease has expired still stores them over that generation: they may be the only valid ones.
    */
   putRefreshed(accountId: string, generation: number, tokens: SealedRefresh): Promise<boolean>;
-  /** Ends the claim of `leaseId` without new tokens; `pauseMs` keeps the provider from being asked again at once. */
-  release(accountId: string, leaseId: string, pauseMs: number): Promise<boolean>;
-  /** The provider ended the grant: final for this generation, so the generation moves and no late answer revives it. */
+  /** Ends the claim of `leaseId` without new tokens. More than 0 for `backOffMs` counts a failure and delays the next one. */
+  release(accountId: string, leaseId: string, backOffMs: number): Promise<boolean>;
+  /** The provider ended the grant: final, so the generation changes and no late response revives it. */
   markDead(accountId: string, generation: number): Promise<boolean>;
   /**
-   * A rotating provider's answer was lost with its holder. The generation stays and so does the intent: should
-   * the holder wake after all, `putRefreshed` brings the account back.
+   * The response of a rotating provider was lost with the process that held the lease. Generation and lease stay: if
+   * that process was only frozen, its `putRefreshed` makes the account active again.
    */
   markResponseLost(accountId: string, generation: number): Promise<boolean>;
 }
 
-/** The rows of the database as the refresh uses them. `em` is forked for every step. */
+/** @param em forked for every operation. */
 export function refreshLeaseRepository(em: SqlEntityManager): RefreshLeaseRepository {
   const changes = (sql: string, params: unknown[]): Promise<boolean> => changesRows(em.fork(), sql, params);
   return {
@@ -75,18 +78,18 @@ export function refreshLeaseRepository(em: SqlEntityManager): RefreshLeaseReposi
           tokens.keyIds,
           tokens.accessTokenExpiresAt,
           tokens.refreshTokenRotates,
-          tokens.pauseMs,
+          tokens.delayMs,
           accountId,
           generation,
         ],
       ),
-    release: (accountId, leaseId, pauseMs) =>
+    release: (accountId, leaseId, backOffMs) =>
       changes(
         `update sealed_tokens set lease_id = null, lease_expires_at = null,
            failure_count = failure_count + case when ?::float8 > 0 then 1 else 0 end,
            retry_at = clock_timestamp() + nullif(?::float8, 0) * interval '1 millisecond'
          where account_id = ? and lease_id = ?`,
-        [pauseMs, pauseMs, accountId, leaseId],
+        [backOffMs, backOffMs, accountId, leaseId],
       ),
     markDead: (accountId, generation) =>
       changes(

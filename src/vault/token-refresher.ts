@@ -1,3 +1,4 @@
+import type { Timer } from '../back-off.js';
 import {
   AccountNotFoundError,
   ProviderMisconfiguredError,
@@ -5,26 +6,29 @@ import {
   ReauthenticationRequiredError,
   SealBrokenError,
 } from '../errors.js';
-import { type Outcome, RefreshAttempt, endBrokenSeal } from './refresh-attempt.js';
-import { decideRefresh, remainingMs } from './refresh-decision.js';
-import type { RefreshDeps } from './refresh-deps.js';
-import type { SealedRow } from './sealed-tokens.repository.js';
-import { sealContext } from './token-seal.js';
+import { SingleFlight } from '../single-flight.js';
 import type { FreshAccessToken } from '../token-set.js';
+import { endBrokenSeal } from './end-grant.js';
+import { type Outcome, RefreshAttempt, type RefreshDeps } from './refresh-attempt.js';
+import { decideRefresh, remainingMs } from './refresh-decision.js';
+import { openToken } from './sealed-token-set.js';
+import type { SealedRow } from './sealed-tokens.repository.js';
 
 const FIRST_POLL_MS = 25;
 const LAST_POLL_MS = 250;
 
 /**
- * Refreshes exactly once: one promise for each account in this process, one lease for each generation among
- * all processes. The database is never held while the provider is asked. See README.md beside this file.
+ * Refreshes exactly once: a single-flight for each account in this process, and a lease for each generation among all
+ * processes. No database connection is held during the call to the provider. See README.md beside this file.
  */
 export class TokenRefresher {
-  readonly #inFlight = new Map<string, Promise<Outcome>>();
+  readonly #deps: RefreshDeps;
   readonly #attempt: RefreshAttempt;
+  readonly #attempts = new SingleFlight<Outcome>();
   #waiting = 0;
 
-  constructor(private readonly deps: RefreshDeps) {
+  constructor(deps: RefreshDeps) {
+    this.#deps = deps;
     this.#attempt = new RefreshAttempt(deps);
   }
 
@@ -37,26 +41,28 @@ export class TokenRefresher {
    * An access token that lives at least `minTtlMs`, or the best there is.
    *
    * Throws `AccountNotFoundError`, `ReauthenticationRequiredError`, `ProviderUnavailableError` or
-   * `ProviderMisconfiguredError`; the last two only when the stored token has ended.
+   * `ProviderMisconfiguredError`; the last two only when the stored token has expired.
    */
-  async accessToken(accountId: string, minTtlMs: number = this.deps.marginMs): Promise<FreshAccessToken> {
-    const deadline = this.deps.now() + this.deps.waitMs;
+  async accessToken(accountId: string, minTtlMs: number = this.#deps.marginMs): Promise<FreshAccessToken> {
+    const deadline = this.#deps.now() + this.#deps.waitMs;
     for (let round = 0; ; round += 1) {
       const row = await this.#read(accountId);
       const token = await this.#step(row, minTtlMs, deadline, round);
       if (token) return token;
-      if (this.deps.now() >= deadline)
+      if (this.#deps.now() >= deadline) {
         return this.#stillValid(accountId, new ProviderUnavailableError(1_000));
+      }
     }
   }
 
-  /** Resolves when no refresh is under way in this process; a stopping server waits for it. */
-  async drain(): Promise<void> {
-    while (this.#inFlight.size > 0) await Promise.allSettled(this.#inFlight.values());
+  /** Resolves when no refresh is in flight in this process, for a graceful shutdown. */
+  drain(): Promise<void> {
+    return this.#attempts.drain();
   }
 
   async #step(row: SealedRow, minTtlMs: number, deadline: number, round: number): Promise<Outcome> {
-    const { store, now, random, sleep, onEvent } = this.deps;
+    const { leases, now, random, sleep, onEvent } = this.#deps;
+    const { accountId, generation } = row;
     switch (decideRefresh(row, minTtlMs, now())) {
       case 'serve':
         return this.#open(row);
@@ -65,45 +71,31 @@ export class TokenRefresher {
       case 'pause':
         throw new ProviderUnavailableError(Math.ceil(row.retryInMs));
       case 'lost':
-        if (await store.markResponseLost(row.accountId, row.generation)) {
-          onEvent({ type: 'answer_lost', accountId: row.accountId });
-        }
+        if (await leases.markResponseLost(accountId, generation))
+          onEvent({ type: 'response_lost', accountId });
         return undefined;
-      case 'wait':
-        if (this.#inFlight.has(row.accountId)) return this.#join(row, deadline);
-        return this.#whileWaiting(async () => {
-          await sleep(Math.min(FIRST_POLL_MS * 2 ** round, LAST_POLL_MS) * (0.5 + random() / 2));
-          return undefined;
-        });
+      case 'wait': {
+        if (this.#attempts.has(accountId)) return this.#refresh(row, deadline);
+        const pollMs = Math.min(FIRST_POLL_MS * 2 ** round, LAST_POLL_MS) * (0.5 + random() / 2);
+        return this.#whileWaiting(() => sleep(pollMs).then(() => undefined));
+      }
       case 'refresh':
-        return this.#join(row, deadline);
+        return this.#refresh(row, deadline);
     }
   }
 
-  /** Starts the refresh or joins the one under way, and waits for its result until the caller's own deadline. */
-  async #join({ accountId, ...rest }: SealedRow, deadline: number): Promise<Outcome> {
-    const { now, sleep } = this.deps;
-    const shared = this.#inFlight.get(accountId) ?? this.#start({ accountId, ...rest });
-    const waiting = new AbortController();
-    const late = sleep(Math.max(deadline - now(), 0), waiting.signal).then(
-      () => undefined,
-      () => undefined,
-    );
+  /** Starts the attempt or joins the one in flight, and waits until the deadline of this caller; the attempt goes on. */
+  async #refresh(row: SealedRow, deadline: number): Promise<Outcome> {
+    const attempt = this.#attempts.run(row.accountId, () => this.#attempt.run(row));
+    const timeout = new AbortController();
     try {
-      return await this.#whileWaiting(() => Promise.race([shared, late]));
+      const late = untilDeadline(this.#deps, deadline, timeout.signal);
+      return await this.#whileWaiting(() => Promise.race([attempt, late]));
     } catch (error) {
-      return await this.#stillValid(accountId, error);
+      return await this.#stillValid(row.accountId, error);
     } finally {
-      waiting.abort();
+      timeout.abort();
     }
-  }
-
-  #start(row: SealedRow): Promise<Outcome> {
-    const shared = this.#attempt.run(row).finally(() => this.#inFlight.delete(row.accountId));
-    // Whoever asked may be gone when it fails; the failure is in the row and in the log all the same.
-    shared.catch(() => undefined);
-    this.#inFlight.set(row.accountId, shared);
-    return shared;
   }
 
   async #whileWaiting<Result>(wait: () => Promise<Result>): Promise<Result> {
@@ -116,8 +108,8 @@ export class TokenRefresher {
   }
 
   /**
-   * A provider that is in trouble does not take back a token that still lives. The row is read anew: another
-   * process may have been luckier meanwhile, or the link may be gone.
+   * A provider that fails does not invalidate a token that has not expired. The row is read again, because another
+   * process may have succeeded meanwhile, or the account may have been unlinked.
    */
   async #stillValid(accountId: string, error: unknown): Promise<FreshAccessToken> {
     const transient =
@@ -125,27 +117,32 @@ export class TokenRefresher {
     if (!transient) throw error;
     const row = await this.#read(accountId);
     if (row.status !== 'ACTIVE') throw new ReauthenticationRequiredError({ cause: error });
-    if (remainingMs(row.accessTokenExpiresAt, this.deps.now()) > 0) return this.#open(row);
+    if (remainingMs(row.accessTokenExpiresAt, this.#deps.now()) > 0) return this.#open(row);
     throw error;
   }
 
   async #read(accountId: string): Promise<SealedRow> {
-    const row = await this.deps.store.read(accountId);
+    const { leases, rotation } = this.#deps;
+    const row = await leases.read(accountId);
     if (!row) throw new AccountNotFoundError();
-    if (this.deps.rotation === 'auto') return row;
-    return { ...row, refreshTokenRotates: this.deps.rotation === 'always' };
+    return rotation === 'auto' ? row : { ...row, refreshTokenRotates: rotation === 'always' };
   }
 
   async #open(row: SealedRow): Promise<FreshAccessToken> {
+    const { accountId, accessTokenExpiresAt, generation } = row;
     try {
-      const accessToken = await this.deps.cipher.open(
-        row.accessToken,
-        sealContext(row.accountId, 'access_token'),
-      );
-      const { accessTokenExpiresAt, generation } = row;
+      const accessToken = await openToken(this.#deps.cipher, accountId, row, 'accessToken');
       return { accessToken, accessTokenExpiresAt, generation };
     } catch (error) {
-      throw error instanceof SealBrokenError ? await endBrokenSeal(this.deps, row, error) : error;
+      throw error instanceof SealBrokenError ? await endBrokenSeal(this.#deps, row, error) : error;
     }
   }
+}
+
+async function untilDeadline(
+  { now, sleep }: Timer,
+  deadline: number,
+  signal: AbortSignal,
+): Promise<undefined> {
+  await sleep(Math.max(deadline - now(), 0), signal).catch(() => undefined);
 }

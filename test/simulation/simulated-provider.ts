@@ -1,5 +1,5 @@
 import { GrantDeadError, ProviderUnavailableError } from '../../src/errors.js';
-import type { RefreshTokens } from '../../src/vault/refresh-deps.js';
+import type { RefreshTokens } from '../../src/vault/refresh-attempt.js';
 import type { TokenSet } from '../../src/token-set.js';
 import type { Chance, EventLoop, Host } from './event-loop.js';
 

@@ -8,7 +8,7 @@ import {
 import { putSealed } from '../../src/vault/sealed-tokens.repository.js';
 import type { TokenCipher } from '../../src/vault/token-cipher.js';
 import { TokenRefresher } from '../../src/vault/token-refresher.js';
-import { sealTokens } from '../../src/vault/token-seal.js';
+import { sealTokenSet } from '../../src/vault/sealed-token-set.js';
 import type { FreshAccessToken } from '../../src/token-set.js';
 import { Chance, EventLoop, type Host } from './event-loop.js';
 import { SimulatedProvider, TIMEOUT_MS } from './simulated-provider.js';
@@ -116,10 +116,10 @@ export class Simulation {
     const host: Host = { alive: true, frozenUntil: 0 };
     const now = (): number => this.loop.now;
     const refresher = new TokenRefresher({
-      store: this.#storeOf(host),
+      leases: this.#storeOf(host),
       cipher: clearCipher,
-      askProvider: this.provider.reachedFrom(host),
-      gate: new CircuitBreaker({ maxInFlight: 10, trialEveryMs: 30_000, now }),
+      refreshTokens: this.provider.reachedFrom(host),
+      breaker: new CircuitBreaker({ maxConcurrentCalls: 10, probeIntervalMs: 30_000, now }),
       now,
       sleep: (ms) => this.loop.sleep(host, ms),
       random: () => this.chance.next(),
@@ -194,7 +194,7 @@ export class Simulation {
     this.history.links.push(entry);
     // An account that was unlinked never comes back: the identity gets a new one.
     if (this.history.links.at(-2)?.kind !== 'link') this.#account = this.#newId();
-    const sealed = await sealTokens(clearCipher, this.#account, this.provider.link(PERSON, remainingMs));
+    const sealed = await sealTokenSet(clearCipher, this.#account, this.provider.link(PERSON, remainingMs));
     await this.#atDatabase(() => putSealed(this.em(), this.#account, sealed));
     this.loop.resume(host, this.chance.between(0, 300), () => (entry.done = this.loop.now));
   }

@@ -3,7 +3,7 @@ import type { Person } from '../../src/dev/rollup-id/people.js';
 import { parseKeyRing } from '../../src/vault/keyring.js';
 import { rotateKeys } from '../../src/vault/key-rotation.js';
 import { createTokenCipher, type TokenCipher } from '../../src/vault/token-cipher.js';
-import { sealContext, type TokenColumn } from '../../src/vault/token-seal.js';
+import { sealContext, type TokenColumn } from '../../src/vault/sealed-token-set.js';
 import { RenewAccessTokenDocument } from '../generated/graphql.js';
 import { randomKey, startWorld, type World } from '../kit/world.js';
 

@@ -1,0 +1,34 @@
+import { ReauthenticationRequiredError, type SealBrokenError } from '../errors.js';
+import type { RefreshLeaseDeps } from './refresh-lease.js';
+import type { SealedRow } from './sealed-tokens.repository.js';
+
+type Deps = Pick<RefreshLeaseDeps, 'leases' | 'onEvent'>;
+
+/** Ends the grant of one generation of tokens. False when the row has a later one, which is not affected. */
+export async function endGrant(
+  { leases, onEvent }: Deps,
+  accountId: string,
+  generation: number,
+): Promise<boolean> {
+  const ended = await leases.markDead(accountId, generation);
+  if (ended) onEvent({ type: 'grant_dead', accountId });
+  return ended;
+}
+
+/**
+ * Ends the grant of a row whose ciphertext is damaged or was moved, and returns the error for the caller. A key that
+ * this process lacks ends nothing, because another process may have it.
+ *
+ * @param leaseId the lease that this process holds on the row, if any.
+ */
+export async function endBrokenSeal(
+  { leases, onEvent }: Deps,
+  { accountId, generation }: SealedRow,
+  cause: SealBrokenError,
+  leaseId?: string,
+): Promise<Error> {
+  onEvent({ type: 'seal_broken', accountId, cause });
+  if (cause.code !== 'SEAL_UNKNOWN_KEY') await leases.markDead(accountId, generation);
+  else if (leaseId !== undefined) await leases.release(accountId, leaseId, 0);
+  return new ReauthenticationRequiredError({ cause });
+}

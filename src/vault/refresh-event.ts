@@ -1,0 +1,12 @@
+/** What happened at a refresh, for logs and metrics; never a token. Durations in milliseconds. */
+export type RefreshEvent = { readonly accountId: string } & (
+  | { readonly type: 'taken_over' | 'grant_dead' | 'response_lost' }
+  | { readonly type: 'refreshed' | 'superseded'; readonly durationMs: number }
+  | {
+      readonly type: 'failed';
+      readonly cause: unknown;
+      readonly durationMs: number;
+      readonly backOffMs: number;
+    }
+  | { readonly type: 'misconfigured' | 'seal_broken' | 'not_recorded'; readonly cause: unknown }
+);
