@@ -20,7 +20,7 @@ export interface Config {
     readonly maxHeaderBytes: number;
     readonly headersTimeoutMs: number;
     readonly requestTimeoutMs: number;
-    readonly answerTimeoutMs: number;
+    readonly responseTimeoutMs: number;
     readonly operationTimeoutMs: number;
     readonly maxConcurrentRequests: number;
     /** Addresses and CIDR blocks whose `X-Forwarded-*` headers are believed. */
@@ -150,7 +150,7 @@ export function loadConfig(
       maxHeaderBytes: read.integer('HTTP_MAX_HEADER_BYTES', 16_384, 1_024, 1_000_000),
       headersTimeoutMs: read.integer('HTTP_HEADERS_TIMEOUT_MS', 10_000, 100, 600_000),
       requestTimeoutMs: read.integer('HTTP_REQUEST_TIMEOUT_MS', 20_000, 100, 600_000),
-      answerTimeoutMs: read.integer('HTTP_ANSWER_TIMEOUT_MS', 30_000, 100, 600_000),
+      responseTimeoutMs: read.integer('HTTP_RESPONSE_TIMEOUT_MS', 30_000, 100, 600_000),
       operationTimeoutMs: read.integer('OPERATION_TIMEOUT_MS', 20_000, 1, 600_000),
       maxConcurrentRequests: read.integer('MAX_CONCURRENT_REQUESTS', 1_000, 1, 100_000),
       trustProxy: read.addresses('TRUST_PROXY', []),

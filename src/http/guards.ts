@@ -5,7 +5,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 export interface GuardOptions {
   readonly maxConcurrentRequests: number;
   /** Milliseconds from the first byte of a request to the last of its answer. */
-  readonly answerTimeoutMs: number;
+  readonly responseTimeoutMs: number;
 }
 
 const MAX_HEADERS = 100;
@@ -26,7 +26,7 @@ export class HttpError extends Error {
  */
 export function addGuards(
   listener: FastifyInstance,
-  { maxConcurrentRequests, answerTimeoutMs }: GuardOptions,
+  { maxConcurrentRequests, responseTimeoutMs }: GuardOptions,
 ): void {
   let executing = 0;
   const shed = ({ url }: FastifyRequest): void => {
@@ -34,7 +34,7 @@ export function addGuards(
   };
   listener.addHook('onRequest', async (request, reply) => {
     // Not the request: destroying one that was read to its end leaves its connection open.
-    const slow = setTimeout(() => request.raw.socket.destroy(), answerTimeoutMs).unref();
+    const slow = setTimeout(() => request.raw.socket.destroy(), responseTimeoutMs).unref();
     reply.raw.once('close', () => clearTimeout(slow));
     checkHeaders(request, reply);
     shed(request);

@@ -22,7 +22,7 @@ describe('a slow client', () => {
     const env = {
       HTTP_HEADERS_TIMEOUT_MS: '500',
       HTTP_REQUEST_TIMEOUT_MS: '1000',
-      HTTP_ANSWER_TIMEOUT_MS: '4000',
+      HTTP_RESPONSE_TIMEOUT_MS: '4000',
     };
     world = await startWorld({ env });
     database = await createTestDatabase();
