@@ -2,7 +2,7 @@ import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } 
 import type { Duplex } from 'node:stream';
 import type { FastifyBaseLogger } from 'fastify';
 import { REFUSED_OTHERWISE } from './error-handler.js';
-import { SECURITY_HEADERS } from './guards.js';
+import { SECURITY_HEADERS } from './response-headers.js';
 
 /** What is refused before there is a request that hooks could see. */
 export interface ClientErrorHandlers {

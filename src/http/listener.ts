@@ -8,9 +8,12 @@ import { handleError, handleNotFound } from './error-handler.js';
 import { addDraining, type Draining } from './draining.js';
 import { createClientErrorHandlers } from './client-errors.js';
 import { addGraphql } from './graphql-route.js';
-import { addGuards, type GuardOptions } from './guards.js';
-import { addHealth, addMetrics } from './health.js';
+import { addHealthRoutes } from './health.js';
+import { addLoadShedding, addResponseTimeout } from './load-shedding.js';
+import { addMetricsRoute } from './metrics-route.js';
+import { addRequestHeaderChecks } from './request-headers.js';
 import { addRequestLog, type RunInScope } from './request-log.js';
+import { addSecurityHeaders } from './response-headers.js';
 import type { VerifyAccessToken } from './viewer.js';
 
 /** A page that only a developer sees: served as it is, made when first asked for. */
@@ -20,13 +23,16 @@ export interface DevelopmentPage {
 }
 
 /** What the listener is made of. Times in milliseconds. */
-export interface ListenerOptions extends GuardOptions {
+export interface ListenerOptions {
   readonly log: FastifyBaseLogger;
   readonly runInScope: RunInScope;
   readonly bodyLimitBytes: number;
   readonly maxHeaderBytes: number;
   readonly headersTimeoutMs: number;
   readonly requestTimeoutMs: number;
+  /** From the first byte of a request to the last of its response. */
+  readonly responseTimeoutMs: number;
+  readonly maxConcurrentRequests: number;
   readonly operationTimeoutMs: number;
   readonly maxDocumentCharacters: number;
   /** Addresses and CIDR blocks whose `X-Forwarded-*` headers are believed. */
@@ -72,7 +78,10 @@ export async function createListener(
   clientErrors.watch(listener.server);
   addRequestLog(listener, options.runInScope);
   const draining = addDraining(listener);
-  addGuards(listener, options);
+  addResponseTimeout(listener, options.responseTimeoutMs);
+  addRequestHeaderChecks(listener);
+  addLoadShedding(listener, options.maxConcurrentRequests);
+  addSecurityHeaders(listener);
   if (options.corsOrigins.length > 0) {
     await listener.register(cors, {
       origin: [...options.corsOrigins],
@@ -83,8 +92,8 @@ export async function createListener(
   }
   listener.setErrorHandler(handleError);
   listener.setNotFoundHandler(handleNotFound);
-  addHealth(listener, async () => !draining.isDraining() && (await options.isReady()));
-  addMetrics(listener, options.renderMetrics, options.metricsFrom);
+  addHealthRoutes(listener, async () => !draining.isDraining() && (await options.isReady()));
+  addMetricsRoute(listener, options.renderMetrics, options.metricsFrom);
   addGraphql(listener, options);
   for (const page of options.pages) addPage(listener, page);
   return { listener, draining };
