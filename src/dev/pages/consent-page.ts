@@ -1,6 +1,6 @@
 import type { Answer } from '../rollup-id/response.js';
 import type { AuthorizationRequest } from '../rollup-id/authorize.js';
-import { type Html, html, page } from './page.js';
+import { type Html, html, page } from './html.js';
 import type { Person } from '../rollup-id/people.js';
 import type { ProviderState } from '../rollup-id/provider-state.js';
 

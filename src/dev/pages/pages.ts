@@ -1,6 +1,6 @@
 import type { Answer } from '../rollup-id/response.js';
 import { personRow } from './consent-page.js';
-import { html, page } from './page.js';
+import { html, page } from './html.js';
 import type { ProviderState } from '../rollup-id/provider-state.js';
 
 /** The page of a request that never returns to the application. */

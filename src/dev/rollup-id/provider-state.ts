@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { generateKeyPair, SignJWT } from 'jose';
 import { CallCounts } from '../instruments/call-counts.js';
-import { Codes } from './codes.js';
+import { Codes } from './authorization-codes.js';
 import { Grants } from './grants.js';
 import { demoPeople, type Person } from './people.js';
 import { SigningKeys } from './signing-keys.js';
