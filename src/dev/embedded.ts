@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { RollupId } from './rollup-id/rollup-id.js';
 import { startRollupId } from './rollup-id/rollup-id.js';
 
-/** The settings that decide what has to be embedded. */
+/** The settings that decide which dependencies are embedded. */
 interface Settings {
   readonly http: { readonly port: number };
   readonly database: { readonly dataDir: string };
@@ -26,19 +26,19 @@ interface RollupSettings {
   readonly redirectUris: readonly string[];
 }
 
-/** Settings with everything embedded that they left out, and what was started for it. */
+/** The completed settings, and what was started for them. */
 export interface Embedded<Given extends Settings> {
   readonly config: Given & {
     readonly rollup: RollupSettings;
     readonly vault: Given['vault'] & { readonly keys: string };
   };
   readonly pages: readonly { readonly path: string; readonly render: () => Promise<string> }[];
-  /** The embedded Rollup ID, when the settings name no other. */
+  /** The embedded Rollup ID; undefined when the settings name an issuer. */
   readonly rollupIdUrl: string | undefined;
   close(): Promise<void>;
 }
 
-/** Starts and generates what a developer's machine lacks: the provider, its credentials and the key ring. */
+/** Starts or generates what the settings lack: the provider, its credentials and the key ring. */
 export async function embed<Given extends Settings>(config: Given): Promise<Embedded<Given>> {
   const { dataDir } = config.database;
   const keys = config.vault.keys ?? readOrCreateKeys(dataDir);
@@ -58,7 +58,7 @@ export async function embed<Given extends Settings>(config: Given): Promise<Embe
       {
         path: '/graphiql',
         render: async () => {
-          // Nine megabytes of editor, loaded when somebody looks.
+          // The editor is 9 MB: loaded on first use.
           const { renderGraphiqlPage } = await import('./pages/graphiql.js');
           return renderGraphiqlPage({
             redirectUri: rollup.redirectUris[0] ?? '',
@@ -92,7 +92,7 @@ function readOrCreateKeys(dataDir: string): string {
   try {
     writeFileSync(path, `dev-1:${randomBytes(32).toString('base64url')}\n`, { flag: 'wx', mode: 0o600 });
   } catch {
-    // It is there already: the tokens in the database need this very key.
+    // The file exists: the tokens in the database are sealed with its key.
   }
   return readFileSync(path, 'utf8').trim();
 }

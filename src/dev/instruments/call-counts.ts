@@ -1,7 +1,7 @@
 /** The endpoints whose calls are counted; `exchange` and `refresh` are the two uses of `/token`. */
 export type CountedCall = 'discovery' | 'jwks' | 'authorize' | 'exchange' | 'refresh' | 'userinfo' | 'galaxy';
 
-/** How often each endpoint was called, counted when a request arrives, whatever becomes of it. */
+/** Requests per endpoint, counted on arrival and whether or not they succeed. */
 export class CallCounts {
   discovery = 0;
   jwks = 0;
@@ -10,10 +10,10 @@ export class CallCounts {
   refresh = 0;
   userinfo = 0;
   galaxy = 0;
-  /** Refresh calls by the `sub` written in the presented token, verified or not. */
+  /** Refresh calls by the unverified `sub` of the presented token. */
   readonly refreshesBySub = new Map<string, number>();
 
-  /** Counts one call; `sub` only matters for a refresh. */
+  /** Counts one call; `sub` is used for a refresh only. */
   count(call: CountedCall, sub?: string): void {
     this[call] += 1;
     if (call === 'refresh' && sub !== undefined) {

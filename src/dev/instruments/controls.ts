@@ -3,7 +3,7 @@ import {
   approveAs,
   approveSilently,
   cancelledCallback,
-  readAuthorization,
+  parseAuthorizationRequest,
 } from '../rollup-id/authorize.js';
 import type { CallCounts } from './call-counts.js';
 import type { Person } from '../rollup-id/people.js';
@@ -12,13 +12,13 @@ import { defaultSwitches, type Switches } from './switches.js';
 import { issueTokens } from '../rollup-id/token-endpoint.js';
 import { mintToken, type MintOverrides, type TokenKind } from '../rollup-id/tokens.js';
 
-/** What someone chooses on the consent screen. */
+/** A person's choices on the consent screen. */
 export interface Choice {
   /** The first of the people by default. */
   readonly person?: Person;
-  /** Those asked for by default. */
+  /** The requested scopes by default. */
   readonly scopes?: readonly string[];
-  /** Binds the code to another client, which no honest request does. */
+  /** Binds the code to another client, for tests of a client mismatch. */
   readonly codeClientId?: string;
 }
 
@@ -35,21 +35,21 @@ export interface RollupId {
   readonly people: Person[];
   readonly calls: CallCounts;
   readonly switches: Switches;
-  /** Approves as a person in a browser would, silently where no screen is needed; returns the callback URL. Throws on a refused request. */
+  /** Approves, without the consent screen where an earlier grant covers the scopes; returns the callback URL. Throws `AuthorizationError`. */
   approve(authorizationUrl: string, choice?: Choice): Promise<string>;
   /** Cancels on the consent screen; returns the callback URL with `access_denied`. */
   cancel(authorizationUrl: string): Promise<string>;
-  /** Signs one token of a grant, with any claims and header, by any key. */
+  /** Signs one token with any claims, header and key. */
   mint(kind: TokenKind, person: Person, overrides?: MintOverrides): Promise<string>;
-  /** Issues what the exchange of a code gives; `openid profile email` by default. */
+  /** Issues the tokens of a code exchange; scopes are `openid profile email` by default. */
   issue(person: Person, scopes?: readonly string[]): Promise<IssuedTokens>;
-  /** Makes a new key sign. The old ones stay published unless `keepOld` is false. */
+  /** Rotates the signing key. The old ones stay published unless `keepOld` is false. */
   rotateKeys(options?: { keepOld?: boolean }): Promise<void>;
-  /** The person revokes the application in their settings. */
+  /** Revokes a person's grant, as they can in their settings. */
   revoke(person: Person): void;
-  /** Back to default switches, no faults, no counts, no grants and no codes; keys, credentials and people stay. */
+  /** Resets switches and faults and clears counts, grants and codes; keys, credentials and people stay. */
   reset(): void;
-  /** Stops listening, cuts open connections and ends waiting faults. */
+  /** Stops listening, closes open connections and ends delays and holds. */
   close(): Promise<void>;
 }
 
@@ -62,7 +62,7 @@ export interface IssuedTokens {
 
 const DEFAULT_SCOPES = ['openid', 'profile', 'email'];
 
-/** The controls of a provider that listens. */
+/** Creates the controls of a listening provider. */
 export function createControls(state: ProviderState, close: () => Promise<void>): RollupId {
   const { url, clientId, clientSecret, galaxyKey, redirectUris, people, calls, switches } = state;
   const values = { url, clientId, clientSecret, galaxyKey, redirectUris, people, calls, switches };
@@ -97,7 +97,7 @@ export function createControls(state: ProviderState, close: () => Promise<void>)
 function approve(state: ProviderState, authorizationUrl: string, choice: Choice): string {
   const request = readRequest(state, authorizationUrl);
   const person = choice.person ?? state.people[0];
-  if (person === undefined) throw new Error('The provider has nobody who could approve');
+  if (person === undefined) throw new Error('The provider has no people, so no one can approve');
   const callback =
     approveSilently(state, request, person.sub) ?? approveAs(state, request, person, choice.scopes);
   const record = state.codes.find(new URL(callback).searchParams.get('code') ?? '', state.now());
@@ -111,7 +111,7 @@ function readRequest(state: ProviderState, authorizationUrl: string): Authorizat
     throw new Error(`Not an authorization URL of this provider: ${origin}${pathname}`);
   }
   state.calls.count('authorize');
-  return readAuthorization(state, searchParams);
+  return parseAuthorizationRequest(state, searchParams);
 }
 
 function reset(state: ProviderState): void {

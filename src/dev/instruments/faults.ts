@@ -1,53 +1,53 @@
-import { type Answer, json } from '../rollup-id/response.js';
+import { type EmulatorResponse, json } from '../rollup-id/response.js';
 
 /** Where a fault can be placed; `token` stands for both `exchange` and `refresh`. */
 export type FaultPoint = 'token' | 'refresh' | 'exchange' | 'userinfo' | 'jwks' | 'discovery' | 'galaxy';
 
 /**
- * One thing that goes wrong with one call. The parts combine: first the waiting, then either a forced answer
- * (`status`, `body` or `redirectTo`) or the endpoint's own one, changed by `transform` and `headers`; last
- * the way it travels. The endpoint does its work, side effects included, unless the answer is forced.
+ * A fault injected into one call. The parts combine: first delay and hold, then either a forced response
+ * (`status`, `body` or `redirectTo`) or the endpoint's own, changed by `transform` and `headers`, last the
+ * transport (`reset`, `dripMs`). A forced response skips the endpoint and its side effects.
  */
 export interface Fault {
   /** Forces this status; without `body` the body is empty. */
   status?: number;
-  /** Added to the answer; replaces headers of the same name. */
+  /** Added to the response; replaces headers of the same name. */
   headers?: Record<string, string>;
-  /** Forces this body: text or bytes as they are, anything else as JSON. */
+  /** Forces this body: text and bytes unchanged, anything else as JSON. */
   body?: unknown;
   /** Forces a 302 to this URL. */
   redirectTo?: string;
   /** Called when the request has arrived and been counted. */
   onArrival?: () => void;
-  /** Waits this many milliseconds before answering. */
+  /** Delays the response by this many milliseconds. */
   delayMs?: number;
-  /** Waits for this promise before answering. */
+  /** Holds the response until this promise resolves. */
   hold?: Promise<unknown>;
-  /** Edits the JSON of a successful answer of the endpoint itself. */
-  transform?: (answer: Record<string, unknown>) => Promise<Record<string, unknown>> | Record<string, unknown>;
-  /** Cuts the connection: before any header, or after the headers and half of the body. */
+  /** Edits the JSON of the endpoint's own 200 response. */
+  transform?: (body: Record<string, unknown>) => Promise<Record<string, unknown>> | Record<string, unknown>;
+  /** Closes the connection: before any header, or after the headers and half of the body. */
   reset?: 'before-headers' | 'after-headers';
-  /** Sends headers at once and the body byte by byte, this many milliseconds apart. */
+  /** Sends the headers at once, then one byte of the body per this many milliseconds. */
   dripMs?: number;
 }
 
-/** The faults of one endpoint: each of the queue is played once, then the standing one at every call. */
-export interface FaultScript {
+/** The faults of one endpoint: each in the queue applies to one call, the standing one to every call after. */
+export interface EndpointFaults {
   queue: Fault[];
   standing: Fault | undefined;
 }
 
-/** A fault that keeps a call waiting until the test lets it go, and tells when it has arrived. */
+/** A latch: holds calls until released and reports the first arrival. */
 export interface Gate {
-  /** To be placed in a queue, alone or spread into another fault. */
+  /** To be queued, alone or spread into another fault. */
   readonly fault: Pick<Fault, 'hold' | 'onArrival'>;
-  /** Resolves at the first call that waits here. */
+  /** Resolves when the first call arrives. */
   readonly arrived: Promise<void>;
-  /** Lets all waiting and later calls pass. */
+  /** Releases all held calls and lets later ones through. */
   release(): void;
 }
 
-/** Makes a gate, closed at first. */
+/** Creates a closed gate. */
 export function createGate(): Gate {
   const arrival = Promise.withResolvers<void>();
   const opening = Promise.withResolvers<void>();
@@ -58,36 +58,36 @@ export function createGate(): Gate {
   };
 }
 
-/** Takes the fault of the next call: queues before standing faults, and the first named point first. */
-export function takeFault(
-  faults: Record<FaultPoint, FaultScript>,
+/** Takes the fault for a call: queues before standing faults, earlier points before later ones. */
+export function nextFault(
+  faults: Record<FaultPoint, EndpointFaults>,
   points: readonly FaultPoint[],
 ): Fault | undefined {
-  const scripts = points.map((point) => faults[point]);
-  const queued = scripts.find((script) => script.queue.length > 0);
+  const endpoints = points.map((point) => faults[point]);
+  const queued = endpoints.find(({ queue }) => queue.length > 0);
   if (queued !== undefined) return queued.queue.shift();
-  return scripts.find((script) => script.standing !== undefined)?.standing;
+  return endpoints.find(({ standing }) => standing !== undefined)?.standing;
 }
 
-/** The answer of a call under a fault. `closing` ends all waiting. */
-export async function answerUnder(
+/** Responds under a fault. `closing` ends delay and hold. */
+export async function respondWithFault(
   fault: Fault,
-  produce: () => Promise<Answer>,
+  handler: () => Promise<EmulatorResponse>,
   closing: Promise<void>,
-): Promise<Answer> {
+): Promise<EmulatorResponse> {
   fault.onArrival?.();
-  await waitAsTold(fault, closing);
-  const forced = forcedAnswer(fault);
+  await waitForFault(fault, closing);
+  const forced = forcedResponse(fault);
   if (forced !== undefined) return forced;
-  const answer = await produce();
+  const response = await handler();
   const body =
-    answer.status === 200 && fault.transform !== undefined && isRecord(answer.body)
-      ? await fault.transform(structuredClone(answer.body))
-      : answer.body;
-  return { status: answer.status, headers: { ...answer.headers, ...lowerCase(fault.headers) }, body };
+    response.status === 200 && fault.transform !== undefined && isRecord(response.body)
+      ? await fault.transform(structuredClone(response.body))
+      : response.body;
+  return { status: response.status, headers: { ...response.headers, ...lowerCase(fault.headers) }, body };
 }
 
-async function waitAsTold(fault: Fault, closing: Promise<void>): Promise<void> {
+async function waitForFault(fault: Fault, closing: Promise<void>): Promise<void> {
   if (fault.delayMs !== undefined) await Promise.race([elapsed(fault.delayMs), closing]);
   if (fault.hold !== undefined) await Promise.race([fault.hold, closing]);
 }
@@ -99,7 +99,7 @@ export async function elapsed(milliseconds: number): Promise<void> {
   });
 }
 
-function forcedAnswer(fault: Fault): Answer | undefined {
+function forcedResponse(fault: Fault): EmulatorResponse | undefined {
   const headers = lowerCase(fault.headers);
   if (fault.redirectTo !== undefined) {
     return { status: fault.status ?? 302, headers: { location: fault.redirectTo, ...headers }, body: '' };

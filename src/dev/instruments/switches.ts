@@ -1,26 +1,26 @@
-import type { FaultPoint, FaultScript } from './faults.js';
+import type { FaultPoint, EndpointFaults } from './faults.js';
 
-/** How the provider behaves where versions, documentation and code differ, and which faults it plays. Plain and mutable. */
+/** Behaviour that differs between versions, documentation and code of Rollup ID, and injected faults. Mutable. */
 export interface Switches {
-  /** Behave as documented: codes are single use, and a revoked grant refuses to refresh. */
+  /** Behave as documented: codes are single-use, and a revoked grant rejects its refresh tokens. */
   strict: boolean;
-  /** The status of an unknown or expired code: 500 is what surfaces, 401 what is meant. */
+  /** The status of an unknown or expired code: 500 as observed, 401 as intended. */
   expiredCodeStatus: 500 | 401;
-  /** Whether userinfo names the kind of account behind the email, in a top-level `type`. */
+  /** Whether userinfo names the email's kind of account in a top-level `type`. */
   emailWithType: boolean;
   /** The shape of `erc_4337` items: `nickname` and `address`, or `type` and `identifier`. */
   walletShape: 'nickname' | 'identifier';
-  /** Whether Galaxy's guard errors lose message and status (`masked`, late versions) or keep them. */
+  /** Whether Galaxy's guard errors lose message and status (`masked`, later versions) or keep them. */
   galaxyErrors: 'masked' | 'plain';
-  /** Life of access and ID tokens in seconds. */
+  /** Lifetime of access and ID tokens in seconds. */
   accessTokenLifetimeSeconds: number;
-  /** What goes wrong, endpoint by endpoint. */
-  faults: Record<FaultPoint, FaultScript>;
+  /** Injected faults by endpoint. */
+  faults: Record<FaultPoint, EndpointFaults>;
 }
 
 /** The switches of a provider that behaves as Rollup ID does. */
 export function defaultSwitches(): Switches {
-  const quiet = (): FaultScript => ({ queue: [], standing: undefined });
+  const noFaults = (): EndpointFaults => ({ queue: [], standing: undefined });
   return {
     strict: false,
     expiredCodeStatus: 500,
@@ -29,13 +29,13 @@ export function defaultSwitches(): Switches {
     galaxyErrors: 'masked',
     accessTokenLifetimeSeconds: 3600,
     faults: {
-      token: quiet(),
-      refresh: quiet(),
-      exchange: quiet(),
-      userinfo: quiet(),
-      jwks: quiet(),
-      discovery: quiet(),
-      galaxy: quiet(),
+      token: noFaults(),
+      refresh: noFaults(),
+      exchange: noFaults(),
+      userinfo: noFaults(),
+      jwks: noFaults(),
+      discovery: noFaults(),
+      galaxy: noFaults(),
     },
   };
 }

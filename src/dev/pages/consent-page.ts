@@ -1,4 +1,4 @@
-import type { Answer } from '../rollup-id/response.js';
+import type { EmulatorResponse } from '../rollup-id/response.js';
 import type { AuthorizationRequest } from '../rollup-id/authorize.js';
 import { type Html, html, page } from './html.js';
 import type { Person } from '../rollup-id/people.js';
@@ -17,13 +17,13 @@ const SCOPE_TEXTS: Record<string, { title: string; text: string }> = {
   },
 };
 
-/** The screen on which someone picks who they are and what the application may read. */
+/** The consent screen: choice of person and scopes. */
 export function consentPage(
   state: ProviderState,
   request: AuthorizationRequest,
   query: URLSearchParams,
   signedIn: string | undefined,
-): Answer {
+): EmulatorResponse {
   const first = state.people.find(({ sub }) => sub === signedIn) ?? state.people[0];
   const scopes = request.scopes.filter((scope) => scope in SCOPE_TEXTS);
   const people = state.people.map((person) => personChoice(person, person === first));
@@ -52,7 +52,7 @@ function personChoice(person: Person, checked: boolean): Html {
   </label>`;
 }
 
-/** A person's face, name, email and how much they connected. */
+/** A person's picture, name, email and number of accounts and wallets. */
 export function personRow(person: Person): Html {
   const face =
     person.picture === undefined

@@ -1,21 +1,21 @@
 import { renderGraphiQL } from '@graphql-yoga/render-graphiql';
 
-/** One prepared tab of GraphiQL. */
+/** A predefined tab of GraphiQL. */
 interface Tab {
   readonly query: string;
   readonly headers?: string;
 }
 
-/** What the page is told about its surroundings. */
+/** The URLs that the page shows. */
 export interface GraphiqlOptions {
   readonly redirectUri: string;
   /** The embedded Rollup ID, when there is one. */
   readonly rollupIdUrl: string | undefined;
 }
 
-/** The page, complete in itself: editor, workers and styles are in the HTML, and nothing is fetched but /graphql. */
+/** A self-contained page: editor, workers and styles are in the HTML, only /graphql is fetched. */
 export function renderGraphiqlPage({ redirectUri, rollupIdUrl }: GraphiqlOptions): string {
-  // The page reads `endpoint`, which its type lacks.
+  // `endpoint` is read, but missing in the type of the options.
   const options = { title: 'rollup-accounts · GraphiQL', endpoint: '/graphql', shouldPersistHeaders: true };
   const html = renderGraphiQL({ ...options, defaultTabs: tabs(redirectUri) as [] });
   const link =

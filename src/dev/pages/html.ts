@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
-import type { Answer } from '../rollup-id/response.js';
+import type { EmulatorResponse } from '../rollup-id/response.js';
 
-/** A piece of HTML that is safe to place in a page. */
+/** Escaped HTML. */
 export class Html {
   constructor(readonly text: string) {}
 }
 
-/** Builds HTML from a template: texts are escaped, `Html` and lists of it are placed as they are. */
+/** Builds HTML from a template: text is escaped, `Html` and lists of it are inserted unchanged. */
 export function html(
   parts: TemplateStringsArray,
   ...values: readonly (Html | readonly Html[] | string | number)[]
@@ -21,11 +21,10 @@ function render(value: Html | readonly Html[] | string | number): string {
 }
 
 /**
- * An HTML page that loads nothing, cannot be framed, is not stored and sends no referrer.
- *
- * @param script the only one that the page runs; none when left out.
+ * An HTML page that loads nothing, cannot be framed, is not stored and sends no referrer. Its CSP allows
+ * `script` by hash, and no script by default.
  */
-export function page(title: string, content: Html, { status = 200, script = '' } = {}): Answer {
+export function page(title: string, content: Html, { status = 200, script = '' } = {}): EmulatorResponse {
   const scriptHash = `'sha256-${createHash('sha256').update(script).digest('base64')}'`;
   const document = html`<!doctype html>
     <html lang="en">

@@ -1,10 +1,10 @@
-import type { Answer } from '../rollup-id/response.js';
+import type { EmulatorResponse } from '../rollup-id/response.js';
 import { personRow } from './consent-page.js';
 import { html, page } from './html.js';
 import type { ProviderState } from '../rollup-id/provider-state.js';
 
-/** The page of a request that never returns to the application. */
-export function refusedPage(message: string, status: number): Answer {
+/** The error page of an authorization request that does not redirect back to the application. */
+export function errorPage(message: string, status: number): EmulatorResponse {
   return page(
     'This sign-in cannot go on',
     html`<p role="alert">${message}</p>
@@ -13,8 +13,8 @@ export function refusedPage(message: string, status: number): Answer {
   );
 }
 
-/** The provider's front page: what it is, who is in it, what was called. */
-export function homePage(state: ProviderState): Answer {
+/** The provider's home page: people, call counts and settings for an application. */
+export function homePage(state: ProviderState): EmulatorResponse {
   const { calls, people, url, clientId, graphiqlUrl } = state;
   const counts = (
     ['authorize', 'exchange', 'refresh', 'userinfo', 'discovery', 'jwks', 'galaxy'] as const
@@ -48,12 +48,12 @@ export function homePage(state: ProviderState): Answer {
   );
 }
 
-/** Where the browser lands at the example application: shows the callback URL to be handed to the API. */
+/** The example application's redirect URI: shows the callback URL to pass to the API. */
 export function callbackPage(
   callbackUrl: string,
   cancelled: boolean,
   graphiqlUrl: string | undefined,
-): Answer {
+): EmulatorResponse {
   const graphiql = graphiqlUrl === undefined ? html`GraphiQL` : html`<a href="${graphiqlUrl}">GraphiQL</a>`;
   return page(
     cancelled ? 'You cancelled' : 'Almost there',
@@ -68,12 +68,12 @@ export function callbackPage(
         <code>linkToken</code> that <code>startRollupLink</code> gave you:
       </p>
       <pre>${MUTATION}</pre>`,
-    { script: WITHOUT_CODE },
+    { script: REMOVE_CODE },
   );
 }
 
-/** The code stays neither in the address bar nor in the history. */
-const WITHOUT_CODE = "history.replaceState(null, '', location.pathname)";
+/** Removes the code from the address bar and the history. */
+const REMOVE_CODE = "history.replaceState(null, '', location.pathname)";
 
 const MUTATION = `mutation ($url: String!, $linkToken: String!) {
   linkRollupAccount(

@@ -4,19 +4,19 @@ import type { ProviderState } from './provider-state.js';
 
 const ACTIONS = ['connect', 'create', 'reconnect', 'groupconnect', 'groupemailconnect', 'group', 'preview'];
 
-/** An authorization request that passed every check. */
+/** A validated authorization request. */
 export interface AuthorizationRequest {
   readonly redirectUri: URL;
   readonly state: string;
-  /** In the order asked for. */
+  /** In the requested order. */
   readonly scopes: readonly string[];
-  /** Whether `prompt=consent` asks for the screen even after an earlier grant. */
+  /** Whether `prompt=consent` requests the screen despite an earlier grant. */
   readonly forceConsent: boolean;
 }
 
-/** A request that ends on an error page: Rollup ID sends none of these back to the application. */
-export class AuthorizationRefused extends Error {
-  override readonly name = 'AuthorizationRefused';
+/** An error shown on a page: Rollup ID never redirects these to the application. */
+export class AuthorizationError extends Error {
+  override readonly name = 'AuthorizationError';
 
   constructor(
     message: string,
@@ -26,59 +26,59 @@ export class AuthorizationRefused extends Error {
   }
 }
 
-/** Checks an authorization request in Rollup ID's order. Throws `AuthorizationRefused`. */
-export function readAuthorization(state: ProviderState, query: URLSearchParams): AuthorizationRequest {
-  const clientId = needed(query, 'client_id');
-  const clientState = needed(query, 'state');
-  const redirectUri = URL.parse(needed(query, 'redirect_uri'));
-  if (redirectUri === null) throw new AuthorizationRefused('valid URI is required in redirect_uri param');
+/** Parses and validates an authorization request in Rollup ID's order. Throws `AuthorizationError`. */
+export function parseAuthorizationRequest(
+  state: ProviderState,
+  query: URLSearchParams,
+): AuthorizationRequest {
+  const clientId = required(query, 'client_id');
+  const clientState = required(query, 'state');
+  const redirectUri = URL.parse(required(query, 'redirect_uri'));
+  if (redirectUri === null) throw new AuthorizationError('valid URI is required in redirect_uri param');
   const prompt = query.get('prompt') ?? '';
   if (prompt !== '' && prompt !== 'consent') {
-    throw new AuthorizationRefused('The only prompt supported is "consent"');
+    throw new AuthorizationError('The only prompt supported is "consent"');
   }
   checkAction(query);
   if (clientId !== state.clientId) {
-    throw new AuthorizationRefused(
-      `Could not return properties of a published application: ${clientId}`,
-      500,
-    );
+    throw new AuthorizationError(`Could not return properties of a published application: ${clientId}`, 500);
   }
-  // Only the origin counts: path and query of the redirect URI are the application's to choose.
+  // Only the origin is compared: path and query of the redirect URI are free.
   if (!state.redirectUris.some((known) => URL.parse(known)?.origin === redirectUri.origin)) {
-    throw new AuthorizationRefused('Provided redirect URI did not match with configured redirect URI');
+    throw new AuthorizationError('Provided redirect URI did not match with configured redirect URI');
   }
   return { redirectUri, state: clientState, scopes: readScopes(query), forceConsent: prompt === 'consent' };
 }
 
-function needed(query: URLSearchParams, name: string): string {
+function required(query: URLSearchParams, name: string): string {
   const value = query.get(name) ?? '';
-  if (value === '') throw new AuthorizationRefused(`${name} is required`);
+  if (value === '') throw new AuthorizationError(`${name} is required`);
   return value;
 }
 
 function checkAction(query: URLSearchParams): void {
   const action = query.get('rollup_action')?.split('_')[0] ?? '';
   if (action !== '' && !ACTIONS.includes(action)) {
-    throw new AuthorizationRefused(`only Rollup actions supported are: ${ACTIONS.join(', ')}`);
+    throw new AuthorizationError(`only Rollup actions supported are: ${ACTIONS.join(', ')}`);
   }
   if (action === 'create' && query.get('create_type') !== 'wallet') {
-    throw new AuthorizationRefused('Invalid create_type');
+    throw new AuthorizationError('Invalid create_type');
   }
 }
 
 function readScopes(query: URLSearchParams): string[] {
-  const asked = decodedAgain(query.get('scope') ?? '');
-  const scopes = asked.split(' ').filter((scope) => scope !== '');
-  if (scopes.length === 0 || asked === 'null') throw new AuthorizationRefused('No scope requested');
+  const requested = decodeAgain(query.get('scope') ?? '');
+  const scopes = requested.split(' ').filter((scope) => scope !== '');
+  if (scopes.length === 0 || requested === 'null') throw new AuthorizationError('No scope requested');
   const allowed: readonly string[] = ALLOWED_SCOPES;
   if (!scopes.every((scope) => allowed.includes(scope))) {
-    throw new AuthorizationRefused('Requested scope value not in the configured allowed scope list');
+    throw new AuthorizationError('Requested scope value not in the configured allowed scope list');
   }
   return [...new Set(scopes)];
 }
 
-// Rollup ID decodes the scope once more after the URL parser has.
-function decodedAgain(scope: string): string {
+// Rollup ID percent-decodes the scope a second time, after the URL parser.
+function decodeAgain(scope: string): string {
   try {
     return decodeURIComponent(scope);
   } catch {
@@ -86,7 +86,7 @@ function decodedAgain(scope: string): string {
   }
 }
 
-/** The callback when no screen is needed, because an earlier grant of this person covers the scopes; else undefined. */
+/** The callback URL if an earlier grant covers the scopes; undefined if the consent screen is needed. */
 export function approveSilently(
   state: ProviderState,
   request: AuthorizationRequest,
@@ -99,8 +99,8 @@ export function approveSilently(
 }
 
 /**
- * Approves some of the scopes asked for and returns the callback. `openid` is implied by the others and cannot
- * be left out; `email` is left out of the grant of a person without one, who could not choose any.
+ * Approves the chosen scopes and returns the callback URL. A requested `openid` is always granted; `email` only
+ * if the person has one. Throws `AuthorizationError` when no scope remains.
  */
 export function approveAs(
   state: ProviderState,
@@ -112,7 +112,7 @@ export function approveAs(
     (scope) =>
       scope === 'openid' || (chosen.includes(scope) && (scope !== 'email' || person.email !== undefined)),
   );
-  if (scopes.length === 0) throw new AuthorizationRefused('Nothing was allowed');
+  if (scopes.length === 0) throw new AuthorizationError('No scope was allowed');
   state.grants.approve(person.sub, scopes, state.now());
   state.save();
   return callbackWithCode(state, request, person.sub, scopes);
@@ -131,7 +131,7 @@ function callbackWithCode(
   return callback.href;
 }
 
-/** The callback of a cancelled request: its own query is gone, and the state is not encoded again. */
+/** The callback URL of a cancelled request: without the redirect URI's query, `state` not percent-encoded. */
 export function cancelledCallback(request: AuthorizationRequest): string {
   const callback = new URL(request.redirectUri);
   callback.search = `?error=access_denied&state=${request.state}`;

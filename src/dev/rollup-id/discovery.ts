@@ -1,7 +1,7 @@
 /** The scopes the application may ask for; discovery lists only the first three. */
 export const ALLOWED_SCOPES = ['openid', 'profile', 'email', 'connected_accounts', 'erc_4337'] as const;
 
-/** The discovery document of an origin, field by field as Rollup ID writes it; nothing else exists there. */
+/** The discovery document of an origin, with exactly Rollup ID's fields (OpenID Connect Discovery 1.0). */
 export function discoveryDocument(origin: string): Record<string, unknown> {
   return {
     issuer: origin,

@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify';
 
-/** The fields of a URL-encoded or multipart form; any other body, JSON included, has none. */
+/** The fields of a URL-encoded or multipart form; none for any other body, JSON included. */
 export async function readForm(request: FastifyRequest): Promise<URLSearchParams> {
   const { body } = request;
   const type = request.headers['content-type'] ?? '';

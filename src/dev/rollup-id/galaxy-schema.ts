@@ -3,7 +3,7 @@ import { buildSchema } from 'graphql';
 import type { LinkedAccount, Person } from './people.js';
 import type { ProviderState } from './provider-state.js';
 
-/** The part of Galaxy's schema that works for an application from outside. */
+/** The part of Galaxy's schema that external applications can use. */
 export const GALAXY_SCHEMA = buildSchema(/* GraphQL */ `
   scalar JSON
 
@@ -43,18 +43,18 @@ export const GALAXY_SCHEMA = buildSchema(/* GraphQL */ `
   }
 `);
 
-/** Lets a field run for a caller: throws, or returns the `sub` of the caller's token if there is one. */
+/** Authenticates the caller: throws, or returns the `sub` of its token if it sent one. */
 export type GalaxyGuard = () => Promise<string | undefined>;
 
-/** The fields of Galaxy's query type. `guard` is asked by each; `unauthenticated` makes the error of a missing token. */
-export function galaxyFields(
+/** The resolvers of Galaxy's query type. Each calls `guard`; `unauthenticated` creates the error of a missing token. */
+export function galaxyResolvers(
   state: ProviderState,
   guard: GalaxyGuard,
   unauthenticated: () => Error,
 ): Record<string, (args: { targetIdentityURN?: string | null }) => Promise<unknown>> {
-  const target = async (named: string | null | undefined): Promise<string> => {
+  const target = async (requested: string | null | undefined): Promise<string> => {
     const caller = await guard();
-    const sub = named ?? caller;
+    const sub = requested ?? caller;
     if (sub === undefined) throw unauthenticated();
     return sub;
   };
@@ -81,7 +81,7 @@ function profileOf(person: Person): Record<string, unknown> {
 const CRYPTO_TYPES = new Set(['eth', 'smart_contract_wallet']);
 
 function nodeOf({ type, identifier }: LinkedAccount): Record<string, unknown> {
-  // Rollup ID hashes with keccak-256; any stable 64 digits serve here.
+  // Rollup ID uses keccak-256; any stable 64 digits do here.
   const digest = createHash('sha3-256').update(`urn:rollupid:idref:${type}/${identifier}`).digest('hex');
   return {
     baseUrn: `urn:rollupid:account/0x${digest}`,

@@ -1,7 +1,7 @@
 import { decodeJwt } from 'jose';
 import { graphql, type GraphQLError } from 'graphql';
-import { type Answer, json } from './response.js';
-import { GALAXY_SCHEMA, galaxyFields } from './galaxy-schema.js';
+import { type EmulatorResponse, json } from './response.js';
+import { GALAXY_SCHEMA, galaxyResolvers } from './galaxy-schema.js';
 import { ProviderError } from './provider-errors.js';
 import type { ProviderState } from './provider-state.js';
 import { decodeToken, verifyToken } from './tokens.js';
@@ -16,7 +16,7 @@ export interface GalaxyRequest {
   readonly authorization: string | undefined;
 }
 
-/** A refusal of Galaxy's guard, with the HTTP status it means. */
+/** An error of Galaxy's guards, with its HTTP status. */
 class GuardError extends Error {
   override readonly name = 'GuardError';
 
@@ -28,34 +28,34 @@ class GuardError extends Error {
   }
 }
 
-/** Answers Galaxy. Every caller counts as external, so accounts that are not public stay hidden. */
-export async function answerGalaxy(state: ProviderState, request: GalaxyRequest): Promise<Answer> {
+/** Handles a request to Galaxy. Every caller counts as external and sees public accounts only. */
+export async function handleGalaxy(state: ProviderState, request: GalaxyRequest): Promise<EmulatorResponse> {
   if (request.query === undefined) {
     return json({ errors: [{ message: 'Must provide query string.' }] }, 400);
   }
-  const admission = admit(state, request);
-  // A field may never ask; an unobserved refusal must not end the process.
-  admission.catch(() => undefined);
+  const caller = authenticate(state, request);
+  // No field may await it: an unhandled rejection would end the process.
+  caller.catch(() => undefined);
   const unauthenticated = (): Error => new GuardError('You are not authenticated!', 401);
   const result = await graphql({
     schema: GALAXY_SCHEMA,
     source: request.query,
-    rootValue: galaxyFields(state, async () => await admission, unauthenticated),
+    rootValue: galaxyResolvers(state, async () => await caller, unauthenticated),
     variableValues: request.variables,
   });
   if (result.errors === undefined) return json(result);
   const masked = state.switches.galaxyErrors === 'masked';
-  const errors = result.errors.map((error) => present(error, masked));
+  const errors = result.errors.map((error) => formatError(error, masked));
   const status = errors.find((error) => error.status !== undefined)?.status ?? 200;
-  return json({ ...result, errors: errors.map(({ shown }) => shown) }, status);
+  return json({ ...result, errors: errors.map(({ formatted }) => formatted) }, status);
 }
 
 /** Runs the guards in Galaxy's order and returns the `sub` of the caller's token, if it sent one. */
-async function admit(state: ProviderState, request: GalaxyRequest): Promise<string | undefined> {
+async function authenticate(state: ProviderState, request: GalaxyRequest): Promise<string | undefined> {
   const token = request.authorization?.replace(/^Bearer /, '');
-  if (token !== undefined) decoded(token);
+  if (token !== undefined) checkTokenFormat(token);
   if (request.key === undefined || request.key === '') throw new GuardError('No API Key provided.', 400);
-  const clientId = clientOfKey(request.key);
+  const clientId = clientIdOfKey(request.key);
   if (request.key !== state.galaxyKey) throw new GuardError('Invalid API key provided.', 401);
   if (token === undefined) return undefined;
   const { aud, sub } = await verifyToken(state, token);
@@ -65,7 +65,7 @@ async function admit(state: ProviderState, request: GalaxyRequest): Promise<stri
   return sub;
 }
 
-function decoded(token: string): void {
+function checkTokenFormat(token: string): void {
   try {
     decodeToken(token, 'galaxy');
   } catch (error) {
@@ -73,28 +73,31 @@ function decoded(token: string): void {
   }
 }
 
-function clientOfKey(key: string): string {
+function clientIdOfKey(key: string): string {
   try {
     const [, clientId] = decodeJwt(key).sub?.split('urn:rollupid:application/') ?? [];
     if (clientId !== undefined) return clientId;
   } catch {
-    // Said below, like a key that is a JWT of something else.
+    // Same error as a JWT with another subject.
   }
   throw new GuardError('Unable to validate given API key.', 401);
 }
 
-/** A token error keeps message and status even where the guard's errors are masked. */
-function present(error: GraphQLError, masked: boolean): { shown: unknown; status?: number | undefined } {
+/** Formats an error. Token errors keep message and status even where guard errors are masked. */
+function formatError(
+  error: GraphQLError,
+  masked: boolean,
+): { formatted: unknown; status?: number | undefined } {
   const cause = error.originalError;
   if (cause instanceof ProviderError) {
-    const { status, body } = cause.answer;
+    const { status, body } = cause.response;
     const { code, message, name } = body;
-    return { shown: { code, message, name, extensions: { http: { status } } }, status };
+    return { formatted: { code, message, name, extensions: { http: { status } } }, status };
   }
-  if (!(cause instanceof GuardError)) return { shown: error };
-  if (masked) return { shown: {} };
+  if (!(cause instanceof GuardError)) return { formatted: error };
+  if (masked) return { formatted: {} };
   const { message, status } = cause;
   const { locations, path } = error;
   const extensions = status === undefined ? undefined : { http: { status } };
-  return { shown: { message, locations, path, extensions }, status };
+  return { formatted: { message, locations, path, extensions }, status };
 }

@@ -1,18 +1,18 @@
-/** What one identity has allowed the application. */
+/** The grant of one identity to the application. The state file stores it with these names. */
 export interface GrantRecord {
   sub: string;
   /** The scope sets approved since the last revocation. */
   approvals: string[][];
-  /** When last approved, in milliseconds. */
+  /** Time of the last approval, in milliseconds. */
   approvedAt: number;
   revoked: boolean;
   /** `jti` of the refresh tokens issued since the last revocation. */
   issued: string[];
-  /** `jti` of the refresh tokens issued before it. */
+  /** `jti` of the refresh tokens issued before it, which are revoked. */
   refused: string[];
 }
 
-/** The approvals people gave to the application. */
+/** The grants to the application, by identity. */
 export class Grants {
   private readonly records = new Map<string, GrantRecord>();
 
@@ -20,34 +20,34 @@ export class Grants {
     for (const record of records) this.records.set(record.sub, record);
   }
 
-  /** Remembers an approval; `at` in milliseconds. */
+  /** Records an approval; `at` in milliseconds. */
   approve(sub: string, scopes: readonly string[], at: number): void {
-    const record = this.open(sub);
+    const record = this.getOrCreate(sub);
     record.revoked = false;
     record.approvedAt = at;
     if (!this.covers(sub, scopes)) record.approvals.push([...scopes]);
   }
 
-  /** Whether one earlier approval has all these scopes, so that no screen is needed. */
+  /** Whether one earlier approval has all these scopes, so that no consent screen is needed. */
   covers(sub: string, scopes: readonly string[]): boolean {
     const approvals = this.records.get(sub)?.approvals ?? [];
     return approvals.some((approved) => scopes.every((scope) => approved.includes(scope)));
   }
 
-  /** When the identity last approved the application, in milliseconds; undefined without an approval. */
+  /** Time of the last approval, in milliseconds; undefined without an approval. */
   approvedAt(sub: string): number | undefined {
     const record = this.records.get(sub);
     return record !== undefined && record.approvals.length > 0 ? record.approvedAt : undefined;
   }
 
-  /** Remembers a refresh token. */
-  issue(sub: string, jti: string): void {
-    this.open(sub).issued.push(jti);
+  /** Records an issued refresh token. */
+  addRefreshToken(sub: string, jti: string): void {
+    this.getOrCreate(sub).issued.push(jti);
   }
 
-  /** Ends every approval of an identity. */
+  /** Revokes the grant and its refresh tokens. */
   revoke(sub: string): void {
-    const record = this.open(sub);
+    const record = this.getOrCreate(sub);
     record.revoked = true;
     record.approvals = [];
     record.refused.push(...record.issued.splice(0));
@@ -58,13 +58,13 @@ export class Grants {
     return this.records.get(sub)?.revoked ?? false;
   }
 
-  /** Whether a documented provider would refuse this refresh token: its grant was revoked after it was issued. */
-  isRefused(sub: string, jti: string | undefined): boolean {
+  /** Whether the grant was revoked after this refresh token was issued. */
+  isRefreshTokenRevoked(sub: string, jti: string | undefined): boolean {
     const record = this.records.get(sub);
     return record !== undefined && (record.revoked || (jti !== undefined && record.refused.includes(jti)));
   }
 
-  /** Forgets everything. */
+  /** Deletes all grants. */
   clear(): void {
     this.records.clear();
   }
@@ -74,7 +74,7 @@ export class Grants {
     return [...this.records.values()];
   }
 
-  private open(sub: string): GrantRecord {
+  private getOrCreate(sub: string): GrantRecord {
     const known = this.records.get(sub);
     if (known !== undefined) return known;
     const record = { sub, approvals: [], approvedAt: 0, revoked: false, issued: [], refused: [] };

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 
-/** A login linked to an identity: `type` as Rollup ID names it, `identifier` the alias it was linked with. */
+/** An account linked to an identity: Rollup ID's name of its type, and the alias it was linked with. */
 export interface LinkedAccount {
   type: string;
   identifier: string;
@@ -12,23 +12,20 @@ export interface Wallet {
   address: string;
 }
 
-/**
- * Someone who can sign in. The provider reads a person at each call, so a changed field shows in the next
- * answer, as it does at Rollup ID.
- */
+/** A user of the provider. Read at each call, so a changed field shows in the next response, as at Rollup ID. */
 export interface Person {
   /** The identity URN, `urn:rollupid:identity/0x` and 48 hexadecimal digits. */
   readonly sub: string;
   name?: string;
-  /** A `data:` URI: nothing is fetched from the network. */
+  /** A `data:` URI, so that nothing is fetched from the network. */
   picture?: string;
   email?: string;
   /** The kind of account behind the email, such as `google`. */
   emailType?: string;
-  /** Userinfo leaves `smart_contract_wallet` entries out, as Rollup ID does for a user who picked all accounts. */
+  /** Userinfo omits `smart_contract_wallet` entries, as Rollup ID does for a user who shared all accounts. */
   connectedAccounts: LinkedAccount[];
   wallets: Wallet[];
-  /** The accounts Galaxy shows to an application. */
+  /** The accounts that Galaxy shows to applications. */
   publicAccounts: LinkedAccount[];
   /** Galaxy's display name; `name` when absent. */
   displayName?: string;
@@ -36,7 +33,7 @@ export interface Person {
   pfp?: { image: string; isToken?: boolean };
 }
 
-/** A person with an identity of their own and only the data given. */
+/** Creates a person with a new identity and the given data. */
 export function createPerson(data: Partial<Person> = {}): Person {
   return {
     sub: `urn:rollupid:identity/0x${randomBytes(24).toString('hex')}`,
@@ -47,9 +44,9 @@ export function createPerson(data: Partial<Person> = {}): Person {
   };
 }
 
-/** Three people for demonstrations: one with everything, one with the usual, one with nothing set. */
+/** Three people for demonstrations: with all data, with the usual data and with none. */
 export function demoPeople(): Person[] {
-  return [mira(), tomas(), nobody()];
+  return [mira(), tomas(), emptyPerson()];
 }
 
 function mira(): Person {
@@ -100,7 +97,7 @@ function tomas(): Person {
   };
 }
 
-function nobody(): Person {
+function emptyPerson(): Person {
   return {
     sub: 'urn:rollupid:identity/0x07aa6e18f3c240b95d71e0fc82964b3ed15c7a80f92be634',
     connectedAccounts: [],

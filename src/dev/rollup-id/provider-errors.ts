@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { type Answer, json } from './response.js';
+import { type EmulatorResponse, json } from './response.js';
 
-/** Codes of a known Rollup ID error and the HTTP status each one has. */
+/** The HTTP status of each error code. */
 export const ERROR_STATUS = {
   BAD_REQUEST: 400,
   UNAUTHORIZED: 401,
@@ -14,50 +14,50 @@ export const ERROR_STATUS = {
 /** The code of a known Rollup ID error. */
 export type ErrorCode = keyof typeof ERROR_STATUS;
 
-/** An error answer of `/token` or `/userinfo`; it can also be put into a fault script as it is. */
-export interface ErrorAnswer extends Answer {
+/** An error response of `/token` or `/userinfo`; also usable as a fault. */
+export interface ErrorResponse extends EmulatorResponse {
   body: { message: string } & Record<string, unknown>;
 }
 
-/** Carries an error answer out of an endpoint. */
+/** Thrown by an endpoint to send an error response. */
 export class ProviderError extends Error {
   override readonly name = 'ProviderError';
 
-  constructor(readonly answer: ErrorAnswer) {
-    super(answer.body.message);
+  constructor(readonly response: ErrorResponse) {
+    super(response.body.message);
   }
 }
 
 /**
- * An error Rollup ID knows by name. Nothing here has the shape of RFC 6749 or 6750: there is no `error`,
- * no `WWW-Authenticate` and no `Cache-Control`.
+ * An error with a code. It follows neither RFC 6749 §5.2 nor RFC 6750 §3: there is no `error`, no
+ * `WWW-Authenticate` and no `Cache-Control`.
  */
-export function knownError(code: ErrorCode, message: string): ErrorAnswer {
-  return errorAnswer(ERROR_STATUS[code], { code, message, name: 'RollupError' });
+export function knownError(code: ErrorCode, message: string): ErrorResponse {
+  return errorResponse(ERROR_STATUS[code], { code, message, name: 'RollupError' });
 }
 
-/** The answer to a form in which a needed field is missing. */
-export function badInput(): ErrorAnswer {
-  return errorAnswer(500, { message: 'data error' });
+/** The response to a form without a required field. */
+export function invalidInput(): ErrorResponse {
+  return errorResponse(500, { message: 'data error' });
 }
 
-/** The answer to anything Rollup ID did not foresee. */
-export function unknownError(): ErrorAnswer {
-  return errorAnswer(500, { message: 'unknown error' });
+/** The response to any unexpected error. */
+export function unknownError(): ErrorResponse {
+  return errorResponse(500, { message: 'unknown error' });
 }
 
 /**
- * The failure of a call between two services of Rollup ID, which leaks through to the outside.
- * `method` is the inner method, such as `exchangeToken`.
+ * A failed call between two services of Rollup ID, exposed to the client.
+ * `method` is the internal method, such as `exchangeToken`.
  */
-export function internalCallFailed(method: string, message: string): ErrorAnswer {
+export function internalCallFailed(method: string, message: string): ErrorResponse {
   const data = { code: 'INTERNAL_SERVER_ERROR', httpStatus: 500, path: `authorization.${method}` };
   const shape = { message, code: -32603, data };
-  return errorAnswer(500, { meta: { response: {} }, shape, data, name: 'TRPCClientError', message });
+  return errorResponse(500, { meta: { response: {} }, shape, data, name: 'TRPCClientError', message });
 }
 
-/** What the framework under Rollup ID says to a method a route does not have. */
-export function unexpectedMethod(): Answer {
+/** The response of Rollup ID's framework to a method that a route does not support. */
+export function unsupportedMethod(): EmulatorResponse {
   return {
     status: 500,
     headers: { 'content-type': 'text/plain; charset=utf-8' },
@@ -65,7 +65,7 @@ export function unexpectedMethod(): Answer {
   };
 }
 
-function errorAnswer(status: number, body: { message: string } & Record<string, unknown>): ErrorAnswer {
+function errorResponse(status: number, body: { message: string } & Record<string, unknown>): ErrorResponse {
   const traceparent = `00-${randomBytes(16).toString('hex')}-${randomBytes(8).toString('hex')}-00`;
   const { headers } = json(undefined, status, { 'x-remix-catch': 'yes' });
   return { status, headers, body: { ...body, traceparent } };

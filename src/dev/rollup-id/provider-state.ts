@@ -1,16 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import { generateKeyPair, SignJWT } from 'jose';
 import { CallCounts } from '../instruments/call-counts.js';
-import { Codes } from './authorization-codes.js';
+import { AuthorizationCodes } from './authorization-codes.js';
 import { Grants } from './grants.js';
 import { demoPeople, type Person } from './people.js';
 import { SigningKeys } from './signing-keys.js';
 import { readState, type StoredState, writeState } from './state-file.js';
 import { defaultSwitches, type Switches } from '../instruments/switches.js';
 
-/** Everything the endpoints of one provider share. */
+/** The state that the endpoints of one provider share. */
 export interface ProviderState {
-  /** The origin, without a trailing slash; known once the provider listens. */
+  /** The origin, without a trailing slash; set once the provider listens. */
   url: string;
   redirectUris: readonly string[];
   readonly clientId: string;
@@ -22,14 +22,14 @@ export interface ProviderState {
   readonly calls: CallCounts;
   readonly keys: SigningKeys;
   readonly grants: Grants;
-  readonly codes: Codes;
+  readonly codes: AuthorizationCodes;
   /** The clock, in milliseconds. */
   readonly now: () => number;
-  /** Keeps what must survive a restart. */
+  /** Writes the state file, if there is one. */
   readonly save: () => void;
 }
 
-/** What a provider is made from. */
+/** The settings of a provider. */
 export interface ProviderSettings {
   readonly now?: (() => number) | undefined;
   readonly statePath?: string | undefined;
@@ -37,7 +37,7 @@ export interface ProviderSettings {
   readonly graphiqlUrl?: string | undefined;
 }
 
-/** Restores the state of an earlier run, or makes a new one. */
+/** Restores the state of an earlier run, or creates a new one. */
 export async function openProviderState(settings: ProviderSettings): Promise<ProviderState> {
   const { statePath, now = Date.now } = settings;
   const stored = statePath === undefined ? undefined : readState(statePath);
@@ -69,7 +69,7 @@ export async function openProviderState(settings: ProviderSettings): Promise<Pro
     calls: new CallCounts(),
     keys,
     grants,
-    codes: new Codes(),
+    codes: new AuthorizationCodes(),
     now,
     save,
   };
@@ -79,7 +79,7 @@ async function newCredentials(
   now: number,
 ): Promise<Pick<StoredState, 'clientId' | 'clientSecret' | 'galaxyKey'>> {
   const clientId = randomBytes(16).toString('hex');
-  // Galaxy knows a key by comparing it with the stored one, so the key pair that signed it is not kept.
+  // Galaxy compares an API key with the stored one, so the key pair that signed it is not needed again.
   const { privateKey } = await generateKeyPair('ES256');
   const galaxyKey = await new SignJWT({})
     .setProtectedHeader({ alg: 'ES256' })

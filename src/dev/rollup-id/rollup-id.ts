@@ -7,21 +7,21 @@ import { addEndpoints } from './routes.js';
 
 export type { RollupId } from '../instruments/controls.js';
 
-/** How to start the embedded provider; everything has a default. */
+/** The options of the embedded provider. */
 export interface RollupIdOptions {
   /** Listen address; 127.0.0.1 by default. */
   readonly host?: string | undefined;
-  /** 0, the default, picks a free one. */
+  /** A free port by default, or for 0. */
   readonly port?: number | undefined;
   /** The clock, in milliseconds. */
   readonly now?: (() => number) | undefined;
-  /** A JSON file that keeps keys, credentials and grants, so that a restart knows earlier tokens; memory only when absent. */
+  /** A JSON file that stores keys, credentials and grants, so that tokens survive a restart; memory only when absent. */
   readonly statePath?: string | undefined;
-  /** Registered at the application, compared by origin alone; the provider's own `/app/callback` by default. */
+  /** The application's redirect URIs, compared by origin only; the provider's own `/app/callback` by default. */
   readonly redirectUris?: readonly string[] | undefined;
-  /** Who can sign in; three demo people by default. */
+  /** The users; three demo people by default. */
   readonly people?: readonly Person[] | undefined;
-  /** Where the pages send someone to run a mutation. */
+  /** Linked by the pages, to run a mutation. */
   readonly graphiqlUrl?: string | undefined;
 }
 
@@ -33,8 +33,8 @@ export async function startRollupId(options: RollupIdOptions = {}): Promise<Roll
   const state = await openProviderState(options);
   const closing = Promise.withResolvers<void>();
   const app = fastify({ forceCloseConnections: true, exposeHeadRoutes: false });
-  acceptEveryBody(app);
-  if (LOOPBACK.has(host)) refuseForeignHosts(app);
+  acceptAnyContentType(app);
+  if (LOOPBACK.has(host)) rejectForeignHosts(app);
   addEndpoints(app, state, closing.promise);
   addPages(app, state);
   await app.listen({ host, port });
@@ -46,14 +46,14 @@ export async function startRollupId(options: RollupIdOptions = {}): Promise<Roll
   });
 }
 
-// Bodies stay bytes: each endpoint reads the content types it knows, and none refuses the others.
-function acceptEveryBody(app: FastifyInstance): void {
+// Bodies stay bytes: each endpoint parses the content types it supports, and none rejects the others.
+function acceptAnyContentType(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
 }
 
-// A page of another site could point its own name at the loopback address and act as a demo person.
-function refuseForeignHosts(app: FastifyInstance): void {
+// DNS rebinding: another site could resolve its own name to the loopback address and act as a demo person.
+function rejectForeignHosts(app: FastifyInstance): void {
   app.addHook('onRequest', async (request, reply) => {
     const name = URL.parse(`http://${request.host}`)?.hostname.replaceAll(/^\[|\]$/g, '') ?? '';
     if (!LOOPBACK.has(name)) await reply.code(404).send();

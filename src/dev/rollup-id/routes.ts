@@ -1,78 +1,79 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { type Answer, json } from './response.js';
+import { type EmulatorResponse, json } from './response.js';
 import { discoveryDocument } from './discovery.js';
-import { answerUnder, type FaultPoint, takeFault } from '../instruments/faults.js';
+import { respondWithFault, type FaultPoint, nextFault } from '../instruments/faults.js';
 import { readForm } from './form-body.js';
-import { answerGalaxy, type GalaxyRequest } from './galaxy.js';
-import { ProviderError, unexpectedMethod } from './provider-errors.js';
+import { handleGalaxy, type GalaxyRequest } from './galaxy.js';
+import { ProviderError, unsupportedMethod } from './provider-errors.js';
 import type { ProviderState } from './provider-state.js';
-import { sendAnswer } from './send-response.js';
-import { answerToken, tokenUse } from './token-endpoint.js';
-import { subjectIn } from './tokens.js';
-import { answerUserinfo } from './userinfo.js';
+import { sendResponse } from './send-response.js';
+import { handleToken, tokenRequestKind } from './token-endpoint.js';
+import { unverifiedSubject } from './tokens.js';
+import { handleUserinfo } from './userinfo.js';
 
-/** Adds the endpoints that programs call. `closing` ends waiting faults. */
+/** Adds the API endpoints. `closing` ends the delays and holds of faults. */
 export function addEndpoints(app: FastifyInstance, state: ProviderState, closing: Promise<void>): void {
-  const play = async (
+  const respond = async (
     reply: FastifyReply,
     points: readonly FaultPoint[],
-    produce: () => Promise<Answer>,
+    handler: () => Promise<EmulatorResponse>,
   ): Promise<void> => {
-    const answering = async (): Promise<Answer> => await produce().catch(errorAnswerOf);
-    const fault = takeFault(state.switches.faults, points);
-    const answer = fault === undefined ? await answering() : await answerUnder(fault, answering, closing);
-    await sendAnswer(reply, answer, fault);
+    const handleErrors = async (): Promise<EmulatorResponse> => await handler().catch(toErrorResponse);
+    const fault = nextFault(state.switches.faults, points);
+    const response =
+      fault === undefined ? await handleErrors() : await respondWithFault(fault, handleErrors, closing);
+    await sendResponse(reply, response, fault);
   };
 
   app.get('/.well-known/openid-configuration', async (request, reply) => {
     state.calls.count('discovery');
-    await play(reply, ['discovery'], async () => json(discoveryDocument(originOf(request))));
+    await respond(reply, ['discovery'], async () => json(discoveryDocument(originOf(request))));
   });
   app.get('/.well-known/jwks.json', async (_request, reply) => {
     state.calls.count('jwks');
-    await play(reply, ['jwks'], async () => json(state.keys.published()));
+    await respond(reply, ['jwks'], async () => json(state.keys.published()));
   });
   app.post('/token', async (request, reply) => {
     const form = await readForm(request);
-    const use = tokenUse(form);
-    state.calls.count(use, subjectIn(form.get('refresh_token')));
-    await play(reply, [use, 'token'], async () => await answerToken(state, originOf(request), form));
+    const use = tokenRequestKind(form);
+    state.calls.count(use, unverifiedSubject(form.get('refresh_token')));
+    await respond(reply, [use, 'token'], async () => await handleToken(state, originOf(request), form));
   });
   app.get('/userinfo', async (request, reply) => {
     state.calls.count('userinfo');
     const { authorization } = request.headers;
-    await play(
+    await respond(
       reply,
       ['userinfo'],
-      async () => await answerUserinfo(state, originOf(request), authorization),
+      async () => await handleUserinfo(state, originOf(request), authorization),
     );
   });
-  app.get('/token', async (_request, reply) => await sendAnswer(reply, unexpectedMethod()));
-  app.post('/userinfo', async (_request, reply) => await sendAnswer(reply, unexpectedMethod()));
+  app.get('/token', async (_request, reply) => await sendResponse(reply, unsupportedMethod()));
+  app.post('/userinfo', async (_request, reply) => await sendResponse(reply, unsupportedMethod()));
   app.route({
     method: ['GET', 'POST'],
     url: '/graphql',
     handler: async (request, reply) => {
       state.calls.count('galaxy');
-      await play(reply, ['galaxy'], async () => await answerGalaxy(state, readGalaxyRequest(request)));
+      await respond(reply, ['galaxy'], async () => await handleGalaxy(state, readGalaxyRequest(request)));
     },
   });
 }
 
-/** The origin a request was sent to, which is the issuer of what it gets. */
+/** The origin of a request, which is the issuer of the tokens it gets. */
 export function originOf(request: FastifyRequest): string {
   return `${request.protocol}://${request.host}`;
 }
 
-function errorAnswerOf(error: unknown): Answer {
-  if (error instanceof ProviderError) return error.answer;
+function toErrorResponse(error: unknown): EmulatorResponse {
+  if (error instanceof ProviderError) return error.response;
   throw error;
 }
 
 function readGalaxyRequest(request: FastifyRequest): GalaxyRequest {
   const { authorization, 'x-galaxy-key': key } = request.headers;
-  const asked = request.method === 'GET' ? queryOf(request) : bodyOf(request);
-  return { ...asked, authorization, key: typeof key === 'string' ? key : undefined };
+  const parameters = request.method === 'GET' ? queryOf(request) : bodyOf(request);
+  return { ...parameters, authorization, key: typeof key === 'string' ? key : undefined };
 }
 
 function queryOf(request: FastifyRequest): Pick<GalaxyRequest, 'query' | 'variables'> {

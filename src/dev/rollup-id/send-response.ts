@@ -1,36 +1,40 @@
 import type { FastifyReply } from 'fastify';
-import { type Answer, bodyBytes } from './response.js';
+import { type EmulatorResponse, bodyBytes } from './response.js';
 import { elapsed, type Fault } from '../instruments/faults.js';
 
-/** Puts an answer on the wire, in the way the fault tells, if there is one. */
-export async function sendAnswer(reply: FastifyReply, answer: Answer, fault?: Fault): Promise<void> {
+/** Sends a response, with the transport fault if there is one. */
+export async function sendResponse(
+  reply: FastifyReply,
+  response: EmulatorResponse,
+  fault?: Fault,
+): Promise<void> {
   if (fault?.reset === 'before-headers') {
     reply.hijack();
     reply.raw.socket?.resetAndDestroy();
   } else if (fault?.reset === 'after-headers') {
-    await sendHalf(reply, answer);
+    await sendHalf(reply, response);
   } else if (fault?.dripMs !== undefined) {
-    await sendSlowly(reply, answer, fault.dripMs);
+    await sendSlowly(reply, response, fault.dripMs);
   } else {
-    await reply.code(answer.status).headers(answer.headers).send(bodyBytes(answer.body));
+    await reply.code(response.status).headers(response.headers).send(bodyBytes(response.body));
   }
 }
 
-async function sendHalf(reply: FastifyReply, answer: Answer): Promise<void> {
+async function sendHalf(reply: FastifyReply, response: EmulatorResponse): Promise<void> {
   reply.hijack();
-  const bytes = bodyBytes(answer.body);
-  reply.raw.writeHead(answer.status, { ...answer.headers, 'content-length': bytes.length });
+  const bytes = bodyBytes(response.body);
+  reply.raw.writeHead(response.status, { ...response.headers, 'content-length': bytes.length });
   await new Promise<void>((resolve) => {
     reply.raw.write(bytes.subarray(0, Math.ceil(bytes.length / 2)), () => resolve());
   });
-  // An orderly end of the connection: a reset would also drop the half the client has not read yet.
+  // FIN, not RST: a reset would also drop bytes that the client has not read yet.
   reply.raw.socket?.destroy();
 }
 
-async function sendSlowly(reply: FastifyReply, answer: Answer, dripMs: number): Promise<void> {
+async function sendSlowly(reply: FastifyReply, response: EmulatorResponse, dripMs: number): Promise<void> {
   reply.hijack();
-  const bytes = bodyBytes(answer.body);
-  reply.raw.writeHead(answer.status, { ...answer.headers, 'content-length': bytes.length });
+  const bytes = bodyBytes(response.body);
+  reply.raw.writeHead(response.status, { ...response.headers, 'content-length': bytes.length });
   reply.raw.flushHeaders();
   for (const byte of bytes) {
     await elapsed(dripMs);

@@ -7,40 +7,40 @@ interface SigningKey {
   readonly jwk: JWK;
 }
 
-/** The provider's ES256 keys. Kids are millisecond timestamps held as strings, as at Rollup ID; the newest key signs. */
+/** The provider's ES256 keys; the newest signs. A `kid` is a millisecond timestamp as a string, as at Rollup ID. */
 export class SigningKeys {
   private constructor(private keys: readonly [SigningKey, ...SigningKey[]]) {}
 
-  /** A new set of one key; `now` in milliseconds. */
+  /** Generates a set of one key; `now` in milliseconds. */
   static async generate(now: number): Promise<SigningKeys> {
     return new SigningKeys([await generateKey(String(now))]);
   }
 
-  /** The set that `toJSON` gave. */
+  /** Restores the set from `toJSON`. Throws a `TypeError` for an invalid key. */
   static async restore(jwks: readonly JWK[]): Promise<SigningKeys> {
     const [first, ...others] = await Promise.all(jwks.map(restoreKey));
     if (first === undefined) throw new TypeError('A key set needs at least one key');
     return new SigningKeys([first, ...others]);
   }
 
-  /** The key that signs. */
+  /** The signing key. */
   get current(): { readonly kid: string; readonly privateKey: CryptoKey } {
     return this.keys[0];
   }
 
-  /** The public key of a kid. */
+  /** The public key with this `kid`. */
   find(kid: string | undefined): CryptoKey | undefined {
     return this.keys.find((key) => key.kid === kid)?.publicKey;
   }
 
-  /** Makes a new key the signing one; the earlier ones stay published unless `keepOld` is false. */
+  /** Adds a new signing key, `now` in milliseconds; the earlier ones stay published if `keepOld`. */
   async rotate(now: number, keepOld: boolean): Promise<void> {
     const kid = String(Math.max(now, Number(this.current.kid) + 1));
     const key = await generateKey(kid);
     this.keys = keepOld ? [key, ...this.keys] : [key];
   }
 
-  /** The published key set: neither `use` nor `key_ops`. */
+  /** The published key set (RFC 7517), without `use` and `key_ops`, as at Rollup ID. */
   published(): { keys: Record<string, unknown>[] } {
     return {
       keys: this.keys.map(({ kid, jwk }) => ({

@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import type { JWK } from 'jose';
 import type { GrantRecord } from './grants.js';
 
-/** What survives a restart. */
+/** The state that survives a restart. */
 export interface StoredState {
   clientId: string;
   clientSecret: string;
@@ -12,7 +12,7 @@ export interface StoredState {
   grants: GrantRecord[];
 }
 
-/** Reads the state of an earlier run; undefined when there was none. Throws when the file is not such a state. */
+/** Reads the state of an earlier run; undefined without a file. Throws when the file is invalid. */
 export function readState(path: string): StoredState | undefined {
   if (!existsSync(path)) return undefined;
   const state = parse(readFileSync(path, 'utf8'));
@@ -20,7 +20,7 @@ export function readState(path: string): StoredState | undefined {
   return state;
 }
 
-/** Writes the state so that a reader sees the old or the new one, and only this user can read it. */
+/** Replaces the file atomically; only its owner can read it. */
 export function writeState(path: string, state: StoredState): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const draft = `${path}.${process.pid}.tmp`;

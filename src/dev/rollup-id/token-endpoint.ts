@@ -1,7 +1,7 @@
-import { type Answer, json } from './response.js';
+import { type EmulatorResponse, json } from './response.js';
 import {
-  badInput,
-  type ErrorAnswer,
+  invalidInput,
+  type ErrorResponse,
   internalCallFailed,
   knownError,
   ProviderError,
@@ -11,29 +11,29 @@ import { decodeToken, mintToken, type TokenSubject, verifyToken } from './tokens
 
 const METHOD = 'exchangeToken';
 
-/** The fixed message when data behind a scope is gone or was never given. */
+/** Rollup ID's message when the data behind a scope is missing or no longer authorized. */
 export const DATA_ERROR = 'Authorized data error. Re-authorization by user required';
 
-/** What a form asks of `/token`. `grant_type` has no say: a refresh token that is not empty wins. */
-export function tokenUse(form: URLSearchParams): 'refresh' | 'exchange' {
+/** Whether a form is a refresh or a code exchange: `grant_type` is ignored, a non-empty refresh token decides. */
+export function tokenRequestKind(form: URLSearchParams): 'refresh' | 'exchange' {
   return (form.get('refresh_token') ?? '') === '' ? 'exchange' : 'refresh';
 }
 
-/** Answers `/token`; `issuer` is the origin that was called. */
-export async function answerToken(
+/** Handles `/token`; `issuer` is the origin of the request. Throws `ProviderError`. */
+export async function handleToken(
   state: ProviderState,
   issuer: string,
   form: URLSearchParams,
-): Promise<Answer> {
+): Promise<EmulatorResponse> {
   const clientId = form.get('client_id');
   const clientSecret = form.get('client_secret');
-  const grant = form.get(tokenUse(form) === 'refresh' ? 'refresh_token' : 'code') ?? '';
-  if (clientId === null || clientSecret === null || grant === '') throw new ProviderError(badInput());
+  const grant = form.get(tokenRequestKind(form) === 'refresh' ? 'refresh_token' : 'code') ?? '';
+  if (clientId === null || clientSecret === null || grant === '') throw new ProviderError(invalidInput());
   if (clientId !== state.clientId || clientSecret !== state.clientSecret) {
     throw new ProviderError(knownError('BAD_REQUEST', 'invalid client credentials'));
   }
   const tokens =
-    tokenUse(form) === 'refresh'
+    tokenRequestKind(form) === 'refresh'
       ? await refresh(state, issuer, grant)
       : await exchange(state, issuer, grant, clientId);
   return json(tokens, 200, { 'cache-control': 'no-store', pragma: 'no-cache' });
@@ -54,11 +54,11 @@ async function exchange(
   if (record.scopes.includes('email') && person?.email === undefined) {
     throw new ProviderError(knownError('UNAUTHORIZED', DATA_ERROR));
   }
-  if (state.switches.strict) state.codes.wipe(code);
+  if (state.switches.strict) state.codes.delete(code);
   return await issueTokens(state, { issuer, sub: record.sub, scopes: record.scopes, person });
 }
 
-/** Signs the tokens that the exchange of a code gives, in the order Rollup ID writes them. */
+/** Issues the tokens of a code exchange, in Rollup ID's order. */
 export async function issueTokens(
   state: ProviderState,
   subject: TokenSubject,
@@ -73,13 +73,17 @@ export async function issueTokens(
   return tokens;
 }
 
-function codeError(state: ProviderState, code: 'UNAUTHORIZED' | 'BAD_REQUEST', message: string): ErrorAnswer {
+function codeError(
+  state: ProviderState,
+  code: 'UNAUTHORIZED' | 'BAD_REQUEST',
+  message: string,
+): ErrorResponse {
   return state.switches.expiredCodeStatus === 500
     ? internalCallFailed(METHOD, message)
     : knownError(code, message);
 }
 
-// The order of the checks is Rollup ID's. `iss` is not among them, and an access token passes them all.
+// Rollup ID's checks in its order: `iss` is not checked, and an access token is accepted.
 async function refresh(
   state: ProviderState,
   issuer: string,
@@ -91,15 +95,15 @@ async function refresh(
   }
   if (sub === undefined) throw new ProviderError(knownError('BAD_REQUEST', 'missing subject'));
   await verifyToken(state, refreshToken);
-  if (state.switches.strict && state.grants.isRefused(sub, jti)) {
+  if (state.switches.strict && state.grants.isRefreshTokenRevoked(sub, jti)) {
     throw new ProviderError(knownError('UNAUTHORIZED', 'token verification failed'));
   }
-  const subject = { issuer, sub, scopes: scopesOf(scope, METHOD) };
+  const subject = { issuer, sub, scopes: readScopeClaim(scope, METHOD) };
   return { token_type: 'Bearer', access_token: await mintToken(state, 'access', subject) };
 }
 
-/** The scopes of a token; one without `scope` is an ID token, on which the inner `method` trips. */
-export function scopesOf(scope: unknown, method: string): string[] {
+/** The scopes of a token. An ID token has none: throws the `ProviderError` of the internal `method`. */
+export function readScopeClaim(scope: unknown, method: string): string[] {
   if (typeof scope === 'string') return scope.split(' ').filter((name) => name !== '');
   throw new ProviderError(
     internalCallFailed(method, "Cannot read properties of undefined (reading 'split')"),

@@ -4,22 +4,22 @@ import type { Person } from './people.js';
 import { internalCallFailed, knownError, ProviderError } from './provider-errors.js';
 import type { ProviderState } from './provider-state.js';
 
-/** The three tokens of a grant. Only their claims tell them apart: see `scope` and `exp`. */
+/** The three tokens of a grant, distinguishable by their claims only: access has `scope` and `exp`, refresh no `exp`, ID no `scope`. */
 export type TokenKind = 'access' | 'refresh' | 'id';
 
-/** How a minted token differs from a real one. */
+/** Overrides of a minted token. */
 export interface MintOverrides {
   /** The granted scopes; `openid profile email` by default. */
   readonly scopes?: readonly string[];
   /** Claims to set; `undefined` removes one. */
   readonly claims?: Record<string, unknown>;
-  /** Header parameters to set; `undefined` removes one. The signature is made by the key's own algorithm; `alg: 'none'` leaves it empty. */
+  /** Header parameters to set; `undefined` removes one. The key decides the algorithm of the signature, which is empty for `alg: 'none'`. */
   readonly header?: Record<string, unknown>;
-  /** The private key that signs, or an HMAC key; the provider's own by default. */
+  /** A private or HMAC key; the provider's signing key by default. */
   readonly key?: CryptoKey;
 }
 
-/** Whom a token is about and who issues it: `issuer` is the origin the client called. */
+/** The subject and issuer of a token; `issuer` is the origin of the request. */
 export interface TokenSubject {
   readonly issuer: string;
   readonly sub: string;
@@ -44,7 +44,8 @@ export async function mintToken(
     ...overrides.header,
   };
   const claims = { ...claimsOf(state, kind, subject), ...overrides.claims };
-  if (kind === 'refresh' && typeof claims.jti === 'string') state.grants.issue(subject.sub, claims.jti);
+  if (kind === 'refresh' && typeof claims.jti === 'string')
+    state.grants.addRefreshToken(subject.sub, claims.jti);
   return await sign(header, claims, overrides.key ?? privateKey);
 }
 
@@ -62,7 +63,7 @@ function claimsOf(state: ProviderState, kind: TokenKind, subject: TokenSubject):
   return { ...base, exp, ...profile };
 }
 
-// Not jose's signer: a test must be able to write headers that no honest signer would.
+// Not jose's signer, which rejects the invalid headers that tests need.
 async function sign(
   header: Record<string, unknown>,
   claims: Record<string, unknown>,
@@ -79,7 +80,7 @@ function encode(value: Record<string, unknown>): string {
   return Buffer.from(JSON.stringify(value)).toString('base64url');
 }
 
-/** Reads a token's claims without verifying it; `method` is the inner method that fails on something else. */
+/** Decodes a token without verifying it. Throws the `ProviderError` of the internal `method`. */
 export function decodeToken(token: string, method: string): JWTPayload {
   if (token.split('.').length !== 3) throw new ProviderError(internalCallFailed(method, 'Invalid JWT'));
   try {
@@ -89,7 +90,7 @@ export function decodeToken(token: string, method: string): JWTPayload {
   }
 }
 
-/** Verifies signature, expiry and, when one is given, the issuer. Throws the known 401 errors. */
+/** Verifies signature, expiry and, if given, the issuer. Throws `ProviderError` with status 401. */
 export async function verifyToken(
   state: ProviderState,
   token: string,
@@ -118,8 +119,8 @@ function verificationMessage(error: unknown): string {
   return 'token verification failed';
 }
 
-/** The `sub` written in a token, verified or not; undefined when there is none to read. */
-export function subjectIn(token: string | null): string | undefined {
+/** The `sub` of a token without verification; undefined when there is none. */
+export function unverifiedSubject(token: string | null): string | undefined {
   try {
     return token === null ? undefined : decodeJwt(token).sub;
   } catch {

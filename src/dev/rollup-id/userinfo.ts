@@ -1,20 +1,20 @@
-import { type Answer, json } from './response.js';
+import { type EmulatorResponse, json } from './response.js';
 import type { Person } from './people.js';
 import { knownError, ProviderError, unknownError } from './provider-errors.js';
 import type { ProviderState } from './provider-state.js';
-import { DATA_ERROR, scopesOf } from './token-endpoint.js';
+import { DATA_ERROR, readScopeClaim } from './token-endpoint.js';
 import { decodeToken, verifyToken } from './tokens.js';
 
 const METHOD = 'getUserInfo';
 const DATA_SCOPES = new Set(['email', 'connected_accounts', 'erc_4337']);
 
-/** Answers `/userinfo`: live data by the token's scopes, in their order, `sub` last. `issuer` is the origin that was called. */
-export async function answerUserinfo(
+/** Handles `/userinfo`: live data in the order of the token's scopes, `sub` last. `issuer` is the origin of the request. Throws `ProviderError`. */
+export async function handleUserinfo(
   state: ProviderState,
   issuer: string,
   authorization: string | undefined,
-): Promise<Answer> {
-  const token = bearerOf(authorization);
+): Promise<EmulatorResponse> {
+  const token = readBearerToken(authorization);
   const { aud, sub } = decodeToken(token, METHOD);
   const client = Array.isArray(aud) ? aud[0] : aud;
   if (client === undefined || client === '') {
@@ -27,14 +27,14 @@ export async function answerUserinfo(
   const granted = client === state.clientId && !state.grants.isRevoked(sub);
   const person = state.people.find((candidate) => candidate.sub === sub);
   const claims: Record<string, unknown> = {};
-  for (const name of scopesOf(scope, METHOD)) {
+  for (const name of readScopeClaim(scope, METHOD)) {
     if (DATA_SCOPES.has(name) && (!granted || person === undefined)) throw dataError();
-    Object.assign(claims, person === undefined ? {} : claimsBehind(state, name, person));
+    Object.assign(claims, person === undefined ? {} : claimsOfScope(state, name, person));
   }
   return json({ ...claims, sub });
 }
 
-function bearerOf(authorization: string | undefined): string {
+function readBearerToken(authorization: string | undefined): string {
   if (authorization === undefined) {
     throw new ProviderError(knownError('UNAUTHORIZED', 'No access token provided'));
   }
@@ -45,7 +45,7 @@ function bearerOf(authorization: string | undefined): string {
   return token;
 }
 
-function claimsBehind(state: ProviderState, scope: string, person: Person): Record<string, unknown> {
+function claimsOfScope(state: ProviderState, scope: string, person: Person): Record<string, unknown> {
   switch (scope) {
     case 'profile':
       return { name: person.name, picture: person.picture };

@@ -7,7 +7,7 @@ import { newCode, postToken, type Reply, userinfo } from '../rollup-id/client.js
 
 const ada = createPerson({ name: 'Ada', email: 'ada@example.com' });
 
-describe('the fault script', () => {
+describe('faults', () => {
   let rollup: RollupId;
   let refreshToken: string;
   beforeAll(async () => {
@@ -29,7 +29,7 @@ describe('the fault script', () => {
     return await fetch(`${rollup.url}/token`, { method: 'POST', body, ...init });
   }
 
-  test('plays each queued fault once, then the standing one, then none', async () => {
+  test('applies each queued fault once, then the standing one, then none', async () => {
     const { refresh: script } = rollup.switches.faults;
     script.queue.push({ status: 502 }, knownError('UNAUTHORIZED', 'expired token'));
     script.standing = { status: 503, headers: { 'Retry-After': '7' }, body: { message: 'busy' } };
@@ -44,7 +44,7 @@ describe('the fault script', () => {
     expect(rollup.calls.refresh).toBe(5);
   });
 
-  test('reaches both uses of the token endpoint through `token`, one through its own name', async () => {
+  test('applies `token` to exchange and refresh, after their own faults', async () => {
     rollup.switches.faults.exchange.queue.push({ status: 500, body: { message: 'exchange' } });
     rollup.switches.faults.token.standing = { status: 503, body: { message: 'both' } };
     const code = await newCode(rollup);
@@ -55,7 +55,7 @@ describe('the fault script', () => {
     expect(messages).toEqual(['exchange', 'both', 'both']);
   });
 
-  test.each(['discovery', 'jwks', 'userinfo', 'galaxy'] as const)('reaches %s', async (point) => {
+  test.each(['discovery', 'jwks', 'userinfo', 'galaxy'] as const)('applies to %s', async (point) => {
     rollup.switches.faults[point].queue.push({ status: 418 });
     const paths = {
       discovery: '/.well-known/openid-configuration',
@@ -67,34 +67,34 @@ describe('the fault script', () => {
     expect(rollup.calls[point]).toBe(1);
   });
 
-  test('holds calls at a gate until it is released', async () => {
+  test('holds calls at a gate until released', async () => {
     const gate = createGate();
     rollup.switches.faults.refresh.standing = gate.fault;
-    let answered = 0;
+    let responses = 0;
     const calls = [refresh(), refresh()].map(async (call) => {
       const { status } = await call;
-      answered += 1;
+      responses += 1;
       return status;
     });
     await gate.arrived;
-    expect(answered).toBe(0);
+    expect(responses).toBe(0);
     gate.release();
     expect(await Promise.all(calls)).toEqual([200, 200]);
   });
 
-  test('delays an answer, which a caller may give up on', async () => {
+  test('delays a response, which the client may abort', async () => {
     const gate = createGate();
     rollup.switches.faults.refresh.queue.push({ delayMs: 3_600_000, ...gate.fault });
-    const caller = new AbortController();
-    const call = rawRefresh({ signal: caller.signal });
+    const client = new AbortController();
+    const call = rawRefresh({ signal: client.signal });
     await gate.arrived;
-    caller.abort();
+    client.abort();
     await expect(call).rejects.toThrow('aborted');
     rollup.switches.faults.refresh.queue.push({ delayMs: 1 });
     expect((await refresh()).status).toBe(200);
   });
 
-  test('cuts the connection before the headers, after the work is done', async () => {
+  test('closes the connection before the headers, after the side effects', async () => {
     rollup.switches.strict = true;
     const code = await newCode(rollup);
     rollup.switches.faults.exchange.queue.push({ reset: 'before-headers' });
@@ -102,14 +102,14 @@ describe('the fault script', () => {
     expect((await postToken(rollup, { code })).body['message']).toBe('expired code');
   });
 
-  test('cuts the body after the headers', async () => {
+  test('closes the connection after the headers and half of the body', async () => {
     rollup.switches.faults.refresh.queue.push({ reset: 'after-headers' });
     const response = await rawRefresh();
     expect(response.status).toBe(200);
     await expect(response.text()).rejects.toThrow('terminated');
   });
 
-  test('drips a body and sends raw bytes with any content type', async () => {
+  test('drips a body, and sends raw bytes with any content type', async () => {
     const fault: Fault = { body: '<html>', headers: { 'Content-Type': 'text/html' }, dripMs: 1 };
     rollup.switches.faults.refresh.queue.push(fault, { body: new Uint8Array([0xff, 0xfe]) });
     const dripped = await rawRefresh();
@@ -124,12 +124,12 @@ describe('the fault script', () => {
     expect([response.status, response.headers.get('location')]).toEqual([302, 'https://elsewhere.example/']);
   });
 
-  test('edits a successful answer and leaves an error alone', async () => {
+  test('transforms a 200 response, but no error', async () => {
     const { privateKey: key } = await generateKeyPair('ES256');
     const header = { jku: 'https://hostile.example/jwks.json' };
     rollup.switches.faults.refresh.standing = {
-      transform: async (answer) => ({
-        ...answer,
+      transform: async (body) => ({
+        ...body,
         access_token: await rollup.mint('access', createPerson(), { key, header }),
         refresh_token: 'rotated',
         expires_in: 60,
@@ -142,7 +142,7 @@ describe('the fault script', () => {
     expect((await postToken(rollup, { refresh_token: 'garbage' })).body).not.toHaveProperty('expires_in');
   });
 
-  test('lets the provider close while calls are held', async () => {
+  test('lets the provider close with held calls', async () => {
     const held = await startRollupId();
     const gate = createGate();
     held.switches.faults.jwks.standing = gate.fault;

@@ -18,7 +18,7 @@ describe('the pages', () => {
     return await fetch(`${rollup.url}/authorize`, { method: 'POST', body, redirect: 'manual' });
   }
 
-  test('load and run nothing from elsewhere and are not stored', async () => {
+  test('load no external resources and are not stored', async () => {
     const paths = ['/', '/app/callback?code=0x1&state=2', authorizationUrl(rollup).slice(rollup.url.length)];
     for (const path of paths) {
       const { status, headers } = await fetch(rollup.url + path);
@@ -29,7 +29,7 @@ describe('the pages', () => {
     }
   });
 
-  test('escape what people are called', async () => {
+  test('escape names, emails and parameters', async () => {
     const consent = await (await fetch(authorizationUrl(rollup, { state: '"><b>' }))).text();
     expect(consent).not.toContain('<script>');
     expect(consent).not.toContain('"><b>');
@@ -38,7 +38,7 @@ describe('the pages', () => {
     expect(await (await fetch(rollup.url)).text()).not.toContain('<script>');
   });
 
-  test('lead from the consent form to the callback and remember who signed in', async () => {
+  test('redirect from the consent form to the callback and set the session cookie', async () => {
     const response = await decide({ decision: 'approve', person: mallory.sub, scope: 'profile' });
     expect(response.status).toBe(302);
     const callback = new URL(response.headers.get('location') ?? '');
@@ -50,17 +50,17 @@ describe('the pages', () => {
     expect(signedOut.headers.get('set-cookie')).toContain('Max-Age=0');
   });
 
-  test('lead from Cancel to the callback with access_denied', async () => {
+  test('redirect from Cancel to the callback with access_denied', async () => {
     const response = await decide({ decision: 'cancel' });
     const location = `${rollup.url}/app/callback?error=access_denied&state=state-1`;
     expect(response.headers.get('location')).toBe(location);
   });
 
-  test('refuse a form for nobody', async () => {
+  test('reject a form with an unknown person', async () => {
     expect((await decide({ decision: 'approve', person: 'urn:rollupid:identity/0x0' })).status).toBe(400);
   });
 
-  test('show the complete callback URL and how to go on', async () => {
+  test('show the complete callback URL and the next step', async () => {
     const url = `${rollup.url}/app/callback?code=0x1&state=%3C%22`;
     const shown = await (await fetch(url)).text();
     expect(shown).toContain(`${url.replaceAll('&', '&#38;')}</textarea>`);
@@ -68,7 +68,7 @@ describe('the pages', () => {
     expect(shown).toContain('http://127.0.0.1:4000/graphiql');
   });
 
-  test('are refused under a foreign host name', async () => {
+  test('return 404 for a foreign host name', async () => {
     const { hostname, port } = new URL(rollup.url);
     const { request } = await import('node:http');
     const status = await new Promise((resolve, reject) => {

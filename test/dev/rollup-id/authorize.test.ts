@@ -27,7 +27,7 @@ describe('authorization', () => {
     expect(rollup.calls.authorize).toBe(1);
   });
 
-  test('compares the redirect URI by origin alone', async () => {
+  test('compares the redirect URI by origin only', async () => {
     const elsewhere = authorizationUrl(rollup, { redirect_uri: 'https://app.example/other?x=1' });
     expect(await rollup.approve(elsewhere)).toMatch(/^https:\/\/app\.example\/other\?x=1&code=0x/);
   });
@@ -51,7 +51,7 @@ describe('authorization', () => {
     [{ scope: '' }, 'No scope requested'],
     [{ scope: 'null' }, 'No scope requested'],
     [{ scope: 'openid phone' }, 'Requested scope value not in the configured allowed scope list'],
-  ])('stops at an error page for %j', async (changes, message) => {
+  ])('shows an error page for %j', async (changes, message) => {
     const url = authorizationUrl(rollup, changes);
     const response = await fetch(url, { redirect: 'manual' });
     expect(response.status).toBe(400);
@@ -71,18 +71,18 @@ describe('authorization', () => {
     expect(decodeJwt(String(body['access_token']))['scope']).toBe('openid profile');
   });
 
-  test('grants what the person chose, with openid implied', async () => {
+  test('grants the chosen scopes and always openid', async () => {
     const code = await newCode(rollup, { person: ada, scopes: ['email'] });
     const { body } = await postToken(rollup, { code });
     expect(decodeJwt(String(body['access_token']))).toMatchObject({ sub: ada.sub, scope: 'openid email' });
   });
 
-  test('grants no email to someone without one', async () => {
+  test('grants no email to a person without one', async () => {
     const { body } = await postToken(rollup, { code: await newCode(rollup, { person: bob }) });
     expect(decodeJwt(String(body['access_token']))['scope']).toBe('openid profile');
   });
 
-  test('cancels with the query wiped and the state not encoded again', async () => {
+  test('cancels without the query of the redirect URI and with the state unencoded', async () => {
     const redirect_uri = `${REDIRECT}?from=menu`;
     const url = authorizationUrl(rollup, { redirect_uri, state: 'a&b' });
     expect(await rollup.cancel(url)).toBe(`${REDIRECT}?error=access_denied&state=a&b`);
@@ -95,17 +95,17 @@ describe('authorization', () => {
     expect(decodeJwt(String(body['access_token']))['scope']).toBe('profile email');
   });
 
-  test('shows the screen again for more scopes, for prompt=consent and after a revocation', async () => {
-    const asked = async (changes: Record<string, string> = {}): Promise<number> => {
+  test('shows the consent screen again for more scopes, for prompt=consent and after a revocation', async () => {
+    const status = async (changes: Record<string, string> = {}): Promise<number> => {
       const headers = { cookie: `rollup_id_person=${encodeURIComponent(ada.sub)}` };
       return (await fetch(authorizationUrl(rollup, changes), { headers, redirect: 'manual' })).status;
     };
-    expect(await asked()).toBe(200);
+    expect(await status()).toBe(200);
     await newCode(rollup, { person: ada });
-    expect(await asked()).toBe(302);
-    expect(await asked({ scope: 'openid erc_4337' })).toBe(200);
-    expect(await asked({ prompt: 'consent' })).toBe(200);
+    expect(await status()).toBe(302);
+    expect(await status({ scope: 'openid erc_4337' })).toBe(200);
+    expect(await status({ prompt: 'consent' })).toBe(200);
     rollup.revoke(ada);
-    expect(await asked()).toBe(200);
+    expect(await status()).toBe(200);
   });
 });

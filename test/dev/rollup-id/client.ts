@@ -1,13 +1,13 @@
 import type { RollupId } from '../../../src/dev/rollup-id/rollup-id.js';
 
-/** The status, headers and JSON of an answer. */
+/** The status, headers and JSON body of a response. */
 export interface Reply {
   readonly status: number;
   readonly headers: Headers;
   readonly body: Record<string, unknown>;
 }
 
-/** An authorization URL with the parameters an application sends; `undefined` leaves one out. */
+/** An authorization URL with the parameters an application sends; `undefined` omits one. */
 export function authorizationUrl(rollup: RollupId, changes: Record<string, string | undefined> = {}): string {
   const url = new URL(`${rollup.url}/authorize`);
   const parameters = {
@@ -24,7 +24,7 @@ export function authorizationUrl(rollup: RollupId, changes: Record<string, strin
   return url.href;
 }
 
-/** A fresh code, approved by the first person unless told otherwise. */
+/** A new code, approved by the first person by default. */
 export async function newCode(
   rollup: RollupId,
   choice: Parameters<RollupId['approve']>[1] = {},
@@ -34,7 +34,7 @@ export async function newCode(
   return new URL(callback).searchParams.get('code') ?? '';
 }
 
-/** Posts a form with the right credentials to `/token`; `undefined` leaves a field out. */
+/** Posts a form with valid credentials to `/token`; `undefined` omits a field. */
 export async function postToken(
   rollup: RollupId,
   fields: Record<string, string | undefined>,
@@ -45,12 +45,12 @@ export async function postToken(
   return await read(await fetch(`${rollup.url}/token`, { method: 'POST', body: form }));
 }
 
-/** Asks `/userinfo` with a bearer token. */
+/** Requests `/userinfo` with a bearer token. */
 export async function userinfo(rollup: RollupId, token: string): Promise<Reply> {
   return await read(await fetch(`${rollup.url}/userinfo`, { headers: { authorization: `Bearer ${token}` } }));
 }
 
-/** Reads an answer whose body is a JSON object. */
+/** Reads a response whose body is a JSON object. */
 export async function read(response: Response): Promise<Reply> {
   const body = (await response.json()) as Record<string, unknown>;
   return { status: response.status, headers: response.headers, body };

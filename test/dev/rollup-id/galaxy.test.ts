@@ -24,8 +24,8 @@ describe('Galaxy', () => {
   beforeEach(() => rollup.reset());
   afterAll(async () => await rollup.close());
 
-  async function ask(
-    query: string,
+  async function query(
+    source: string,
     headers: Record<string, string | undefined> = {},
     variables: Record<string, unknown> = {},
   ): Promise<Reply> {
@@ -34,7 +34,7 @@ describe('Galaxy', () => {
       if (value === undefined) sent.delete(name);
       else sent.set(name, value);
     }
-    const body = JSON.stringify({ query, variables });
+    const body = JSON.stringify({ query: source, variables });
     return await read(await fetch(rollup.galaxyUrl, { method: 'POST', headers: sent, body }));
   }
 
@@ -42,8 +42,8 @@ describe('Galaxy', () => {
     return { authorization: `Bearer ${await rollup.mint('access', ada, { claims })}` };
   }
 
-  test("answers the profile of the token's user, or of a named one", async () => {
-    expect((await ask(PROFILE, await bearer())).body).toEqual({
+  test("returns the profile of the token's user, or of a given one", async () => {
+    expect((await query(PROFILE, await bearer())).body).toEqual({
       data: {
         profile: {
           displayName: 'ada.eth',
@@ -51,16 +51,16 @@ describe('Galaxy', () => {
         },
       },
     });
-    expect((await ask(PROFILE, {}, { urn: bob.sub })).body).toEqual({
+    expect((await query(PROFILE, {}, { urn: bob.sub })).body).toEqual({
       data: { profile: { displayName: 'Bob', pfp: { __typename: 'StandardPFP', image: 'data:,b' } } },
     });
-    expect((await ask(PROFILE, {}, { urn: 'urn:rollupid:identity/0x0' })).body).toEqual({
+    expect((await query(PROFILE, {}, { urn: 'urn:rollupid:identity/0x0' })).body).toEqual({
       data: { profile: null },
     });
   });
 
-  test("shows public accounts alone, even with the user's own token", async () => {
-    const { body } = await ask('{ connectedAccounts { baseUrn qc rc } }', await bearer());
+  test("shows public accounts only, even with the user's own token", async () => {
+    const { body } = await query('{ connectedAccounts { baseUrn qc rc } }', await bearer());
     expect(body).toEqual({
       data: {
         connectedAccounts: [
@@ -74,15 +74,15 @@ describe('Galaxy', () => {
     });
   });
 
-  test('lists the application once it is authorized', async () => {
-    const query = '{ authorizedApps { clientId title timestamp } }';
-    expect((await ask(query, await bearer())).body).toEqual({ data: { authorizedApps: [] } });
+  test('lists the application after an approval', async () => {
+    const source = '{ authorizedApps { clientId title timestamp } }';
+    expect((await query(source, await bearer())).body).toEqual({ data: { authorizedApps: [] } });
     await rollup.issue(ada);
     const app = { clientId: rollup.clientId, title: 'Example application', timestamp: now };
-    expect((await ask(query, await bearer())).body).toEqual({ data: { authorizedApps: [app] } });
+    expect((await query(source, await bearer())).body).toEqual({ data: { authorizedApps: [app] } });
   });
 
-  test('answers GET as well', async () => {
+  test('supports GET', async () => {
     const url = new URL(rollup.galaxyUrl);
     url.searchParams.set('query', PROFILE);
     url.searchParams.set('variables', JSON.stringify({ urn: bob.sub }));
@@ -92,7 +92,7 @@ describe('Galaxy', () => {
   });
 
   test('masks the errors of its guards', async () => {
-    const { status, body } = await ask(PROFILE, { 'x-galaxy-key': undefined });
+    const { status, body } = await query(PROFILE, { 'x-galaxy-key': undefined });
     expect([status, body]).toEqual([200, { errors: [{}], data: { profile: null } }]);
   });
 
@@ -112,7 +112,7 @@ describe('Galaxy', () => {
       [{}, 401, 'You are not authenticated!'],
     ];
     for (const [headers, status, message] of rows) {
-      const reply = await ask(PROFILE, headers);
+      const reply = await query(PROFILE, headers);
       expect([reply.status, reply.body]).toMatchObject([
         status,
         { errors: [{ message, path: ['profile'] }], data: { profile: null } },
@@ -120,10 +120,10 @@ describe('Galaxy', () => {
     }
   });
 
-  test('never masks what is wrong with a token', async () => {
+  test('never masks token errors', async () => {
     const authorization = await bearer();
     now += 3_600_000;
-    const expired = await ask(PROFILE, authorization);
+    const expired = await query(PROFILE, authorization);
     const error = { code: 'UNAUTHORIZED', name: 'RollupError', extensions: { http: { status: 401 } } };
     expect(expired.status).toBe(401);
     expect(expired.body).toEqual({
@@ -131,14 +131,14 @@ describe('Galaxy', () => {
       data: { profile: null },
     });
     const { privateKey: key } = await generateKeyPair('ES256');
-    const forged = await ask(PROFILE, {
+    const forged = await query(PROFILE, {
       authorization: `Bearer ${await rollup.mint('access', ada, { key })}`,
     });
     expect(forged.body['errors']).toEqual([{ ...error, message: 'token verification failed' }]);
   });
 
-  test('answers an invalid query with 200 and the usual error', async () => {
-    const { status, body } = await ask('{ gallery { id } }');
+  test('responds to an invalid query with 200 and a GraphQL error', async () => {
+    const { status, body } = await query('{ gallery { id } }');
     expect(status).toBe(200);
     expect(body['errors']).toMatchObject([
       { message: expect.stringContaining('gallery') as unknown, locations: [{ line: 1, column: 3 }] },

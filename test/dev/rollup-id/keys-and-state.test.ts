@@ -50,7 +50,7 @@ describe('the published documents and keys', () => {
     expect(headers.has('cache-control')).toBe(false);
   });
 
-  test('rotation adds a signing key, and without the old ones ends their tokens', async () => {
+  test('rotation adds a signing key, and invalidates tokens of keys that are not kept', async () => {
     const { refreshToken } = await rollup.issue(ada);
     await rollup.rotateKeys();
     expect(await kids(rollup)).toEqual(['1700000000001', '1700000000000']);
@@ -70,7 +70,7 @@ describe('the state file', () => {
   const statePath = join(directory, 'nested', 'rollup-id.json');
   afterAll(() => rmSync(directory, { recursive: true }));
 
-  test('lets a restarted provider know its client, its keys and its grants', async () => {
+  test('restores client, keys and grants after a restart', async () => {
     const first = await startRollupId({ statePath, people: [ada] });
     const { refreshToken } = await first.issue(ada);
     await first.rotateKeys();
@@ -94,13 +94,13 @@ describe('the state file', () => {
     await second.close();
   });
 
-  test('is readable by its owner alone and holds no token', async () => {
+  test('is readable by its owner only and has no codes', async () => {
     expect(statSync(statePath).mode & 0o777).toBe(0o600);
     expect(statSync(join(directory, 'nested')).mode & 0o777).toBe(0o700);
     expect(JSON.parse(readFileSync(statePath, 'utf8'))).not.toHaveProperty('codes');
   });
 
-  test('stops the start when it holds something else', async () => {
+  test('fails the start when it is invalid', async () => {
     const broken = join(directory, 'broken.json');
     writeFileSync(broken, '{"clientId":1}');
     await expect(startRollupId({ statePath: broken })).rejects.toThrow('Not a state file');

@@ -16,7 +16,7 @@ describe('the token endpoint', () => {
   });
   afterAll(async () => await rollup.close());
 
-  test('answers a code with four fields in order, and no lifetime and no scope', async () => {
+  test('exchanges a code for four fields in order, without expires_in and scope', async () => {
     const { status, headers, body } = await postToken(rollup, { code: await newCode(rollup) });
     expect(status).toBe(200);
     expect(Object.keys(body)).toEqual(['token_type', 'access_token', 'refresh_token', 'id_token']);
@@ -27,7 +27,7 @@ describe('the token endpoint', () => {
     expect(headers.has('x-remix-catch')).toBe(false);
   });
 
-  test('signs the three tokens alike and tells them apart by claims alone', async () => {
+  test('signs three tokens that differ by their claims only', async () => {
     const [person] = rollup.people;
     const { body } = await postToken(rollup, { code: await newCode(rollup) });
     const keys = createLocalJWKSet(
@@ -54,7 +54,7 @@ describe('the token endpoint', () => {
     }
   });
 
-  test('leaves profile claims out of the ID token without the scope, and each one that is unset', async () => {
+  test('omits profile claims from the ID token without the scope, and each one that is unset', async () => {
     const { body } = await postToken(rollup, { code: await newCode(rollup, {}, 'openid email') });
     expect(Object.keys(decodeJwt(String(body['id_token'])))).toEqual(['iss', 'aud', 'sub', 'iat', 'exp']);
     const code = await newCode(rollup, { person: rollup.people[2] }, 'openid profile');
@@ -63,8 +63,8 @@ describe('the token endpoint', () => {
     expect(bare).not.toHaveProperty('picture');
   });
 
-  test('answers a refresh with an access token alone, of the same scope, as often as asked', async () => {
-    const { refreshToken, accessToken } = await rollup.issue(rollup.people[1] ?? nobody(), [
+  test('refreshes to an access token of the same scope only, any number of times', async () => {
+    const { refreshToken, accessToken } = await rollup.issue(rollup.people[1] ?? noPerson(), [
       'openid',
       'erc_4337',
     ]);
@@ -80,7 +80,7 @@ describe('the token endpoint', () => {
     expect(rollup.calls.refreshesOf(decodeJwt(refreshToken).sub ?? '')).toBe(2);
   });
 
-  test('lets the lifetime of access tokens be switched', async () => {
+  test('switches the lifetime of access tokens', async () => {
     rollup.switches.accessTokenLifetimeSeconds = 30;
     const { body } = await postToken(rollup, { code: await newCode(rollup) });
     const { iat = 0, exp } = decodeJwt(String(body['access_token']));
@@ -88,7 +88,7 @@ describe('the token endpoint', () => {
   });
 
   test('ignores the grant type and prefers a refresh token to a code', async () => {
-    const refresh_token = await rollup.mint('refresh', rollup.people[0] ?? nobody());
+    const refresh_token = await rollup.mint('refresh', rollup.people[0] ?? noPerson());
     const both = await postToken(rollup, {
       grant_type: 'authorization_code',
       code: await newCode(rollup),
@@ -103,7 +103,7 @@ describe('the token endpoint', () => {
     expect(odd.body).toHaveProperty('id_token');
   });
 
-  test('reads multipart forms too, but neither JSON nor Basic credentials', async () => {
+  test('accepts multipart forms, but neither JSON nor Basic credentials', async () => {
     const fields = {
       client_id: rollup.clientId,
       client_secret: rollup.clientSecret,
@@ -129,7 +129,7 @@ describe('the token endpoint', () => {
     expect([withBasic.status, withBasic.body['message']]).toEqual([500, 'data error']);
   });
 
-  test('exchanges a code again and again for 120 seconds, then no more', async () => {
+  test('exchanges a code repeatedly for 120 seconds', async () => {
     const code = await newCode(rollup);
     const first = await postToken(rollup, { code });
     now += 119_999;
@@ -143,7 +143,7 @@ describe('the token endpoint', () => {
     });
   });
 
-  test('takes a code once when strict', async () => {
+  test('exchanges a code once when strict', async () => {
     rollup.switches.strict = true;
     const code = await newCode(rollup);
     expect((await postToken(rollup, { code })).status).toBe(200);
@@ -153,35 +153,35 @@ describe('the token endpoint', () => {
     });
   });
 
-  test('refreshes after a revocation, but not when strict, until approved anew', async () => {
-    const person = rollup.people[0] ?? nobody();
+  test('refreshes after a revocation, but when strict only tokens of a later approval', async () => {
+    const person = rollup.people[0] ?? noPerson();
     const { refreshToken } = await rollup.issue(person);
     rollup.revoke(person);
     expect((await postToken(rollup, { refresh_token: refreshToken })).status).toBe(200);
     rollup.switches.strict = true;
-    const refused = { status: 401, body: { message: 'token verification failed' } };
-    expect(await postToken(rollup, { refresh_token: refreshToken })).toMatchObject(refused);
-    const anew = await rollup.issue(person);
-    expect((await postToken(rollup, { refresh_token: anew.refreshToken })).status).toBe(200);
-    expect(await postToken(rollup, { refresh_token: refreshToken })).toMatchObject(refused);
+    const rejected = { status: 401, body: { message: 'token verification failed' } };
+    expect(await postToken(rollup, { refresh_token: refreshToken })).toMatchObject(rejected);
+    const approved = await rollup.issue(person);
+    expect((await postToken(rollup, { refresh_token: approved.refreshToken })).status).toBe(200);
+    expect(await postToken(rollup, { refresh_token: refreshToken })).toMatchObject(rejected);
   });
 
-  test('issues in the name of the host that was called', async () => {
-    const { refreshToken } = await rollup.issue(rollup.people[0] ?? nobody());
+  test('issues with the origin of the request as the issuer', async () => {
+    const { refreshToken } = await rollup.issue(rollup.people[0] ?? noPerson());
     const other = rollup.url.replace('127.0.0.1', 'localhost');
     const body = new URLSearchParams({
       client_id: rollup.clientId,
       client_secret: rollup.clientSecret,
       refresh_token: refreshToken,
     });
-    const answer = await read(await fetch(`${other}/token`, { method: 'POST', body }));
-    const token = String(answer.body['access_token']);
+    const refreshed = await read(await fetch(`${other}/token`, { method: 'POST', body }));
+    const token = String(refreshed.body['access_token']);
     expect(decodeJwt(token).iss).toBe(other);
     expect(decodeProtectedHeader(token)['jku']).toBe(`${other}/.well-known/jwks.json`);
     expect((await userinfo(rollup, token)).body['message']).toBe('token claim validation failed');
   });
 });
 
-function nobody(): never {
+function noPerson(): never {
   throw new Error('The provider starts with people');
 }

@@ -10,14 +10,14 @@ interface Outline {
   readonly headers: readonly string[];
 }
 
-/** The parts of an error that are the same each time; of the headers, those that could be told about. */
+/** The constant parts of an error, with the names of the relevant headers. */
 function outline({ status, headers, body }: Reply): Outline {
-  const told = ['x-remix-catch', 'cache-control', 'pragma', 'www-authenticate'];
+  const relevant = ['x-remix-catch', 'cache-control', 'pragma', 'www-authenticate'];
   return {
     status,
     message: body['message'],
     fields: Object.keys(body).toSorted(),
-    headers: told.filter((name) => headers.has(name)),
+    headers: relevant.filter((name) => headers.has(name)),
   };
 }
 
@@ -39,7 +39,7 @@ describe('an error of the token endpoint', () => {
   beforeEach(() => rollup.reset());
   afterAll(async () => await rollup.close());
 
-  test('names wrong client credentials', async () => {
+  test('reports wrong client credentials', async () => {
     const code = await newCode(rollup);
     const wrong = [{ client_secret: 'no' }, { client_id: 'f'.repeat(32) }];
     for (const fields of wrong) {
@@ -51,7 +51,7 @@ describe('an error of the token endpoint', () => {
     }
   });
 
-  test('says data error when a field is missing', async () => {
+  test('is data error when a field is missing', async () => {
     const code = await newCode(rollup);
     const incomplete = [{ code, client_id: undefined }, { code, client_secret: undefined }, {}];
     for (const fields of incomplete) {
@@ -59,11 +59,11 @@ describe('an error of the token endpoint', () => {
     }
   });
 
-  test('lets an unknown code surface as an internal failure, or as meant', async () => {
-    const surfaced = await postToken(rollup, { code: '0xunknown' });
-    expect(outline(surfaced)).toEqual(internal(500, 'expired code'));
+  test('reports an unknown code as an internal failure, or as intended', async () => {
+    const observed = await postToken(rollup, { code: '0xunknown' });
+    expect(outline(observed)).toEqual(internal(500, 'expired code'));
     const data = { code: 'INTERNAL_SERVER_ERROR', httpStatus: 500, path: 'authorization.exchangeToken' };
-    expect(surfaced.body).toMatchObject({
+    expect(observed.body).toMatchObject({
       name: 'TRPCClientError',
       shape: { message: 'expired code', code: -32603, data },
       data,
@@ -72,14 +72,14 @@ describe('an error of the token endpoint', () => {
     expect(outline(await postToken(rollup, { code: '0xunknown' }))).toEqual(known(401, 'expired code'));
   });
 
-  test("lets another client's code surface as an internal failure, or as meant", async () => {
+  test("reports another client's code as an internal failure, or as intended", async () => {
     const code = await newCode(rollup, { codeClientId: 'f'.repeat(32) });
     expect(outline(await postToken(rollup, { code }))).toEqual(internal(500, 'mismatch client id'));
     rollup.switches.expiredCodeStatus = 401;
     expect(outline(await postToken(rollup, { code }))).toEqual(known(400, 'mismatch client id'));
   });
 
-  test('names data behind a scope that is gone at the exchange', async () => {
+  test('reports data behind a scope that is missing at the exchange', async () => {
     const person = createPerson({ email: 'gone@example.com' });
     rollup.people.push(person);
     const code = await newCode(rollup, { person });
@@ -88,7 +88,7 @@ describe('an error of the token endpoint', () => {
     expect(outline(await postToken(rollup, { code }))).toEqual(known(401, message));
   });
 
-  test('fails inside on a refresh token that is no JWT', async () => {
+  test('is an internal failure for a refresh token that is no JWT', async () => {
     const refresh = async (token: string): Promise<Reply> =>
       await postToken(rollup, { refresh_token: token });
     expect(outline(await refresh('garbage'))).toEqual(internal(500, 'Invalid JWT'));
@@ -97,7 +97,7 @@ describe('an error of the token endpoint', () => {
     );
   });
 
-  test('names a refresh token of another client and one without a subject', async () => {
+  test('reports a refresh token of another client and one without a subject', async () => {
     const foreign = await rollup.mint('refresh', ada, { claims: { aud: ['f'.repeat(32)] } });
     expect(outline(await postToken(rollup, { refresh_token: foreign }))).toEqual(
       known(400, 'mismatch client id'),
@@ -108,7 +108,7 @@ describe('an error of the token endpoint', () => {
     );
   });
 
-  test('names a bad signature, an unknown kid, an unsigned token and a broken claim', async () => {
+  test('reports a bad signature, an unknown kid, an unsigned token and an invalid claim', async () => {
     const { privateKey: key } = await generateKeyPair('ES256');
     const forged = await rollup.mint('refresh', ada, { key });
     const unknown = await rollup.mint('refresh', ada, { header: { kid: '1' } });
@@ -123,20 +123,20 @@ describe('an error of the token endpoint', () => {
     expect(outline(reply)).toEqual(known(401, 'token claim validation failed'));
   });
 
-  test('accepts an access token as a refresh token until it expires', async () => {
+  test('is none for an unexpired access token used as a refresh token', async () => {
     const refresh_token = await rollup.mint('access', ada);
     expect((await postToken(rollup, { refresh_token })).status).toBe(200);
     now += 3_600_000;
     expect(outline(await postToken(rollup, { refresh_token }))).toEqual(known(401, 'expired token'));
   });
 
-  test('trips over an ID token presented as a refresh token', async () => {
+  test('is an internal failure for an ID token used as a refresh token', async () => {
     const refresh_token = await rollup.mint('id', ada);
     const message = "Cannot read properties of undefined (reading 'split')";
     expect(outline(await postToken(rollup, { refresh_token }))).toEqual(internal(500, message));
   });
 
-  test('answers GET with plain text', async () => {
+  test('is plain text for GET', async () => {
     const response = await fetch(`${rollup.url}/token`);
     expect([response.status, await response.text()]).toEqual([500, 'Unexpected Server Error']);
     expect(rollup.calls.exchange).toBe(0);

@@ -25,7 +25,7 @@ describe('userinfo', () => {
   beforeEach(() => rollup.reset());
   afterAll(async () => await rollup.close());
 
-  async function ask(scopes: readonly string[]): Promise<Record<string, unknown>> {
+  async function claims(scopes: readonly string[]): Promise<Record<string, unknown>> {
     return (await userinfo(rollup, await rollup.mint('access', ada, { scopes }))).body;
   }
 
@@ -36,26 +36,33 @@ describe('userinfo', () => {
     [['connected_accounts'], { connected_accounts: [{ type: 'github', identifier: 'ada' }] }],
     [['erc_4337'], { erc_4337: [{ nickname: 'game wallet', address: '0xCd' }] }],
     [['unheard_of'], {}],
-  ])('answers %j with its own data and the subject', async (scopes, data) => {
-    expect(await ask(scopes)).toEqual({ ...data, sub: ada.sub });
+  ])('returns the data of %j and the subject', async (scopes, data) => {
+    expect(await claims(scopes)).toEqual({ ...data, sub: ada.sub });
   });
 
-  test('writes keys in the order of the scopes and the subject last', async () => {
+  test('returns claims in the order of the scopes and the subject last', async () => {
     const scopes = ['erc_4337', 'email', 'openid', 'profile'];
-    expect(Object.keys(await ask(scopes))).toEqual(['erc_4337', 'email', 'type', 'name', 'picture', 'sub']);
+    expect(Object.keys(await claims(scopes))).toEqual([
+      'erc_4337',
+      'email',
+      'type',
+      'name',
+      'picture',
+      'sub',
+    ]);
   });
 
   test('switches the shapes of email and wallets', async () => {
     rollup.switches.emailWithType = false;
     rollup.switches.walletShape = 'identifier';
-    expect(await ask(['email', 'erc_4337'])).toEqual({
+    expect(await claims(['email', 'erc_4337'])).toEqual({
       email: 'ada@example.com',
       erc_4337: [{ type: 'smart_contract_wallet', identifier: '0xCd' }],
       sub: ada.sub,
     });
   });
 
-  test('reads live data and leaves out what is unset', async () => {
+  test('reads live data and omits unset fields', async () => {
     const person = createPerson({ name: 'Before' });
     rollup.people.push(person);
     const token = await rollup.mint('access', person, { scopes: ['profile'] });
@@ -65,29 +72,29 @@ describe('userinfo', () => {
     expect((await userinfo(rollup, token)).body).toEqual({ sub: person.sub });
   });
 
-  test('accepts a refresh token as well', async () => {
+  test('accepts a refresh token', async () => {
     expect((await userinfo(rollup, await rollup.mint('refresh', ada))).status).toBe(200);
   });
 
-  test('after a revocation refuses data scopes and still answers the others', async () => {
+  test('rejects data scopes after a revocation, but no others', async () => {
     await rollup.issue(ada);
     rollup.revoke(ada);
     for (const scope of ['email', 'connected_accounts', 'erc_4337']) {
-      expect((await ask(['openid', scope]))['message']).toBe(DATA_ERROR);
+      expect((await claims(['openid', scope]))['message']).toBe(DATA_ERROR);
     }
-    expect(await ask(['openid', 'profile'])).toMatchObject({ name: 'Ada', sub: ada.sub });
+    expect(await claims(['openid', 'profile'])).toMatchObject({ name: 'Ada', sub: ada.sub });
     await rollup.issue(ada);
-    expect(await ask(['email'])).toHaveProperty('email');
+    expect(await claims(['email'])).toHaveProperty('email');
   });
 
-  test('refuses an email that is gone', async () => {
+  test('rejects the email scope without an email', async () => {
     const person = createPerson();
     rollup.people.push(person);
     const reply = await userinfo(rollup, await rollup.mint('access', person, { scopes: ['email'] }));
     expect([reply.status, reply.body['message']]).toEqual([401, DATA_ERROR]);
   });
 
-  test('refuses a missing or malformed header', async () => {
+  test('rejects a missing or malformed header', async () => {
     const none = await read(await fetch(`${rollup.url}/userinfo`));
     expect([none.status, none.body['message']]).toEqual([401, 'No access token provided']);
     const token = await rollup.mint('access', ada);
@@ -97,7 +104,7 @@ describe('userinfo', () => {
     }
   });
 
-  test('names what is wrong with a token', async () => {
+  test('reports token errors', async () => {
     const { privateKey: key } = await generateKeyPair('ES256');
     const idToken = await rollup.mint('id', ada);
     const mint = async (claims: Record<string, unknown>): Promise<string> =>
@@ -119,7 +126,7 @@ describe('userinfo', () => {
     }
   });
 
-  test('expires a token by the clock and is not served to POST', async () => {
+  test('rejects an expired token, and POST', async () => {
     const token = await rollup.mint('access', ada);
     now += 3_600_000;
     expect((await userinfo(rollup, token)).body['message']).toBe('expired token');
