@@ -12,7 +12,7 @@ const allowed = {
   '^src/graphql/': `^src/(graphql|accounts|galaxy)/|${SHARED}`,
   '^src/http/': `^src/(http|graphql)/|${SHARED}`,
   '^src/database/': `^src/database/|^src/(accounts|galaxy|vault)/[^/]+\\.entity\\.ts$|${SHARED}`,
-  '^src/dev/': '^src/dev/',
+  '^src/dev/': '^src/dev/|^src/(json|scope)\\.ts$',
   '^src/log\\.ts$': '^src/errors\\.ts$',
   '^src/metrics\\.ts$': '^src/(vault/refresh-event|galaxy/galaxy-reader)\\.ts$',
   '^src/config\\.ts$': '^src/(provider-settings|settings-reader)\\.ts$',

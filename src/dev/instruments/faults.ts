@@ -1,3 +1,4 @@
+import { asObject } from '../../json.js';
 import { type EmulatorResponse, json } from '../rollup-id/response.js';
 
 /** Where a fault can be placed; `token` stands for both `exchange` and `refresh`. */
@@ -80,11 +81,9 @@ export async function respondWithFault(
   const forced = forcedResponse(fault);
   if (forced !== undefined) return forced;
   const response = await handler();
-  const body =
-    response.status === 200 && fault.transform !== undefined && isRecord(response.body)
-      ? await fault.transform(structuredClone(response.body))
-      : response.body;
-  return { status: response.status, headers: { ...response.headers, ...lowerCase(fault.headers) }, body };
+  const original = response.status === 200 ? asObject(response.body) : undefined;
+  const body = original && fault.transform ? await fault.transform(structuredClone(original)) : response.body;
+  return { ...response, headers: { ...response.headers, ...lowerCase(fault.headers) }, body };
 }
 
 async function waitForFault(fault: Fault, closing: Promise<void>): Promise<void> {
@@ -114,8 +113,4 @@ function forcedResponse(fault: Fault): EmulatorResponse | undefined {
 
 function lowerCase(headers: Record<string, string> = {}): Record<string, string> {
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,21 +1,9 @@
+import { knownScopes } from '../../scope.js';
 import type { EmulatorResponse } from '../rollup-id/response.js';
 import type { AuthorizationRequest } from '../rollup-id/authorize.js';
 import { type Html, html, page } from './html.js';
 import type { Person } from '../rollup-id/people.js';
 import type { ProviderState } from '../rollup-id/provider-state.js';
-
-const SCOPE_TEXTS: Record<string, { title: string; text: string }> = {
-  profile: { title: 'Profile', text: 'Read your name and picture.' },
-  email: { title: 'Email', text: 'Read your email address.' },
-  connected_accounts: {
-    title: 'Connected accounts',
-    text: 'List the accounts you connected and their identifiers.',
-  },
-  erc_4337: {
-    title: 'Smart contract wallets',
-    text: 'Read your wallet addresses and transact on your behalf.',
-  },
-};
 
 /** The consent screen: choice of person and scopes. */
 export function consentPage(
@@ -25,7 +13,7 @@ export function consentPage(
   signedIn: string | undefined,
 ): EmulatorResponse {
   const first = state.people.find(({ sub }) => sub === signedIn) ?? state.people[0];
-  const scopes = request.scopes.filter((scope) => scope in SCOPE_TEXTS);
+  const scopes = request.scopes.filter((scope) => scope !== 'openid');
   const people = state.people.map((person) => personChoice(person, person === first));
   return page(
     'Sign in to the example application',
@@ -70,13 +58,13 @@ function countOf(things: readonly unknown[], name: string): string {
 }
 
 function scopeChoices(scopes: readonly string[]): Html {
-  const rows = scopes.map(
-    (scope) =>
-      html`<label class="row">
-        <input type="checkbox" name="scope" value="${scope}" checked />
-        <span>${SCOPE_TEXTS[scope]?.title ?? scope}<small>${SCOPE_TEXTS[scope]?.text ?? ''}</small></span>
-      </label>`,
-  );
+  const rows = scopes.map((scope) => {
+    const known = knownScopes.get(scope);
+    return html`<label class="row">
+      <input type="checkbox" name="scope" value="${scope}" checked />
+      <span>${known?.title ?? scope}<small>${known?.description ?? ''}</small></span>
+    </label>`;
+  });
   return html`<fieldset>
     <legend>The application may</legend>
     <div class="rows">${rows}</div>

@@ -1,4 +1,4 @@
-import { ALLOWED_SCOPES } from './discovery.js';
+import { knownScopes, parseScope } from '../../scope.js';
 import type { Person } from './people.js';
 import type { ProviderState } from './provider-state.js';
 
@@ -68,10 +68,9 @@ function checkAction(query: URLSearchParams): void {
 
 function readScopes(query: URLSearchParams): string[] {
   const requested = decodeAgain(query.get('scope') ?? '');
-  const scopes = requested.split(' ').filter((scope) => scope !== '');
+  const scopes = parseScope(requested);
   if (scopes.length === 0 || requested === 'null') throw new AuthorizationError('No scope requested');
-  const allowed: readonly string[] = ALLOWED_SCOPES;
-  if (!scopes.every((scope) => allowed.includes(scope))) {
+  if (!scopes.every((scope) => knownScopes.has(scope))) {
     throw new AuthorizationError('Requested scope value not in the configured allowed scope list');
   }
   return [...new Set(scopes)];

@@ -1,6 +1,3 @@
-/** The scopes the application may ask for; discovery lists only the first three. */
-export const ALLOWED_SCOPES = ['openid', 'profile', 'email', 'connected_accounts', 'erc_4337'] as const;
-
 /** The discovery document of an origin, with exactly Rollup ID's fields (OpenID Connect Discovery 1.0). */
 export function discoveryDocument(origin: string): Record<string, unknown> {
   return {

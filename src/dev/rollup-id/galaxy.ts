@@ -1,5 +1,6 @@
 import { decodeJwt } from 'jose';
 import { graphql, type GraphQLError } from 'graphql';
+import type { JsonObject } from '../../json.js';
 import { type EmulatorResponse, json } from './response.js';
 import { GALAXY_SCHEMA, galaxyResolvers } from './galaxy-schema.js';
 import { ProviderError } from './provider-errors.js';
@@ -9,7 +10,7 @@ import { decodeToken, verifyToken } from './tokens.js';
 /** A GraphQL request to Galaxy, from a POST body or a query string. */
 export interface GalaxyRequest {
   readonly query: string | undefined;
-  readonly variables?: Record<string, unknown> | undefined;
+  readonly variables: JsonObject | undefined;
   /** The `X-GALAXY-KEY` header. */
   readonly key: string | undefined;
   /** The `Authorization` header. */

@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { asObject, parseObject } from '../../json.js';
 import { type EmulatorResponse, json } from './response.js';
 import { discoveryDocument } from './discovery.js';
 import { respondWithFault, type FaultPoint, nextFault } from '../instruments/faults.js';
@@ -78,29 +79,12 @@ function readGalaxyRequest(request: FastifyRequest): GalaxyRequest {
 
 function queryOf(request: FastifyRequest): Pick<GalaxyRequest, 'query' | 'variables'> {
   const parameters = new URL(request.url, originOf(request)).searchParams;
-  const variables = parseRecord(parameters.get('variables') ?? '{}');
+  const variables = parseObject(parameters.get('variables') ?? '');
   return { query: parameters.get('query') ?? undefined, variables };
 }
 
 function bodyOf(request: FastifyRequest): Pick<GalaxyRequest, 'query' | 'variables'> {
-  const { query, variables } = parseRecord(
-    Buffer.isBuffer(request.body) ? request.body.toString('utf8') : '',
-  );
-  return {
-    query: typeof query === 'string' ? query : undefined,
-    variables: isRecord(variables) ? variables : undefined,
-  };
-}
-
-function parseRecord(text: string): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isRecord(value) ? value : {};
-  } catch {
-    return {};
-  }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+  const body = parseObject(Buffer.isBuffer(request.body) ? request.body.toString('utf8') : '');
+  const query = body?.['query'];
+  return { query: typeof query === 'string' ? query : undefined, variables: asObject(body?.['variables']) };
 }

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { JWK } from 'jose';
+import { parseObject } from '../../json.js';
 import type { GrantRecord } from './grants.js';
 
 /** The state that survives a restart. */
@@ -15,8 +16,8 @@ export interface StoredState {
 /** Reads the state of an earlier run; undefined without a file. Throws when the file is invalid. */
 export function readState(path: string): StoredState | undefined {
   if (!existsSync(path)) return undefined;
-  const state = parse(readFileSync(path, 'utf8'));
-  if (state === undefined) throw new Error(`Not a state file of the embedded Rollup ID: ${path}`);
+  const state = parseObject(readFileSync(path, 'utf8'));
+  if (!isStoredState(state)) throw new Error(`Not a state file of the embedded Rollup ID: ${path}`);
   return state;
 }
 
@@ -28,18 +29,8 @@ export function writeState(path: string, state: StoredState): void {
   renameSync(draft, path);
 }
 
-function parse(text: string): StoredState | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isStoredState(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function isStoredState(value: unknown): value is StoredState {
-  if (typeof value !== 'object' || value === null) return false;
-  const { clientId, clientSecret, galaxyKey, keys, grants } = value as Record<string, unknown>;
+function isStoredState(state: Partial<Record<keyof StoredState, unknown>> = {}): state is StoredState {
+  const { clientId, clientSecret, galaxyKey, keys, grants } = state;
   const texts = [clientId, clientSecret, galaxyKey];
   return texts.every((text) => typeof text === 'string') && Array.isArray(keys) && Array.isArray(grants);
 }

@@ -1,3 +1,4 @@
+import { parseScope } from '../../scope.js';
 import { type EmulatorResponse, json } from './response.js';
 import {
   invalidInput,
@@ -104,7 +105,7 @@ async function refresh(
 
 /** The scopes of a token. An ID token has none: throws the `ProviderError` of the internal `method`. */
 export function readScopeClaim(scope: unknown, method: string): string[] {
-  if (typeof scope === 'string') return scope.split(' ').filter((name) => name !== '');
+  if (typeof scope === 'string') return parseScope(scope);
   throw new ProviderError(
     internalCallFailed(method, "Cannot read properties of undefined (reading 'split')"),
   );

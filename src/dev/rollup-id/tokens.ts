@@ -1,5 +1,6 @@
 import { randomBytes, webcrypto } from 'node:crypto';
 import { type CryptoKey, decodeJwt, errors, type JWTPayload, jwtVerify } from 'jose';
+import { formatScope } from '../../scope.js';
 import type { Person } from './people.js';
 import { internalCallFailed, knownError, ProviderError } from './provider-errors.js';
 import type { ProviderState } from './provider-state.js';
@@ -52,7 +53,7 @@ export async function mintToken(
 function claimsOf(state: ProviderState, kind: TokenKind, subject: TokenSubject): Record<string, unknown> {
   const iat = Math.floor(state.now() / 1000);
   const exp = iat + state.switches.accessTokenLifetimeSeconds;
-  const scope = subject.scopes.join(' ');
+  const scope = formatScope(subject.scopes);
   const jti = `0x${randomBytes(24).toString('hex')}`;
   const base = { iss: subject.issuer, aud: [state.clientId], sub: subject.sub, iat };
   if (kind === 'access') return { ...base, exp, jti, scope };
