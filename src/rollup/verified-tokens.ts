@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { TokenRejectedError } from '../errors.js';
 import { type AccessToken, verifyAccessToken } from './access-token.js';
-import type { FindKey } from './issuer.js';
+import type { SelectKey } from './key-set.js';
 import { remember } from './remember.js';
 import type { VerifierOptions } from './token-verifier.js';
 
@@ -20,7 +20,7 @@ interface Memory {
  * no longer than the key set they were verified with is in use.
  */
 export function createAccessTokenVerifier(options: VerifierOptions): (token: string) => Promise<AccessToken> {
-  let keys: FindKey | undefined;
+  let keys: SelectKey | undefined;
   let memory: Memory = { verified: new Map(), forged: new Map() };
   return async (token) => {
     const current = await options.issuer.keys();
