@@ -26,7 +26,7 @@ import { createIssuer, type Issuer } from './rollup/issuer.js';
 import type { Fetch } from './provider-call.js';
 import { createRollupClient, type RollupClient } from './rollup/rollup-client.js';
 import type { VerifierOptions } from './rollup/token-verifier.js';
-import { createAccessTokenVerifier } from './rollup/verified-tokens.js';
+import { createAccessTokenVerifier } from './rollup/access-token-verifier.js';
 import { startBackgroundRefresh } from './vault/background-refresh.js';
 import { parseKeyRing } from './vault/keyring.js';
 import { createTokenCipher, type TokenCipher } from './vault/token-cipher.js';

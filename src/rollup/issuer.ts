@@ -3,7 +3,7 @@ import type { Fetch } from '../provider-call.js';
 import { discover, type Endpoints } from './discovery.js';
 import { fetchKeySet, type SelectKey } from './key-set.js';
 import { type CacheLifetimes, StaleWhileRevalidate } from './stale-while-revalidate.js';
-import { UnknownKeyIds } from './unknown-key-ids.js';
+import { UnknownKeyIds } from './unknown-kids.js';
 
 /** The configured provider: its endpoints and its signing keys, both cached. */
 export interface Issuer {

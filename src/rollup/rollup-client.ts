@@ -3,7 +3,7 @@ import { formatScope } from '../scope.js';
 import type { Issuer } from './issuer.js';
 import type { JsonObject } from '../json.js';
 import { callProvider, type Fetch, type ProviderResponse, readJsonObject } from '../provider-call.js';
-import { describeResponse, exchangeFailure, refreshFailure, userinfoFailure } from './provider-failure.js';
+import { describeResponse, exchangeFailure, refreshFailure, userinfoFailure } from './provider-error.js';
 import { readTokenResponse, type TokenResponse } from './token-response.js';
 
 /** What one authorization request says (RFC 6749 §4.1.1, RFC 7636 §4.3, OpenID Connect Core §3.1.2.1). */

@@ -7,7 +7,7 @@ import { type RollupId, startRollupId } from '../../src/dev/rollup-id/rollup-id.
 import { createIssuer } from '../../src/rollup/issuer.js';
 import type { Fetch } from '../../src/provider-call.js';
 import { verifyToken } from '../../src/rollup/token-verifier.js';
-import { createAccessTokenVerifier } from '../../src/rollup/verified-tokens.js';
+import { createAccessTokenVerifier } from '../../src/rollup/access-token-verifier.js';
 import { ConsentedScopesDocument } from '../generated/graphql.js';
 import { eventually } from '../kit/eventually.js';
 import { ecSigner, selfSigned } from '../kit/forged-token.js';

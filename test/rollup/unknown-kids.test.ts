@@ -1,4 +1,4 @@
-import { UnknownKeyIds } from '../../src/rollup/unknown-key-ids.js';
+import { UnknownKeyIds } from '../../src/rollup/unknown-kids.js';
 
 const LATER_MS = 3_000;
 let now: number;
