@@ -178,12 +178,12 @@ function createProvider(
   { now, monotonicNow }: Clocks,
 ): { issuer: Issuer; client: RollupClient; verifier: VerifierOptions } {
   const { timeoutMs, nonceRequired } = provider;
-  const keyTimes = {
+  const lifetimes = {
     maxAgeMs: provider.jwksMaxAgeSeconds * 1_000,
     cooldownMs: provider.jwksCooldownSeconds * 1_000,
     staleMs: provider.jwksStaleSeconds * 1_000,
   };
-  const issuer = createIssuer({ issuer: rollup.issuer, timeoutMs, keyTimes, fetch, now: monotonicNow });
+  const issuer = createIssuer({ issuer: rollup.issuer, timeoutMs, lifetimes, fetch, now: monotonicNow });
   const { clientId, clientSecret } = rollup;
   const client = createRollupClient({ issuer, clientId, clientSecret, timeoutMs, fetch });
   return { issuer, client, verifier: { issuer, clientId, now, nonceRequired } };

@@ -3,7 +3,7 @@ import type { Fetch } from '../provider-call.js';
 import { discover, type Endpoints } from './discovery.js';
 import { fetchKeySet, type SelectKey } from './key-set.js';
 import { type CacheLifetimes, StaleWhileRevalidate } from './stale-while-revalidate.js';
-import { UnknownKeyIds } from './unknown-kids.js';
+import { UnknownKids } from './unknown-kids.js';
 
 /** The configured provider: its endpoints and its signing keys, both cached. */
 export interface Issuer {
@@ -12,24 +12,24 @@ export interface Issuer {
   endpoints(): Promise<Endpoints>;
   keys(): Promise<SelectKey>;
   /**
-   * The keys for a `kid` that `keys()` does not hold: fetched again once in a cool-down, and once more for a `kid` that
-   * is still requested after three seconds.
+   * Refreshes the keys for a `kid` that `keys()` does not hold: once per cool-down on demand, and once more for a `kid`
+   * that is retried after three seconds.
    */
-  renewedKeys(kid: unknown): Promise<SelectKey>;
+  refreshKeys(unknownKid: unknown): Promise<SelectKey>;
 }
 
 /** What an issuer depends on. `now` and `timeoutMs` in milliseconds. */
 export interface IssuerOptions {
   readonly issuer: string;
   readonly timeoutMs: number;
-  readonly keyTimes: CacheLifetimes;
+  readonly lifetimes: CacheLifetimes;
   readonly fetch: Fetch;
   readonly now: () => number;
 }
 
 /** Discovery and keys are fetched on first use: the server starts while the provider is down. */
-export function createIssuer({ issuer, timeoutMs, keyTimes, fetch, now }: IssuerOptions): Issuer {
-  const discovery = new StaleWhileRevalidate(() => discover(issuer, fetch, timeoutMs), keyTimes, now);
+export function createIssuer({ issuer, timeoutMs, lifetimes, fetch, now }: IssuerOptions): Issuer {
+  const discovery = new StaleWhileRevalidate(() => discover(issuer, fetch, timeoutMs), lifetimes, now);
   let current: { readonly text: string; readonly selectKey: SelectKey } | undefined;
   const fetchKeys = async (): Promise<SelectKey> => {
     const keys = await fetchKeySet((await discovery.get()).jwks, fetch, timeoutMs);
@@ -37,12 +37,12 @@ export function createIssuer({ issuer, timeoutMs, keyTimes, fetch, now }: Issuer
     if (current?.text !== text) current = { text, selectKey: createLocalJWKSet({ keys }) };
     return current.selectKey;
   };
-  const keys = new StaleWhileRevalidate(fetchKeys, keyTimes, now);
-  const unknownIds = new UnknownKeyIds(now);
+  const keys = new StaleWhileRevalidate(fetchKeys, lifetimes, now);
+  const unknownKids = new UnknownKids(now);
   return {
     issuer,
     endpoints: () => discovery.get(),
     keys: () => keys.get(),
-    renewedKeys: (kid) => keys.renew(unknownIds.isInsistent(kid)),
+    refreshKeys: (kid) => keys.refresh(unknownKids.isRetry(kid) ? 'retry' : 'demand'),
   };
 }

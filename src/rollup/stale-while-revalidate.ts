@@ -1,107 +1,114 @@
-import { setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { ProviderUnavailableError } from '../errors.js';
+import { SingleFlight } from '../single-flight.js';
 
-/** How long a fetched value serves, and how often the provider may be asked for it. All in milliseconds. */
+/** How long a cached value is fresh and then usable, and how often it is refreshed. All in milliseconds. */
 export interface CacheLifetimes {
-  /** Younger than this, a value serves without asking. */
+  /** Younger than this, a value is fresh: it is returned without a refresh. */
   readonly maxAgeMs: number;
-  /** Least time between two attempts, whether they succeed or fail. */
+  /** Least time between two refreshes for one reason, whether they succeed or fail. */
   readonly cooldownMs: number;
-  /** How long an old value goes on serving while the provider gives no new one. */
+  /** How long after `maxAgeMs` a stale value is still usable while it cannot be refreshed. */
   readonly staleMs: number;
 }
 
-/** With nothing to serve yet, waiting a whole cool-down helps nobody. */
-const COLD_COOLDOWN_MS = 2_000;
-/** How long callers wait for a new value while there is an old one that may serve. */
-const PATIENCE_MS = 1_000;
-const LONG_AGO = Number.NEGATIVE_INFINITY;
+/** With an empty cache a shorter cool-down applies: there is nothing to return meanwhile. */
+const EMPTY_COOLDOWN_MS = 2_000;
+/** How long a caller waits for a refresh while there is a stale value to return. */
+const MAX_WAIT_MS = 1_000;
+const NEVER = Number.NEGATIVE_INFINITY;
+/** There is one value, so one key for its fetch. */
+const KEY = 'value';
 
-/** A value and when it came, in milliseconds. */
-interface Dated<T> {
-  readonly content: T;
+/** A value and when it was fetched, in milliseconds. */
+interface CachedValue<T> {
+  readonly value: T;
   readonly fetchedAt: number;
 }
 
-/** Why an attempt is made. */
-type Reason = 'age' | 'demand' | 'insistence';
+type RefreshReason = 'expired' | 'demand' | 'retry';
 
-/** One value fetched from the provider: cached, one fetch at a time, and kept through an outage. */
+/**
+ * Caches one value of the provider, with stale-while-revalidate and stale-if-error (RFC 5861), a cool-down between
+ * refreshes and one fetch at a time (single-flight).
+ */
 export class StaleWhileRevalidate<T> {
-  #value: Dated<T> | undefined;
-  readonly #lastAttempt = { age: LONG_AGO, demand: LONG_AGO, insistence: LONG_AGO };
-  #fetching: Promise<T> | undefined;
-  /** Whether the value grew old and nobody got a new one in time. */
-  #slow = false;
+  readonly #fetchValue: () => Promise<T>;
+  readonly #lifetimes: CacheLifetimes;
+  readonly #now: () => number;
+  readonly #inFlight = new SingleFlight<T>();
+  readonly #lastRefresh = { expired: NEVER, demand: NEVER, retry: NEVER };
+  #cached: CachedValue<T> | undefined;
+  /** Set when a caller waited for a refresh and got none: until a fetch succeeds the stale value is returned at once. */
+  #skipWait = false;
 
-  constructor(
-    private readonly load: () => Promise<T>,
-    private readonly times: CacheLifetimes,
-    private readonly now: () => number,
-  ) {}
+  constructor(fetchValue: () => Promise<T>, lifetimes: CacheLifetimes, now: () => number) {
+    this.#fetchValue = fetchValue;
+    this.#lifetimes = lifetimes;
+    this.#now = now;
+  }
 
   /**
-   * The value, fetched when there is none or it is old. Throws what `load` threw, or `ProviderUnavailableError`.
+   * The cached value. An expired one is refreshed, and returned stale when the refresh fails or takes over a second.
    *
-   * A provider that is slow keeps nobody waiting whom an old value can serve: for a second the first ones, and then
-   * nobody until it has answered again.
+   * Throws the error of the fetch, or `ProviderUnavailableError` within the cool-down, when no value is usable.
    */
   async get(): Promise<T> {
-    const value = this.#value;
-    if (value && this.#age(value) < this.times.maxAgeMs) return value.content;
-    const attempt = this.#attempt('age');
-    if (!value || !this.#mayServe(value)) return attempt;
-    attempt.catch(() => undefined); // told by what follows from it
-    if (!this.#slow) await Promise.race([attempt, pause(PATIENCE_MS, undefined, { ref: false })]);
-    this.#slow = this.#value === value;
-    return (this.#value ?? value).content;
+    const cached = this.#cached;
+    if (cached && this.#age(cached) < this.#lifetimes.maxAgeMs) return cached.value;
+    const refresh = this.#refresh('expired');
+    if (!cached || !this.#isUsable(cached)) return refresh;
+    refresh.catch(() => undefined); // the stale value is returned instead
+    if (!this.#skipWait) await Promise.race([refresh, delay(MAX_WAIT_MS, undefined, { ref: false })]);
+    this.#skipWait = this.#cached === cached;
+    return (this.#cached ?? cached).value;
   }
 
   /**
-   * Fetches anew if the cool-down allows it; otherwise, or when that fails, the known value if it may still serve.
+   * Fetches again although the value may be fresh. Within the cool-down, or when the fetch fails, returns the cached
+   * value while it is usable; throws as `get` otherwise.
    *
-   * @param insistent whether one more attempt may be made in the cool-down of what others demanded.
+   * @param reason `retry` allows one more fetch within the cool-down of `demand`.
    */
-  renew(insistent: boolean): Promise<T> {
-    const early = this.now() - this.#lastAttempt.demand < this.times.cooldownMs;
-    return this.#attempt(insistent && early ? 'insistence' : 'demand');
+  refresh(reason: 'demand' | 'retry'): Promise<T> {
+    const coolingDown = this.#now() - this.#lastRefresh.demand < this.#lifetimes.cooldownMs;
+    return this.#refresh(reason === 'retry' && coolingDown ? 'retry' : 'demand');
   }
 
   /**
-   * Attempts for each reason have a cool-down of their own: a new key that shows up right after a regular fetch need
-   * not wait, and a flood of made-up ones uses up the demand and nothing else.
+   * Each reason has its own cool-down: a key that is rolled over right after a scheduled refresh is still fetched on
+   * demand, and a flood of unknown key ids uses up the demand only.
    */
-  async #attempt(reason: Reason): Promise<T> {
-    const sinceAttempt = this.now() - this.#lastAttempt[reason];
-    const { cooldownMs, maxAgeMs } = this.times;
-    // What is asked for by age need not wait longer than the age itself.
-    const full = reason === 'age' ? Math.min(cooldownMs, maxAgeMs) : cooldownMs;
-    const cooldown = this.#value ? full : Math.min(full, COLD_COOLDOWN_MS);
-    if (this.#fetching === undefined && sinceAttempt < cooldown) {
-      return this.#known(new ProviderUnavailableError(cooldown - sinceAttempt));
+  async #refresh(reason: RefreshReason): Promise<T> {
+    const elapsed = this.#now() - this.#lastRefresh[reason];
+    const { cooldownMs, maxAgeMs } = this.#lifetimes;
+    // A value that expires sooner than the cool-down ends is refreshed when it expires.
+    const full = reason === 'expired' ? Math.min(cooldownMs, maxAgeMs) : cooldownMs;
+    const cooldown = this.#cached ? full : Math.min(full, EMPTY_COOLDOWN_MS);
+    if (!this.#inFlight.has(KEY) && elapsed < cooldown) {
+      return this.#staleIfError(new ProviderUnavailableError(cooldown - elapsed));
     }
-    this.#lastAttempt[reason] = this.now();
-    this.#fetching ??= this.#fetch().finally(() => (this.#fetching = undefined));
-    return this.#fetching.catch((error: unknown) => this.#known(error));
+    this.#lastRefresh[reason] = this.#now();
+    return this.#inFlight.run(KEY, () => this.#fetch()).catch((error: unknown) => this.#staleIfError(error));
   }
 
   async #fetch(): Promise<T> {
-    const content = await this.load();
-    this.#value = { content, fetchedAt: this.now() };
-    this.#slow = false;
-    return content;
+    const value = await this.#fetchValue();
+    this.#cached = { value, fetchedAt: this.#now() };
+    this.#skipWait = false;
+    return value;
   }
 
-  #known(error: unknown): T {
-    if (this.#value && this.#mayServe(this.#value)) return this.#value.content;
+  #staleIfError(error: unknown): T {
+    if (this.#cached && this.#isUsable(this.#cached)) return this.#cached.value;
     throw error;
   }
 
-  #age({ fetchedAt }: Dated<T>): number {
-    return this.now() - fetchedAt;
+  #age({ fetchedAt }: CachedValue<T>): number {
+    return this.#now() - fetchedAt;
   }
 
-  #mayServe(value: Dated<T>): boolean {
-    return this.#age(value) < this.times.maxAgeMs + this.times.staleMs;
+  #isUsable(cached: CachedValue<T>): boolean {
+    return this.#age(cached) < this.#lifetimes.maxAgeMs + this.#lifetimes.staleMs;
   }
 }

@@ -59,9 +59,9 @@ export async function verifyToken(
   const payload = await verify(keys)
     .catch(async (error: unknown) => {
       if (!(error instanceof jose.JWKSNoMatchingKey)) throw error;
-      const renewed = await issuer.renewedKeys(decodeProtectedHeader(token).kid);
-      if (renewed === keys) throw error;
-      return verify(renewed);
+      const refreshed = await issuer.refreshKeys(decodeProtectedHeader(token).kid);
+      if (refreshed === keys) throw error;
+      return verify(refreshed);
     })
     .catch(reject);
   return checkClaims(payload, now());

@@ -1,25 +1,28 @@
 import { remember } from './remember.js';
 
-/** A new key that shows up right after a fetch is accepted within five seconds; this leaves time for the fetch. */
-const INSISTENT_AFTER_MS = 3_000;
+/** A key rolled over right after a fetch must be accepted within five seconds; this leaves two for the fetch. */
+const RETRY_AFTER_MS = 3_000;
 const MAX_LENGTH = 100;
 
 /**
- * Key ids that were asked for in vain. A flood of made-up ids names each of them once; a key that the provider
- * really signs with comes again and again.
+ * Key ids (`kid`) that the key set did not hold. A made-up one is usually seen once; one that the provider really signs
+ * with is seen again, and then the keys are worth another fetch.
  */
-export class UnknownKeyIds {
-  readonly #since = new Map<string, number>();
+export class UnknownKids {
+  readonly #firstSeen = new Map<string, number>();
+  readonly #now: () => number;
 
   /** @param now milliseconds. */
-  constructor(private readonly now: () => number) {}
+  constructor(now: () => number) {
+    this.#now = now;
+  }
 
-  /** Notes that a token named this id. True when it was named before, three seconds ago or earlier. */
-  isInsistent(kid: unknown): boolean {
+  /** Records a `kid`. True when it was first seen at least three seconds ago. */
+  isRetry(kid: unknown): boolean {
     if (typeof kid !== 'string' || kid.length > MAX_LENGTH) return false;
-    const since = this.#since.get(kid);
-    if (since !== undefined) return this.now() - since >= INSISTENT_AFTER_MS;
-    remember(this.#since, kid, this.now());
+    const firstSeen = this.#firstSeen.get(kid);
+    if (firstSeen !== undefined) return this.#now() - firstSeen >= RETRY_AFTER_MS;
+    remember(this.#firstSeen, kid, this.#now());
     return false;
   }
 }

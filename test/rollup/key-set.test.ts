@@ -166,7 +166,7 @@ describe('the key set', () => {
     expect(await issuer.keys()).toBe(first);
     expect(rollup.calls.jwks).toBe(2);
     await rollup.rotateKeys();
-    expect(await issuer.renewedKeys('new')).not.toBe(first);
+    expect(await issuer.refreshKeys('new')).not.toBe(first);
   });
 
   test('JWT-33 a key that was taken away is refused within the cache age by every server', async () => {
@@ -270,8 +270,8 @@ describe('the key set', () => {
   });
 
   /** What one process keeps: its copy of the keys, and the tokens that it remembers. */
-  function server(keyTimes = times, fetch: Fetch = globalThis.fetch, timeoutMs = TIMEOUT_MS) {
-    const issuer = createIssuer({ issuer: rollup.url, timeoutMs, keyTimes, fetch, now });
+  function server(lifetimes = times, fetch: Fetch = globalThis.fetch, timeoutMs = TIMEOUT_MS) {
+    const issuer = createIssuer({ issuer: rollup.url, timeoutMs, lifetimes, fetch, now });
     const options = { issuer, clientId: rollup.clientId, now };
     return {
       issuer,

@@ -29,8 +29,8 @@ export function createStandardClient({
   redirectUris,
   approve,
 }: StandardProvider): StandardClient {
-  const keyTimes = { maxAgeMs: 600_000, cooldownMs: 60_000, staleMs: 3_600_000 };
-  const issuer = createIssuer({ issuer: url, timeoutMs: 5_000, keyTimes, fetch, now: Date.now });
+  const lifetimes = { maxAgeMs: 600_000, cooldownMs: 60_000, staleMs: 3_600_000 };
+  const issuer = createIssuer({ issuer: url, timeoutMs: 5_000, lifetimes, fetch, now: Date.now });
   const clientWith = (secret: string): RollupClient =>
     createRollupClient({ issuer, clientId, clientSecret: secret, timeoutMs: 5_000, fetch });
   const client = clientWith(clientSecret);

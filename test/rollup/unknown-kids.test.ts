@@ -1,33 +1,30 @@
-import { UnknownKeyIds } from '../../src/rollup/unknown-kids.js';
+import { UnknownKids } from '../../src/rollup/unknown-kids.js';
 
-const LATER_MS = 3_000;
+const RETRY_AFTER_MS = 3_000;
 let now: number;
-let ids: UnknownKeyIds;
+let kids: UnknownKids;
 beforeEach(() => {
   now = 0;
-  ids = new UnknownKeyIds(() => now);
+  kids = new UnknownKids(() => now);
 });
 
-test('JWT-32 a key id that comes back three seconds later is insistent, one that comes back sooner is not', () => {
-  const seen = [0, LATER_MS - 1, LATER_MS].map((at) => {
+test('JWT-32 a key id seen again after three seconds is a retry, one seen again sooner is not', () => {
+  const seen = [0, RETRY_AFTER_MS - 1, RETRY_AFTER_MS].map((at) => {
     now = at;
-    return ids.isInsistent('rolled over');
+    return kids.isRetry('rolled over');
   });
   expect(seen).toEqual([false, false, true]);
 });
 
-test('JWT-28 of made-up key ids ten thousand are remembered, the latest ones', () => {
-  for (let index = 0; index <= 10_000; index += 1) ids.isInsistent(`made up ${index}`);
-  now = LATER_MS;
-  expect(ids.isInsistent('made up 1')).toBe(true);
-  expect(ids.isInsistent('made up 0')).toBe(false);
+test('JWT-28 ten thousand made-up key ids are stored, the latest ones', () => {
+  for (let index = 0; index <= 10_000; index += 1) kids.isRetry(`made up ${index}`);
+  now = RETRY_AFTER_MS;
+  expect(kids.isRetry('made up 1')).toBe(true);
+  expect(kids.isRetry('made up 0')).toBe(false);
 });
 
-test.each([['x'.repeat(101)], [7], [undefined]])(
-  'JWT-28 a key id that none has is not remembered: %p',
-  (kid) => {
-    ids.isInsistent(kid);
-    now = LATER_MS;
-    expect(ids.isInsistent(kid)).toBe(false);
-  },
-);
+test.each([['x'.repeat(101)], [7], [undefined]])('JWT-28 an impossible key id is not stored: %p', (kid) => {
+  kids.isRetry(kid);
+  now = RETRY_AFTER_MS;
+  expect(kids.isRetry(kid)).toBe(false);
+});
