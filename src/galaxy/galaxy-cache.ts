@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import type { AppError } from '../errors.js';
 import type { GalaxyResponse } from './galaxy-response.js';
 
@@ -23,34 +24,43 @@ export interface KnownAccount {
 
 const MAX_ACCOUNTS = 10_000;
 
-/** What Galaxy said of accounts, in the memory of this process: bounded, and what is older than `keepMs` goes with the next. */
+/**
+ * What Galaxy returned for accounts, in the memory of this process: the least recently used are evicted. An entry is
+ * kept while it is younger than `staleMs` or its back-off lasts; an expired one is deleted with the next `set`.
+ */
 export class GalaxyCache {
-  readonly #known = new Map<string, KnownAccount & { readonly since: number }>();
+  readonly #accounts: LRUCache<string, KnownAccount>;
+  readonly #staleMs: number;
+  readonly #now: () => number;
 
   /** Times in milliseconds. */
-  constructor(
-    private readonly keepMs: number,
-    private readonly now: () => number,
-  ) {}
-
-  get(accountId: string): KnownAccount | undefined {
-    return this.#known.get(accountId);
+  constructor(staleMs: number, now: () => number) {
+    this.#staleMs = staleMs;
+    this.#now = now;
+    this.#accounts = new LRUCache({
+      max: MAX_ACCOUNTS,
+      perf: { now },
+      // The clock is read each time, not once a millisecond of the machine's.
+      ttlResolution: 0,
+      // An expired entry still counts the failures until it is purged.
+      allowStale: true,
+      noDeleteOnStaleGet: true,
+    });
   }
 
-  /** The oldest come first, so those that are of no use any more and those that are too many go from the front. */
-  set(accountId: string, known: KnownAccount): KnownAccount {
-    const now = this.now();
-    this.#known.delete(accountId);
-    this.#known.set(accountId, { ...known, since: now });
-    for (const [id, { since, until }] of this.#known) {
-      const useless = now - since >= this.keepMs && now >= until;
-      if (!useless && this.#known.size <= MAX_ACCOUNTS) break;
-      this.#known.delete(id);
-    }
-    return known;
+  get(accountId: string): KnownAccount | undefined {
+    return this.#accounts.get(accountId);
+  }
+
+  set(accountId: string, account: KnownAccount): KnownAccount {
+    // To lru-cache a TTL of 0 means none.
+    const ttl = Math.max(this.#staleMs, account.until - this.#now(), 1);
+    this.#accounts.set(accountId, account, { ttl });
+    this.#accounts.purgeStale();
+    return account;
   }
 
   delete(accountId: string): void {
-    this.#known.delete(accountId);
+    this.#accounts.delete(accountId);
   }
 }

@@ -1,43 +1,50 @@
 import { createHash } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
 import { TokenRejectedError } from '../errors.js';
 import { type AccessToken, verifyAccessToken } from './access-token.js';
 import type { SelectKey } from './key-set.js';
-import { remember } from './remember.js';
 import type { VerifierOptions } from './token-verifier.js';
 
 const BAD_SIGNATURE = 'ERR_JWS_SIGNATURE_VERIFICATION_FAILED';
+const MAX_TOKENS = 10_000;
 
-/** What came of tokens under one key set, by SHA-256 of the whole token. */
-interface Memory {
-  readonly verified: Map<string, AccessToken>;
-  readonly forged: Map<string, TokenRejectedError>;
+/** Results under one key set, by SHA-256 of the whole token. Two caches: forged tokens never evict verified ones. */
+interface CachedResults {
+  readonly verified: LRUCache<string, AccessToken>;
+  readonly forged: LRUCache<string, TokenRejectedError>;
 }
 
 /**
- * A signature check costs more than the rest of a small query, and the same token comes again and again.
+ * Verifies access tokens and caches the result: a signature check costs more than the rest of a small query. Verified
+ * tokens are cached until their `exp`, tokens with a wrong signature too, both only while the key set is the same.
  *
- * Verifies access tokens and remembers those that passed, until their `exp`, and those whose signature is wrong; both
- * no longer than the key set they were verified with is in use.
+ * The returned function throws as `verifyAccessToken`.
  */
 export function createAccessTokenVerifier(options: VerifierOptions): (token: string) => Promise<AccessToken> {
   let keys: SelectKey | undefined;
-  let memory: Memory = { verified: new Map(), forged: new Map() };
+  let results = createResults();
   return async (token) => {
     const current = await options.issuer.keys();
-    // A new one: what is being verified with the old keys at this moment goes into the old one.
-    if (current !== keys) [keys, memory] = [current, { verified: new Map(), forged: new Map() }];
-    const { verified, forged } = memory;
+    // A verification in flight with the old keys writes to the old results.
+    if (current !== keys) [keys, results] = [current, createResults()];
+    const { verified, forged } = results;
     const id = createHash('sha256').update(token).digest('base64');
-    const known = verified.get(id);
-    if (known && known.expiresAt.getTime() > options.now()) return known;
-    const refusal = forged.get(id);
-    if (refusal) throw refusal;
+    const cached = verified.get(id);
+    if (cached && cached.expiresAt.getTime() > options.now()) return cached;
+    const rejection = forged.get(id);
+    if (rejection) throw rejection;
     try {
-      return remember(verified, id, await verifyAccessToken(token, options));
+      const accessToken = await verifyAccessToken(token, options);
+      verified.set(id, accessToken);
+      return accessToken;
     } catch (error) {
       // Any other reason may pass with time.
-      if (error instanceof TokenRejectedError && error.reason === BAD_SIGNATURE) remember(forged, id, error);
+      if (error instanceof TokenRejectedError && error.reason === BAD_SIGNATURE) forged.set(id, error);
       throw error;
     }
   };
+}
+
+function createResults(): CachedResults {
+  return { verified: new LRUCache({ max: MAX_TOKENS }), forged: new LRUCache({ max: MAX_TOKENS }) };
 }

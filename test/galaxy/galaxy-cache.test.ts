@@ -1,41 +1,48 @@
 import { GalaxyCache } from '../../src/galaxy/galaxy-cache.js';
 
-const KEEP_MS = 3_600_000;
+/** Not 0, which lru-cache takes for an entry without a TTL. */
+const START = 1_000;
+const STALE_MS = 3_600_000;
 let now: number;
-let memory: GalaxyCache;
+let cache: GalaxyCache;
 beforeEach(() => {
-  now = 0;
-  memory = new GalaxyCache(KEEP_MS, () => now);
+  now = START;
+  cache = new GalaxyCache(STALE_MS, () => now);
 });
 
-const remember = (accountId: string, untilMs = now) => memory.set(accountId, { failures: 0, until: untilMs });
+const store = (accountId: string, until = now) => cache.set(accountId, { failures: 0, until });
 
-test('the memory of Galaxy holds ten thousand accounts, those that were asked about last', () => {
+test('the cache of Galaxy holds ten thousand accounts, the most recently used ones', () => {
   for (let index = 0; index < 10_002; index += 1) {
-    remember(`account ${index}`);
-    // Asked about again and again, so never among the oldest.
-    remember('account 0');
+    store(`account ${index}`);
+    store('account 0');
   }
-  expect(['account 0', 'account 3', 'account 10001'].map((id) => memory.get(id) !== undefined)).toEqual([
+  expect(['account 0', 'account 3', 'account 10001'].map((id) => cache.get(id) !== undefined)).toEqual([
     true,
     true,
     true,
   ]);
-  expect(['account 1', 'account 2'].map((id) => memory.get(id))).toEqual([undefined, undefined]);
+  expect(['account 1', 'account 2'].map((id) => cache.get(id))).toEqual([undefined, undefined]);
 });
 
-test('what is too old to be shown goes with the next answer, unless it still keeps somebody from asking', () => {
-  remember('old');
-  remember('paused', KEEP_MS * 2);
-  now = KEEP_MS - 1;
-  remember('young');
-  expect(memory.get('old')).toBeDefined();
-  now = KEEP_MS;
-  remember('next');
-  expect(memory.get('old')).toBeUndefined();
-  expect(memory.get('paused')).toBeDefined();
-  now = KEEP_MS * 2;
-  remember('last');
-  expect(memory.get('paused')).toBeUndefined();
-  expect(memory.get('last')).toBeDefined();
+test('an entry older than the stale window is deleted with the next one, unless its back-off still lasts', () => {
+  store('old');
+  store('backing off', START + STALE_MS * 2);
+  now = START + STALE_MS;
+  store('young');
+  expect(cache.get('old')).toBeDefined();
+  now += 1;
+  store('next');
+  expect(cache.get('old')).toBeUndefined();
+  expect(cache.get('backing off')).toBeDefined();
+  now = START + STALE_MS * 2 + 1;
+  store('last');
+  expect(cache.get('backing off')).toBeUndefined();
+  expect(cache.get('last')).toBeDefined();
+});
+
+test('an expired entry counts its failures until it is deleted', () => {
+  cache.set('failing', { failures: 3, until: now });
+  now += STALE_MS + 1;
+  expect(cache.get('failing')?.failures).toBe(3);
 });
