@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { RollupId } from './rollup-id/rollup-id.js';
-import { startRollupId } from './rollup-id/rollup-id.js';
+import { type RollupId, startRollupId } from './rollup-id/rollup-id.js';
 
 /** The settings that decide which dependencies are embedded. */
 interface Settings {

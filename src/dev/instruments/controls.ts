@@ -15,7 +15,7 @@ import { mintToken, type MintOverrides, type TokenKind } from '../rollup-id/toke
 /** A person's choices on the consent screen. */
 export interface Choice {
   /** The first of the people by default. */
-  readonly person?: Person;
+  readonly person?: Person | undefined;
   /** The requested scopes by default. */
   readonly scopes?: readonly string[];
   /** Binds the code to another client, for tests of a client mismatch. */
@@ -73,7 +73,7 @@ export function createControls(state: ProviderState, close: () => Promise<void>)
     cancel: async (authorizationUrl) => cancelledCallback(readRequest(state, authorizationUrl)),
     mint: async (kind, person, overrides = {}) => {
       const scopes = overrides.scopes ?? DEFAULT_SCOPES;
-      return await mintToken(state, kind, { issuer: url, sub: person.sub, scopes, person }, overrides);
+      return mintToken(state, kind, { issuer: url, sub: person.sub, scopes, person }, overrides);
     },
     issue: async (person, scopes = DEFAULT_SCOPES) => {
       state.grants.approve(person.sub, scopes, state.now());

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { asObject } from '../../json.js';
 import { type EmulatorResponse, json } from '../rollup-id/response.js';
 
@@ -87,15 +88,9 @@ export async function respondWithFault(
 }
 
 async function waitForFault(fault: Fault, closing: Promise<void>): Promise<void> {
-  if (fault.delayMs !== undefined) await Promise.race([elapsed(fault.delayMs), closing]);
+  const { delayMs } = fault;
+  if (delayMs !== undefined) await Promise.race([setTimeout(delayMs, undefined, { ref: false }), closing]);
   if (fault.hold !== undefined) await Promise.race([fault.hold, closing]);
-}
-
-/** Resolves after so many milliseconds, without keeping the process alive. */
-export async function elapsed(milliseconds: number): Promise<void> {
-  await new Promise((resolve) => {
-    setTimeout(resolve, milliseconds).unref();
-  });
 }
 
 function forcedResponse(fault: Fault): EmulatorResponse | undefined {

@@ -18,14 +18,14 @@ const SESSION_COOKIE = 'rollup_id_person';
 
 /** Adds the HTML routes. */
 export function addPages(app: FastifyInstance, state: ProviderState): void {
-  app.get('/', async (_request, reply) => await sendResponse(reply, homePage(state)));
+  app.get('/', async (_request, reply) => sendResponse(reply, homePage(state)));
   app.get('/authorize', async (request, reply) => {
     state.calls.count('authorize');
-    await withErrorPage(reply, async () => await showConsent(state, request, reply));
+    await withErrorPage(reply, async () => showConsent(state, request, reply));
   });
   app.post('/authorize', async (request, reply) => {
     const form = await readForm(request);
-    await withErrorPage(reply, async () => await submitConsent(state, form, reply));
+    await withErrorPage(reply, async () => submitConsent(state, form, reply));
   });
   app.get('/signout', async (_request, reply) => {
     await reply

@@ -17,7 +17,7 @@ export interface GraphiqlOptions {
 export function renderGraphiqlPage({ redirectUri, rollupIdUrl }: GraphiqlOptions): string {
   // `endpoint` is read, but missing in the type of the options.
   const options = { title: 'rollup-accounts · GraphiQL', endpoint: '/graphql', shouldPersistHeaders: true };
-  const html = renderGraphiQL({ ...options, defaultTabs: tabs(redirectUri) as [] });
+  const html = renderGraphiQL({ ...options, defaultTabs: tabs(redirectUri) });
   const link =
     rollupIdUrl === undefined ? '' : `<a href="${rollupIdUrl}" target="_blank">Embedded Rollup ID</a>`;
   const bar = `<nav class="flow"><b>rollup-accounts</b>

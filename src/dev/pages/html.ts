@@ -3,7 +3,11 @@ import type { EmulatorResponse } from '../rollup-id/response.js';
 
 /** Escaped HTML. */
 export class Html {
-  constructor(readonly text: string) {}
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
 }
 
 /** Builds HTML from a template: text is escaped, `Html` and lists of it are inserted unchanged. */

@@ -14,30 +14,30 @@ export interface CodeRecord {
 
 /** The authorization codes. An exchange does not consume a code: it is valid until it expires. */
 export class AuthorizationCodes {
-  private readonly records = new Map<string, CodeRecord>();
+  readonly #records = new Map<string, CodeRecord>();
 
   /** Issues a code: `0x` and 48 hexadecimal digits. */
   issue(record: CodeRecord): string {
     const code = `0x${randomBytes(24).toString('hex')}`;
-    this.records.set(code, record);
+    this.#records.set(code, record);
     return code;
   }
 
   /** The record of an unexpired code; `now` in milliseconds. */
   find(code: string, now: number): CodeRecord | undefined {
-    const record = this.records.get(code);
+    const record = this.#records.get(code);
     if (record === undefined || now - record.issuedAt < CODE_LIFETIME_MS) return record;
-    this.records.delete(code);
+    this.#records.delete(code);
     return undefined;
   }
 
   /** Deletes a code before it expires. */
   delete(code: string): void {
-    this.records.delete(code);
+    this.#records.delete(code);
   }
 
   /** Deletes all codes. */
   clear(): void {
-    this.records.clear();
+    this.#records.clear();
   }
 }

@@ -17,12 +17,11 @@ export interface AuthorizationRequest {
 /** An error shown on a page: Rollup ID never redirects these to the application. */
 export class AuthorizationError extends Error {
   override readonly name = 'AuthorizationError';
+  readonly status: 400 | 500;
 
-  constructor(
-    message: string,
-    readonly status: 400 | 500 = 400,
-  ) {
+  constructor(message: string, status: 400 | 500 = 400) {
     super(message);
+    this.status = status;
   }
 }
 

@@ -20,12 +20,11 @@ export interface GalaxyRequest {
 /** An error of Galaxy's guards, with its HTTP status. */
 class GuardError extends Error {
   override readonly name = 'GuardError';
+  readonly status: number | undefined;
 
-  constructor(
-    message: string,
-    readonly status?: number,
-  ) {
+  constructor(message: string, status?: number) {
     super(message);
+    this.status = status;
   }
 }
 
@@ -41,7 +40,7 @@ export async function handleGalaxy(state: ProviderState, request: GalaxyRequest)
   const result = await graphql({
     schema: GALAXY_SCHEMA,
     source: request.query,
-    rootValue: galaxyResolvers(state, async () => await caller, unauthenticated),
+    rootValue: galaxyResolvers(state, () => caller, unauthenticated),
     variableValues: request.variables,
   });
   if (result.errors === undefined) return json(result);

@@ -22,9 +22,11 @@ export interface ErrorResponse extends EmulatorResponse {
 /** Thrown by an endpoint to send an error response. */
 export class ProviderError extends Error {
   override readonly name = 'ProviderError';
+  readonly response: ErrorResponse;
 
-  constructor(readonly response: ErrorResponse) {
+  constructor(response: ErrorResponse) {
     super(response.body.message);
+    this.response = response;
   }
 }
 

@@ -19,10 +19,8 @@ export function addEndpoints(app: FastifyInstance, state: ProviderState, closing
     points: readonly FaultPoint[],
     handler: () => Promise<EmulatorResponse>,
   ): Promise<void> => {
-    const handleErrors = async (): Promise<EmulatorResponse> => await handler().catch(toErrorResponse);
-    const fault = nextFault(state.switches.faults, points);
-    const response =
-      fault === undefined ? await handleErrors() : await respondWithFault(fault, handleErrors, closing);
+    const fault = nextFault(state.switches.faults, points) ?? {};
+    const response = await respondWithFault(fault, () => handler().catch(toErrorResponse), closing);
     await sendResponse(reply, response, fault);
   };
 
@@ -38,27 +36,21 @@ export function addEndpoints(app: FastifyInstance, state: ProviderState, closing
     const form = await readForm(request);
     const use = tokenRequestKind(form);
     state.calls.count(use, unverifiedSubject(form.get('refresh_token')));
-    await respond(reply, [use, 'token'], async () => await handleToken(state, originOf(request), form));
+    await respond(reply, [use, 'token'], async () => handleToken(state, originOf(request), form));
   });
   app.get('/userinfo', async (request, reply) => {
     state.calls.count('userinfo');
     const { authorization } = request.headers;
-    await respond(
-      reply,
-      ['userinfo'],
-      async () => await handleUserinfo(state, originOf(request), authorization),
-    );
+    await respond(reply, ['userinfo'], async () => handleUserinfo(state, originOf(request), authorization));
   });
-  app.get('/token', async (_request, reply) => await sendResponse(reply, unsupportedMethod()));
-  app.post('/userinfo', async (_request, reply) => await sendResponse(reply, unsupportedMethod()));
-  app.route({
-    method: ['GET', 'POST'],
-    url: '/graphql',
-    handler: async (request, reply) => {
-      state.calls.count('galaxy');
-      await respond(reply, ['galaxy'], async () => await handleGalaxy(state, readGalaxyRequest(request)));
-    },
-  });
+  app.get('/token', async (_request, reply) => sendResponse(reply, unsupportedMethod()));
+  app.post('/userinfo', async (_request, reply) => sendResponse(reply, unsupportedMethod()));
+  const galaxy = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+    state.calls.count('galaxy');
+    await respond(reply, ['galaxy'], async () => handleGalaxy(state, readGalaxyRequest(request)));
+  };
+  app.get('/graphql', galaxy);
+  app.post('/graphql', galaxy);
 }
 
 /** The origin of a request, which is the issuer of the tokens it gets. */

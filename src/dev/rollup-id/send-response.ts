@@ -1,19 +1,20 @@
+import { setTimeout } from 'node:timers/promises';
 import type { FastifyReply } from 'fastify';
 import { type EmulatorResponse, bodyBytes } from './response.js';
-import { elapsed, type Fault } from '../instruments/faults.js';
+import type { Fault } from '../instruments/faults.js';
 
-/** Sends a response, with the transport fault if there is one. */
+/** Sends a response with the transport part of a fault. */
 export async function sendResponse(
   reply: FastifyReply,
   response: EmulatorResponse,
-  fault?: Fault,
+  fault: Fault = {},
 ): Promise<void> {
-  if (fault?.reset === 'before-headers') {
+  if (fault.reset === 'before-headers') {
     reply.hijack();
     reply.raw.socket?.resetAndDestroy();
-  } else if (fault?.reset === 'after-headers') {
+  } else if (fault.reset === 'after-headers') {
     await sendHalf(reply, response);
-  } else if (fault?.dripMs !== undefined) {
+  } else if (fault.dripMs !== undefined) {
     await sendSlowly(reply, response, fault.dripMs);
   } else {
     await reply.code(response.status).headers(response.headers).send(bodyBytes(response.body));
@@ -37,7 +38,7 @@ async function sendSlowly(reply: FastifyReply, response: EmulatorResponse, dripM
   reply.raw.writeHead(response.status, { ...response.headers, 'content-length': bytes.length });
   reply.raw.flushHeaders();
   for (const byte of bytes) {
-    await elapsed(dripMs);
+    await setTimeout(dripMs, undefined, { ref: false });
     if (reply.raw.destroyed) return;
     reply.raw.write(Buffer.of(byte));
   }

@@ -9,7 +9,11 @@ interface SigningKey {
 
 /** The provider's ES256 keys; the newest signs. A `kid` is a millisecond timestamp as a string, as at Rollup ID. */
 export class SigningKeys {
-  private constructor(private keys: readonly [SigningKey, ...SigningKey[]]) {}
+  #keys: readonly [SigningKey, ...SigningKey[]];
+
+  private constructor(keys: readonly [SigningKey, ...SigningKey[]]) {
+    this.#keys = keys;
+  }
 
   /** Generates a set of one key; `now` in milliseconds. */
   static async generate(now: number): Promise<SigningKeys> {
@@ -25,25 +29,25 @@ export class SigningKeys {
 
   /** The signing key. */
   get current(): { readonly kid: string; readonly privateKey: CryptoKey } {
-    return this.keys[0];
+    return this.#keys[0];
   }
 
   /** The public key with this `kid`. */
   find(kid: string | undefined): CryptoKey | undefined {
-    return this.keys.find((key) => key.kid === kid)?.publicKey;
+    return this.#keys.find((key) => key.kid === kid)?.publicKey;
   }
 
   /** Adds a new signing key, `now` in milliseconds; the earlier ones stay published if `keepOld`. */
   async rotate(now: number, keepOld: boolean): Promise<void> {
     const kid = String(Math.max(now, Number(this.current.kid) + 1));
     const key = await generateKey(kid);
-    this.keys = keepOld ? [key, ...this.keys] : [key];
+    this.#keys = keepOld ? [key, ...this.#keys] : [key];
   }
 
   /** The published key set (RFC 7517), without `use` and `key_ops`, as at Rollup ID. */
   published(): { keys: Record<string, unknown>[] } {
     return {
-      keys: this.keys.map(({ kid, jwk }) => ({
+      keys: this.#keys.map(({ kid, jwk }) => ({
         alg: 'ES256',
         kid,
         kty: 'EC',
@@ -56,7 +60,7 @@ export class SigningKeys {
 
   /** The private keys, for the state file. */
   toJSON(): JWK[] {
-    return this.keys.map(({ kid, jwk }) => ({ ...jwk, kid }));
+    return this.#keys.map(({ kid, jwk }) => ({ ...jwk, kid }));
   }
 }
 
@@ -67,8 +71,7 @@ async function generateKey(kid: string): Promise<SigningKey> {
 
 async function restoreKey(jwk: JWK): Promise<SigningKey> {
   const { kid, d, ...publicPart } = jwk;
-  if (kid === undefined || d === undefined)
-    throw new TypeError('A signing key needs its kid and private part');
+  if (kid === undefined || d === undefined) throw new TypeError('A signing key needs kid and private part');
   const privateKey = await importJWK({ ...publicPart, d }, 'ES256');
   const publicKey = await importJWK(publicPart, 'ES256');
   if (privateKey instanceof Uint8Array || publicKey instanceof Uint8Array) {

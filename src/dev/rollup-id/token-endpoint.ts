@@ -56,7 +56,7 @@ async function exchange(
     throw new ProviderError(knownError('UNAUTHORIZED', DATA_ERROR));
   }
   if (state.switches.strict) state.codes.delete(code);
-  return await issueTokens(state, { issuer, sub: record.sub, scopes: record.scopes, person });
+  return issueTokens(state, { issuer, sub: record.sub, scopes: record.scopes, person });
 }
 
 /** Issues the tokens of a code exchange, in Rollup ID's order. */

@@ -44,10 +44,10 @@ export async function mintToken(
     typ: 'JWT',
     ...overrides.header,
   };
-  const claims = { ...claimsOf(state, kind, subject), ...overrides.claims };
-  if (kind === 'refresh' && typeof claims.jti === 'string')
-    state.grants.addRefreshToken(subject.sub, claims.jti);
-  return await sign(header, claims, overrides.key ?? privateKey);
+  const claims: Record<string, unknown> = { ...claimsOf(state, kind, subject), ...overrides.claims };
+  const { jti } = claims;
+  if (kind === 'refresh' && typeof jti === 'string') state.grants.addRefreshToken(subject.sub, jti);
+  return sign(header, claims, overrides.key ?? privateKey);
 }
 
 function claimsOf(state: ProviderState, kind: TokenKind, subject: TokenSubject): Record<string, unknown> {

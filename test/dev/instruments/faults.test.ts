@@ -17,16 +17,16 @@ describe('faults', () => {
     rollup.reset();
     ({ refreshToken } = await rollup.issue(ada));
   });
-  afterAll(async () => await rollup.close());
+  afterAll(async () => rollup.close());
 
-  const refresh = async (): Promise<Reply> => await postToken(rollup, { refresh_token: refreshToken });
+  const refresh = async (): Promise<Reply> => postToken(rollup, { refresh_token: refreshToken });
   async function rawRefresh(init: RequestInit = {}): Promise<Response> {
     const body = new URLSearchParams({
       client_id: rollup.clientId,
       client_secret: rollup.clientSecret,
       refresh_token: refreshToken,
     });
-    return await fetch(`${rollup.url}/token`, { method: 'POST', body, ...init });
+    return fetch(`${rollup.url}/token`, { method: 'POST', body, ...init });
   }
 
   test('applies each queued fault once, then the standing one, then none', async () => {
@@ -146,7 +146,7 @@ describe('faults', () => {
     const held = await startRollupId();
     const gate = createGate();
     held.switches.faults.jwks.standing = gate.fault;
-    const closed = gate.arrived.then(async () => await held.close());
+    const closed = gate.arrived.then(async () => held.close());
     await expect(fetch(`${held.url}/.well-known/jwks.json`)).rejects.toThrow('fetch failed');
     await closed;
   });

@@ -10,12 +10,12 @@ describe('the pages', () => {
     rollup = await startRollupId({ people: [mallory], graphiqlUrl: 'http://127.0.0.1:4000/graphiql' });
   });
   beforeEach(() => rollup.reset());
-  afterAll(async () => await rollup.close());
+  afterAll(async () => rollup.close());
 
   async function decide(fields: Record<string, string>): Promise<Response> {
     const request = new URL(authorizationUrl(rollup)).search;
     const body = new URLSearchParams({ request, ...fields });
-    return await fetch(`${rollup.url}/authorize`, { method: 'POST', body, redirect: 'manual' });
+    return fetch(`${rollup.url}/authorize`, { method: 'POST', body, redirect: 'manual' });
   }
 
   test('load no external resources and are not stored', async () => {

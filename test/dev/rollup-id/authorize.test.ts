@@ -13,7 +13,7 @@ describe('authorization', () => {
     rollup = await startRollupId({ people: [ada, bob], redirectUris: [REDIRECT] });
   });
   beforeEach(() => rollup.reset());
-  afterAll(async () => await rollup.close());
+  afterAll(async () => rollup.close());
 
   test('returns a code and the state and keeps the query of the redirect URI', async () => {
     const redirect_uri = `${REDIRECT}?from=menu`;

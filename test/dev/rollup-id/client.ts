@@ -42,12 +42,12 @@ export async function postToken(
   const form = new URLSearchParams();
   const all = { client_id: rollup.clientId, client_secret: rollup.clientSecret, ...fields };
   for (const [name, value] of Object.entries(all)) if (value !== undefined) form.set(name, value);
-  return await read(await fetch(`${rollup.url}/token`, { method: 'POST', body: form }));
+  return read(await fetch(`${rollup.url}/token`, { method: 'POST', body: form }));
 }
 
 /** Requests `/userinfo` with a bearer token. */
 export async function userinfo(rollup: RollupId, token: string): Promise<Reply> {
-  return await read(await fetch(`${rollup.url}/userinfo`, { headers: { authorization: `Bearer ${token}` } }));
+  return read(await fetch(`${rollup.url}/userinfo`, { headers: { authorization: `Bearer ${token}` } }));
 }
 
 /** Reads a response whose body is a JSON object. */

@@ -22,7 +22,7 @@ describe('Galaxy', () => {
     rollup = await startRollupId({ now: () => now, people: [ada, bob] });
   });
   beforeEach(() => rollup.reset());
-  afterAll(async () => await rollup.close());
+  afterAll(async () => rollup.close());
 
   async function query(
     source: string,
@@ -35,7 +35,7 @@ describe('Galaxy', () => {
       else sent.set(name, value);
     }
     const body = JSON.stringify({ query: source, variables });
-    return await read(await fetch(rollup.galaxyUrl, { method: 'POST', headers: sent, body }));
+    return read(await fetch(rollup.galaxyUrl, { method: 'POST', headers: sent, body }));
   }
 
   async function bearer(claims: Record<string, unknown> = {}): Promise<{ authorization: string }> {

@@ -18,7 +18,7 @@ describe('the published documents and keys', () => {
   beforeAll(async () => {
     rollup = await startRollupId({ now: () => 1_700_000_000_000, people: [ada] });
   });
-  afterAll(async () => await rollup.close());
+  afterAll(async () => rollup.close());
 
   test('discovery has exactly the fields of Rollup ID', async () => {
     const { body } = await read(await fetch(`${rollup.url}/.well-known/openid-configuration`));

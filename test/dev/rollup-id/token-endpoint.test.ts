@@ -14,7 +14,7 @@ describe('the token endpoint', () => {
     now = START;
     rollup.reset();
   });
-  afterAll(async () => await rollup.close());
+  afterAll(async () => rollup.close());
 
   test('exchanges a code for four fields in order, without expires_in and scope', async () => {
     const { status, headers, body } = await postToken(rollup, { code: await newCode(rollup) });

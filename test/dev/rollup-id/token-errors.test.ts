@@ -37,7 +37,7 @@ describe('an error of the token endpoint', () => {
     rollup = await startRollupId({ now: () => now, people: [ada] });
   });
   beforeEach(() => rollup.reset());
-  afterAll(async () => await rollup.close());
+  afterAll(async () => rollup.close());
 
   test('reports wrong client credentials', async () => {
     const code = await newCode(rollup);
@@ -89,8 +89,7 @@ describe('an error of the token endpoint', () => {
   });
 
   test('is an internal failure for a refresh token that is no JWT', async () => {
-    const refresh = async (token: string): Promise<Reply> =>
-      await postToken(rollup, { refresh_token: token });
+    const refresh = async (token: string): Promise<Reply> => postToken(rollup, { refresh_token: token });
     expect(outline(await refresh('garbage'))).toEqual(internal(500, 'Invalid JWT'));
     expect(outline(await refresh('a.b.c'))).toEqual(
       internal(500, 'Failed to parse the decoded payload as JSON'),

@@ -23,7 +23,7 @@ describe('userinfo', () => {
     rollup = await startRollupId({ now: () => now, people: [ada] });
   });
   beforeEach(() => rollup.reset());
-  afterAll(async () => await rollup.close());
+  afterAll(async () => rollup.close());
 
   async function claims(scopes: readonly string[]): Promise<Record<string, unknown>> {
     return (await userinfo(rollup, await rollup.mint('access', ada, { scopes }))).body;
@@ -108,7 +108,7 @@ describe('userinfo', () => {
     const { privateKey: key } = await generateKeyPair('ES256');
     const idToken = await rollup.mint('id', ada);
     const mint = async (claims: Record<string, unknown>): Promise<string> =>
-      await rollup.mint('access', ada, { claims });
+      rollup.mint('access', ada, { claims });
     const rows: [string, number, string][] = [
       ['garbage', 500, 'Invalid JWT'],
       [idToken, 500, "Cannot read properties of undefined (reading 'split')"],
