@@ -8,6 +8,7 @@ import {
 import type { CallCounts } from './call-counts.js';
 import type { Person } from '../rollup-id/people.js';
 import type { ProviderState } from '../rollup-id/provider-state.js';
+import type { Credentials } from '../rollup-id/state-file.js';
 import { defaultSwitches, type Switches } from './switches.js';
 import { issueTokens } from '../rollup-id/token-endpoint.js';
 import { mintToken, type MintOverrides, type TokenKind } from '../rollup-id/tokens.js';
@@ -23,13 +24,10 @@ export interface Choice {
 }
 
 /** A running provider: Passport and Galaxy on one origin. */
-export interface RollupId {
+export interface RollupId extends Credentials {
   /** The origin, which is the issuer: no trailing slash. */
   readonly url: string;
-  readonly clientId: string;
-  readonly clientSecret: string;
   readonly galaxyUrl: string;
-  readonly galaxyKey: string;
   readonly redirectUris: readonly string[];
   /** Read at each call: people can be added, and their data changed. */
   readonly people: Person[];

@@ -10,7 +10,7 @@ import { readForm } from '../rollup-id/form-body.js';
 import { consentPage } from './consent-page.js';
 import { callbackPage, homePage, errorPage } from './pages.js';
 import type { ProviderState } from '../rollup-id/provider-state.js';
-import { originOf } from '../rollup-id/routes.js';
+import { urlOf } from '../rollup-id/routes.js';
 import { sendResponse } from '../rollup-id/send-response.js';
 
 /** The session cookie: the `sub` of the person who signed in last, in place of Passport's session. */
@@ -33,7 +33,7 @@ export function addPages(app: FastifyInstance, state: ProviderState): void {
       .redirect('/');
   });
   app.get('/app/callback', async (request, reply) => {
-    const url = new URL(request.url, originOf(request));
+    const url = urlOf(request);
     await sendResponse(reply, callbackPage(url.href, url.searchParams.has('error'), state.graphiqlUrl));
   });
 }
@@ -43,7 +43,7 @@ async function showConsent(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<void> {
-  const query = new URL(request.url, originOf(request)).searchParams;
+  const query = urlOf(request).searchParams;
   const authorization = parseAuthorizationRequest(state, query);
   const signedIn = readSession(state, request);
   const callback = approveSilently(state, authorization, signedIn);

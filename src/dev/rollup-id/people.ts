@@ -98,12 +98,7 @@ function tomas(): Person {
 }
 
 function emptyPerson(): Person {
-  return {
-    sub: 'urn:rollupid:identity/0x07aa6e18f3c240b95d71e0fc82964b3ed15c7a80f92be634',
-    connectedAccounts: [],
-    wallets: [],
-    publicAccounts: [],
-  };
+  return createPerson({ sub: 'urn:rollupid:identity/0x07aa6e18f3c240b95d71e0fc82964b3ed15c7a80f92be634' });
 }
 
 function portrait(initials: string, from: string, to: string): string {

@@ -5,17 +5,14 @@ import { AuthorizationCodes } from './authorization-codes.js';
 import { Grants } from './grants.js';
 import { demoPeople, type Person } from './people.js';
 import { SigningKeys } from './signing-keys.js';
-import { readState, type StoredState, writeState } from './state-file.js';
+import { type Credentials, readState, writeState } from './state-file.js';
 import { defaultSwitches, type Switches } from '../instruments/switches.js';
 
 /** The state that the endpoints of one provider share. */
-export interface ProviderState {
+export interface ProviderState extends Credentials {
   /** The origin, without a trailing slash; set once the provider listens. */
   url: string;
   redirectUris: readonly string[];
-  readonly clientId: string;
-  readonly clientSecret: string;
-  readonly galaxyKey: string;
   readonly graphiqlUrl: string | undefined;
   readonly people: Person[];
   readonly switches: Switches;
@@ -29,11 +26,15 @@ export interface ProviderState {
   readonly save: () => void;
 }
 
-/** The settings of a provider. */
+/** The settings of a provider; each has a default. */
 export interface ProviderSettings {
+  /** The clock, in milliseconds. */
   readonly now?: (() => number) | undefined;
+  /** A JSON file that stores keys, credentials and grants, so that tokens survive a restart; memory only when absent. */
   readonly statePath?: string | undefined;
+  /** The users; three demo people by default. */
   readonly people?: readonly Person[] | undefined;
+  /** Linked by the pages, to run a mutation. */
   readonly graphiqlUrl?: string | undefined;
 }
 
@@ -41,28 +42,20 @@ export interface ProviderSettings {
 export async function openProviderState(settings: ProviderSettings): Promise<ProviderState> {
   const { statePath, now = Date.now } = settings;
   const stored = statePath === undefined ? undefined : readState(statePath);
-  const credentials = stored ?? (await newCredentials(now()));
+  const { clientId, clientSecret, galaxyKey } = stored ?? (await newCredentials(now()));
+  const credentials = { clientId, clientSecret, galaxyKey };
   const keys =
     stored === undefined ? await SigningKeys.generate(now()) : await SigningKeys.restore(stored.keys);
   const grants = new Grants(stored?.grants);
-  const { clientId, clientSecret, galaxyKey } = credentials;
   const save = (): void => {
     if (statePath === undefined) return;
-    writeState(statePath, {
-      clientId,
-      clientSecret,
-      galaxyKey,
-      keys: keys.toJSON(),
-      grants: grants.toJSON(),
-    });
+    writeState(statePath, { ...credentials, keys: keys.toJSON(), grants: grants.toJSON() });
   };
   save();
   return {
     url: '',
     redirectUris: [],
-    clientId,
-    clientSecret,
-    galaxyKey,
+    ...credentials,
     graphiqlUrl: settings.graphiqlUrl,
     people: [...(settings.people ?? demoPeople())],
     switches: defaultSwitches(),
@@ -75,9 +68,7 @@ export async function openProviderState(settings: ProviderSettings): Promise<Pro
   };
 }
 
-async function newCredentials(
-  now: number,
-): Promise<Pick<StoredState, 'clientId' | 'clientSecret' | 'galaxyKey'>> {
+async function newCredentials(now: number): Promise<Credentials> {
   const clientId = randomBytes(16).toString('hex');
   // Galaxy compares an API key with the stored one, so the key pair that signed it is not needed again.
   const { privateKey } = await generateKeyPair('ES256');

@@ -1,28 +1,19 @@
 import { fastify, type FastifyInstance } from 'fastify';
 import { addPages } from '../pages/browser-routes.js';
 import { createControls, type RollupId } from '../instruments/controls.js';
-import type { Person } from './people.js';
-import { openProviderState } from './provider-state.js';
+import { openProviderState, type ProviderSettings } from './provider-state.js';
 import { addEndpoints } from './routes.js';
 
 export type { RollupId } from '../instruments/controls.js';
 
-/** The options of the embedded provider. */
-export interface RollupIdOptions {
+/** The settings of a provider that listens. */
+export interface RollupIdOptions extends ProviderSettings {
   /** Listen address; 127.0.0.1 by default. */
   readonly host?: string | undefined;
   /** A free port by default, or for 0. */
   readonly port?: number | undefined;
-  /** The clock, in milliseconds. */
-  readonly now?: (() => number) | undefined;
-  /** A JSON file that stores keys, credentials and grants, so that tokens survive a restart; memory only when absent. */
-  readonly statePath?: string | undefined;
   /** The application's redirect URIs, compared by origin only; the provider's own `/app/callback` by default. */
   readonly redirectUris?: readonly string[] | undefined;
-  /** The users; three demo people by default. */
-  readonly people?: readonly Person[] | undefined;
-  /** Linked by the pages, to run a mutation. */
-  readonly graphiqlUrl?: string | undefined;
 }
 
 const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);

@@ -53,6 +53,11 @@ export function addEndpoints(app: FastifyInstance, state: ProviderState, closing
   app.post('/graphql', galaxy);
 }
 
+/** The absolute URL of a request. */
+export function urlOf(request: FastifyRequest): URL {
+  return new URL(request.url, originOf(request));
+}
+
 /** The origin of a request, which is the issuer of the tokens it gets. */
 export function originOf(request: FastifyRequest): string {
   return `${request.protocol}://${request.host}`;
@@ -70,9 +75,9 @@ function readGalaxyRequest(request: FastifyRequest): GalaxyRequest {
 }
 
 function queryOf(request: FastifyRequest): Pick<GalaxyRequest, 'query' | 'variables'> {
-  const parameters = new URL(request.url, originOf(request)).searchParams;
-  const variables = parseObject(parameters.get('variables') ?? '');
-  return { query: parameters.get('query') ?? undefined, variables };
+  const { searchParams } = urlOf(request);
+  const variables = parseObject(searchParams.get('variables') ?? '');
+  return { query: searchParams.get('query') ?? undefined, variables };
 }
 
 function bodyOf(request: FastifyRequest): Pick<GalaxyRequest, 'query' | 'variables'> {

@@ -22,9 +22,7 @@ export async function sendResponse(
 }
 
 async function sendHalf(reply: FastifyReply, response: EmulatorResponse): Promise<void> {
-  reply.hijack();
-  const bytes = bodyBytes(response.body);
-  reply.raw.writeHead(response.status, { ...response.headers, 'content-length': bytes.length });
+  const bytes = writeHead(reply, response);
   await new Promise<void>((resolve) => {
     reply.raw.write(bytes.subarray(0, Math.ceil(bytes.length / 2)), () => resolve());
   });
@@ -33,9 +31,7 @@ async function sendHalf(reply: FastifyReply, response: EmulatorResponse): Promis
 }
 
 async function sendSlowly(reply: FastifyReply, response: EmulatorResponse, dripMs: number): Promise<void> {
-  reply.hijack();
-  const bytes = bodyBytes(response.body);
-  reply.raw.writeHead(response.status, { ...response.headers, 'content-length': bytes.length });
+  const bytes = writeHead(reply, response);
   reply.raw.flushHeaders();
   for (const byte of bytes) {
     await setTimeout(dripMs, undefined, { ref: false });
@@ -43,4 +39,12 @@ async function sendSlowly(reply: FastifyReply, response: EmulatorResponse, dripM
     reply.raw.write(Buffer.of(byte));
   }
   reply.raw.end();
+}
+
+/** Writes status and headers past the framework and returns the bytes of the body. */
+function writeHead(reply: FastifyReply, response: EmulatorResponse): Buffer {
+  reply.hijack();
+  const bytes = bodyBytes(response.body);
+  reply.raw.writeHead(response.status, { ...response.headers, 'content-length': bytes.length });
+  return bytes;
 }

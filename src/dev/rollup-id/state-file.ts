@@ -4,11 +4,15 @@ import type { JWK } from 'jose';
 import { parseObject } from '../../json.js';
 import type { GrantRecord } from './grants.js';
 
+/** The credentials of the application. */
+export interface Credentials {
+  readonly clientId: string;
+  readonly clientSecret: string;
+  readonly galaxyKey: string;
+}
+
 /** The state that survives a restart. */
-export interface StoredState {
-  clientId: string;
-  clientSecret: string;
-  galaxyKey: string;
+export interface StoredState extends Credentials {
   keys: JWK[];
   grants: GrantRecord[];
 }

@@ -26,17 +26,16 @@ export async function handleToken(
   issuer: string,
   form: URLSearchParams,
 ): Promise<EmulatorResponse> {
+  const kind = tokenRequestKind(form);
   const clientId = form.get('client_id');
   const clientSecret = form.get('client_secret');
-  const grant = form.get(tokenRequestKind(form) === 'refresh' ? 'refresh_token' : 'code') ?? '';
+  const grant = form.get(kind === 'refresh' ? 'refresh_token' : 'code') ?? '';
   if (clientId === null || clientSecret === null || grant === '') throw new ProviderError(invalidInput());
   if (clientId !== state.clientId || clientSecret !== state.clientSecret) {
     throw new ProviderError(knownError('BAD_REQUEST', 'invalid client credentials'));
   }
   const tokens =
-    tokenRequestKind(form) === 'refresh'
-      ? await refresh(state, issuer, grant)
-      : await exchange(state, issuer, grant, clientId);
+    kind === 'refresh' ? await refresh(state, issuer, grant) : await exchange(state, issuer, grant, clientId);
   return json(tokens, 200, { 'cache-control': 'no-store', pragma: 'no-cache' });
 }
 

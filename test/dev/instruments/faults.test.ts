@@ -3,7 +3,7 @@ import { createGate, type Fault } from '../../../src/dev/instruments/faults.js';
 import { createPerson } from '../../../src/dev/rollup-id/people.js';
 import { knownError } from '../../../src/dev/rollup-id/provider-errors.js';
 import { type RollupId, startRollupId } from '../../../src/dev/rollup-id/rollup-id.js';
-import { newCode, postToken, type Reply, userinfo } from '../rollup-id/client.js';
+import { newCode, postToken, type Reply, tokenForm, userinfo } from '../rollup-id/client.js';
 
 const ada = createPerson({ name: 'Ada', email: 'ada@example.com' });
 
@@ -21,11 +21,7 @@ describe('faults', () => {
 
   const refresh = async (): Promise<Reply> => postToken(rollup, { refresh_token: refreshToken });
   async function rawRefresh(init: RequestInit = {}): Promise<Response> {
-    const body = new URLSearchParams({
-      client_id: rollup.clientId,
-      client_secret: rollup.clientSecret,
-      refresh_token: refreshToken,
-    });
+    const body = tokenForm(rollup, { refresh_token: refreshToken });
     return fetch(`${rollup.url}/token`, { method: 'POST', body, ...init });
   }
 

@@ -34,15 +34,20 @@ export async function newCode(
   return new URL(callback).searchParams.get('code') ?? '';
 }
 
-/** Posts a form with valid credentials to `/token`; `undefined` omits a field. */
+/** A form for `/token` with valid credentials; `undefined` omits a field. */
+export function tokenForm(rollup: RollupId, fields: Record<string, string | undefined>): URLSearchParams {
+  const form = new URLSearchParams();
+  const all = { client_id: rollup.clientId, client_secret: rollup.clientSecret, ...fields };
+  for (const [name, value] of Object.entries(all)) if (value !== undefined) form.set(name, value);
+  return form;
+}
+
+/** Posts `tokenForm` to `/token`. */
 export async function postToken(
   rollup: RollupId,
   fields: Record<string, string | undefined>,
 ): Promise<Reply> {
-  const form = new URLSearchParams();
-  const all = { client_id: rollup.clientId, client_secret: rollup.clientSecret, ...fields };
-  for (const [name, value] of Object.entries(all)) if (value !== undefined) form.set(name, value);
-  return read(await fetch(`${rollup.url}/token`, { method: 'POST', body: form }));
+  return read(await fetch(`${rollup.url}/token`, { method: 'POST', body: tokenForm(rollup, fields) }));
 }
 
 /** Requests `/userinfo` with a bearer token. */

@@ -1,6 +1,6 @@
 import { createLocalJWKSet, decodeJwt, decodeProtectedHeader, type JSONWebKeySet, jwtVerify } from 'jose';
 import { type RollupId, startRollupId } from '../../../src/dev/rollup-id/rollup-id.js';
-import { newCode, postToken, read, userinfo } from './client.js';
+import { newCode, postToken, read, tokenForm, userinfo } from './client.js';
 
 const START = Date.parse('2024-03-01T12:00:00Z');
 
@@ -169,11 +169,7 @@ describe('the token endpoint', () => {
   test('issues with the origin of the request as the issuer', async () => {
     const { refreshToken } = await rollup.issue(rollup.people[0] ?? noPerson());
     const other = rollup.url.replace('127.0.0.1', 'localhost');
-    const body = new URLSearchParams({
-      client_id: rollup.clientId,
-      client_secret: rollup.clientSecret,
-      refresh_token: refreshToken,
-    });
+    const body = tokenForm(rollup, { refresh_token: refreshToken });
     const refreshed = await read(await fetch(`${other}/token`, { method: 'POST', body }));
     const token = String(refreshed.body['access_token']);
     expect(decodeJwt(token).iss).toBe(other);
