@@ -43,21 +43,14 @@ export const GALAXY_SCHEMA = buildSchema(/* GraphQL */ `
   }
 `);
 
-/** Authenticates the caller: throws, or returns the `sub` of its token if it sent one. */
-export type GalaxyGuard = () => Promise<string | undefined>;
+/** Authenticates the caller and returns the requested `sub`, or else the one of its token; throws without either. */
+export type GalaxyTarget = (requested?: string | null) => Promise<string>;
 
-/** The resolvers of Galaxy's query type. Each calls `guard`; `unauthenticated` creates the error of a missing token. */
+/** The resolvers of Galaxy's query type; each calls `target`. */
 export function galaxyResolvers(
   state: ProviderState,
-  guard: GalaxyGuard,
-  unauthenticated: () => Error,
+  target: GalaxyTarget,
 ): Record<string, (args: { targetIdentityURN?: string | null }) => Promise<unknown>> {
-  const target = async (requested: string | null | undefined): Promise<string> => {
-    const caller = await guard();
-    const sub = requested ?? caller;
-    if (sub === undefined) throw unauthenticated();
-    return sub;
-  };
   const find = (sub: string): Person | undefined => state.people.find((person) => person.sub === sub);
   return {
     profile: async ({ targetIdentityURN }) => {
@@ -66,7 +59,7 @@ export function galaxyResolvers(
     },
     connectedAccounts: async ({ targetIdentityURN }) =>
       find(await target(targetIdentityURN))?.publicAccounts.map(nodeOf) ?? null,
-    authorizedApps: async () => appsOf(state, await target(undefined)),
+    authorizedApps: async () => appsOf(state, await target()),
   };
 }
 

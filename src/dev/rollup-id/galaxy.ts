@@ -2,7 +2,7 @@ import { decodeJwt } from 'jose';
 import { graphql, type GraphQLError } from 'graphql';
 import type { JsonObject } from '../../json.js';
 import { type EmulatorResponse, json } from './response.js';
-import { GALAXY_SCHEMA, galaxyResolvers } from './galaxy-schema.js';
+import { GALAXY_SCHEMA, galaxyResolvers, type GalaxyTarget } from './galaxy-schema.js';
 import { ProviderError } from './provider-errors.js';
 import type { ProviderState } from './provider-state.js';
 import { decodeToken, verifyToken } from './tokens.js';
@@ -34,20 +34,25 @@ export async function handleGalaxy(state: ProviderState, request: GalaxyRequest)
     return json({ errors: [{ message: 'Must provide query string.' }] }, 400);
   }
   const caller = authenticate(state, request);
-  // No field may await it: an unhandled rejection would end the process.
+  // A query may have no field that awaits it, and an unhandled rejection would end the process.
   caller.catch(() => undefined);
-  const unauthenticated = (): Error => new GuardError('You are not authenticated!', 401);
+  const target: GalaxyTarget = async (requested) => {
+    const own = await caller;
+    const sub = requested ?? own;
+    if (sub === undefined) throw new GuardError('You are not authenticated!', 401);
+    return sub;
+  };
   const result = await graphql({
     schema: GALAXY_SCHEMA,
     source: request.query,
-    rootValue: galaxyResolvers(state, () => caller, unauthenticated),
+    rootValue: galaxyResolvers(state, target),
     variableValues: request.variables,
   });
   if (result.errors === undefined) return json(result);
   const masked = state.switches.galaxyErrors === 'masked';
   const errors = result.errors.map((error) => formatError(error, masked));
   const status = errors.find((error) => error.status !== undefined)?.status ?? 200;
-  return json({ ...result, errors: errors.map(({ formatted }) => formatted) }, status);
+  return json({ ...result, errors: errors.map(({ body }) => body) }, status);
 }
 
 /** Runs the guards in Galaxy's order and returns the `sub` of the caller's token, if it sent one. */
@@ -84,20 +89,17 @@ function clientIdOfKey(key: string): string {
 }
 
 /** Formats an error. Token errors keep message and status even where guard errors are masked. */
-function formatError(
-  error: GraphQLError,
-  masked: boolean,
-): { formatted: unknown; status?: number | undefined } {
+function formatError(error: GraphQLError, masked: boolean): { body: unknown; status?: number | undefined } {
   const cause = error.originalError;
   if (cause instanceof ProviderError) {
-    const { status, body } = cause.response;
-    const { code, message, name } = body;
-    return { formatted: { code, message, name, extensions: { http: { status } } }, status };
+    const { status } = cause.response;
+    const { code, message, name } = cause.response.body;
+    return { body: { code, message, name, extensions: { http: { status } } }, status };
   }
-  if (!(cause instanceof GuardError)) return { formatted: error };
-  if (masked) return { formatted: {} };
+  if (!(cause instanceof GuardError)) return { body: error };
+  if (masked) return { body: {} };
   const { message, status } = cause;
   const { locations, path } = error;
   const extensions = status === undefined ? undefined : { http: { status } };
-  return { formatted: { message, locations, path, extensions }, status };
+  return { body: { message, locations, path, extensions }, status };
 }
