@@ -5,8 +5,8 @@ import process from 'node:process';
 import { openDatabase } from '../../dist/database/orm.js';
 
 /**
- * Runs once before all tests: makes an embedded database of which tests have copies (`test-database.ts`).
- * Making one costs seconds, a copy does not.
+ * Migrates an embedded database that tests copy (`test-database.ts`), since migrating takes seconds and copying does
+ * not. Jest runs it once before all tests. The directory is removed when the process exits.
  */
 export default async function makeTemplate() {
   const dataDir = mkdtempSync(join(tmpdir(), 'rollup-accounts-template-'));

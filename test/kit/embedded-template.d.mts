@@ -1,0 +1,1 @@
+export default function makeTemplate(): Promise<void>;
