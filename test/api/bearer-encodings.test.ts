@@ -3,7 +3,7 @@ import { CompactEncrypt, decodeJwt, decodeProtectedHeader, type JWK } from 'jose
 import { pseudonym } from '../../src/log.js';
 import { compact, ecSigner, rsaSigner, segment, type Signer, withSignature } from '../kit/forged-token.js';
 import { connectRaw, rawRequest } from '../kit/raw-http.js';
-import { bearerChecks } from '../kit/refused-bearer.js';
+import { bearerChecks } from '../kit/bearer-checks.js';
 import { startWorld, type World } from '../kit/world.js';
 
 const JWKS_MAX_AGE_MS = 600_000;

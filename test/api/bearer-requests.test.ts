@@ -2,7 +2,7 @@ import { memoryUsage } from 'node:process';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { compact, ecSigner, withSignature } from '../kit/forged-token.js';
 import { connectRaw, type RawAnswer, rawRequest } from '../kit/raw-http.js';
-import { bearerChecks } from '../kit/refused-bearer.js';
+import { bearerChecks } from '../kit/bearer-checks.js';
 import { startWorld, type World } from '../kit/world.js';
 
 const ME = '{ me { id } }';

@@ -11,7 +11,7 @@ import {
   type Signer,
 } from '../kit/forged-token.js';
 import { withSignature } from '../kit/forged-token.js';
-import { bearerChecks } from '../kit/refused-bearer.js';
+import { bearerChecks } from '../kit/bearer-checks.js';
 import { startWorld, type World } from '../kit/world.js';
 
 const JWKS_MAX_AGE_MS = 600_000;

@@ -1,5 +1,5 @@
 import { decodeJwt, decodeProtectedHeader } from 'jose';
-import { bearerChecks } from '../kit/refused-bearer.js';
+import { bearerChecks } from '../kit/bearer-checks.js';
 import { startWorld, type World } from '../kit/world.js';
 
 const HOUR = 3_600;

@@ -1,6 +1,6 @@
 import { createPerson } from '../../src/dev/rollup-id/people.js';
 import { LinkRollupAccountDocument } from '../generated/graphql.js';
-import { serverAt } from '../kit/demand.js';
+import { serverAt } from '../kit/renewals.js';
 import { type Server, startServers } from '../kit/servers.js';
 
 const SCOPES = ['openid', 'profile', 'email'];

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createGate } from '../../src/dev/instruments/faults.js';
 import { MeDocument, UnlinkRollupAccountDocument } from '../generated/graphql.js';
-import { codesOf, demand, until } from '../kit/demand.js';
+import { codesOf, demand, until } from '../kit/renewals.js';
 import { eventually } from '../kit/eventually.js';
 import { createGraphqlClient } from '../kit/graphql-client.js';
 import { type Haproxy, startHaproxy } from '../kit/haproxy.js';

@@ -1,5 +1,5 @@
 import { type PgBouncer, startPgBouncer } from '../kit/pgbouncer.js';
-import { linkPeople } from '../kit/demand.js';
+import { linkPeople } from '../kit/renewals.js';
 import { type Servers, startServers } from '../kit/servers.js';
 
 const POOL_SIZE = 5;

@@ -1,7 +1,7 @@
 import type { Fault } from '../../src/dev/instruments/faults.js';
 import { createPerson } from '../../src/dev/rollup-id/people.js';
 import { knownError } from '../../src/dev/rollup-id/provider-errors.js';
-import { codesOf, demand, expectBackOff, linkPeople, until } from '../kit/demand.js';
+import { codesOf, demand, expectBackOff, linkPeople, until } from '../kit/renewals.js';
 import { runProgram } from '../kit/processes.js';
 import { type LinkedPerson, type Servers, startServers } from '../kit/servers.js';
 

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { createGate, type Fault } from '../../src/dev/instruments/faults.js';
-import { demand, linkPeople, serverAt, until } from '../kit/demand.js';
+import { demand, linkPeople, serverAt, until } from '../kit/renewals.js';
 import { type LinkedPerson, ON_POSTGRES, type Server, type Servers, startServers } from '../kit/servers.js';
 
 const MAX_IN_FLIGHT = 10;

@@ -1,6 +1,6 @@
 import { createGate } from '../../src/dev/instruments/faults.js';
 import { RenewAccessTokenDocument } from '../generated/graphql.js';
-import { demand, serverAt, until } from '../kit/demand.js';
+import { demand, serverAt, until } from '../kit/renewals.js';
 import { type Server, type Servers, startServers } from '../kit/servers.js';
 
 const WAIT_MS = 700;

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expectBackOff } from '../kit/demand.js';
+import { expectBackOff } from '../kit/renewals.js';
 import { ON_POSTGRES, type Servers, startServers } from '../kit/servers.js';
 import { startTcpProxy, type TcpProxy } from '../kit/tcp-proxy.js';
 

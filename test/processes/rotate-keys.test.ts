@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { runProgram } from '../kit/processes.js';
-import { linkPeople, until } from '../kit/demand.js';
+import { linkPeople, until } from '../kit/renewals.js';
 import { startProcess } from '../kit/server.js';
 import {
   type LinkedPerson,

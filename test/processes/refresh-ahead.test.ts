@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { demand, until } from '../kit/demand.js';
+import { demand, until } from '../kit/renewals.js';
 import { type Servers, startServers } from '../kit/servers.js';
 
 describe('refreshing ahead of demand', () => {

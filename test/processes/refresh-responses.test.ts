@@ -6,7 +6,7 @@ import { gzipSync } from 'node:zlib';
 import { type CryptoKey, generateKeyPair } from 'jose';
 import type { Fault } from '../../src/dev/instruments/faults.js';
 import { createPerson, type Person } from '../../src/dev/rollup-id/people.js';
-import { codesOf, demand, retryInMs } from '../kit/demand.js';
+import { codesOf, demand, retryInMs } from '../kit/renewals.js';
 import { type Server, startProcess } from '../kit/server.js';
 import { type Servers, startServers } from '../kit/servers.js';
 import { createDataDirectory } from '../kit/test-database.js';

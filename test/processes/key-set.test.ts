@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { createPerson } from '../../src/dev/rollup-id/people.js';
-import { serverAt } from '../kit/demand.js';
+import { serverAt } from '../kit/renewals.js';
 import { eventually } from '../kit/eventually.js';
 import { type Servers, startServers } from '../kit/servers.js';
 
