@@ -11,7 +11,7 @@ const JWKS_MAX_AGE_MS = 600_000;
 describe('a token', () => {
   let world: World;
   const ours = ecSigner('ours');
-  const { person, mint, expectAccepted, expectR401 } = bearerChecks(() => world);
+  const { person, mint, expectAccepted, expectUnauthorized } = bearerChecks(() => world);
   beforeAll(async () => (world = await startWorld()));
   afterAll(() => world.close());
   beforeEach(async () => {
@@ -41,7 +41,11 @@ describe('a token', () => {
       ['with claims in UTF-16', (honest) => ourToken(honest, (text) => Buffer.from(text, 'utf16le'))],
     ])('JWT-20 %s is refused, and soon', async (_title, change) => {
       const token = await change(await mint());
-      const times = [await expectR401(token), await expectR401(token), await expectR401(token)];
+      const times = [
+        await expectUnauthorized(token),
+        await expectUnauthorized(token),
+        await expectUnauthorized(token),
+      ];
       expect(Math.min(...times)).toBeLessThan(50);
       await expectAccepted(ourToken(await mint(), (text) => text));
     });
@@ -117,7 +121,7 @@ describe('a token', () => {
     ['no name', { crit: [] }],
     ['a name that is not in the header', { crit: ['exp'] }],
   ])('JWT-21 crit with %s is refused', async (_title, header) => {
-    await expectR401(await mint({ header }));
+    await expectUnauthorized(await mint({ header }));
   });
 
   describe('JWT-22 with a member twice', () => {
@@ -131,7 +135,7 @@ describe('a token', () => {
     ])('JWT-22 %s: the last one counts or the token is refused', async (_title, header, claim, good) => {
       const claims = JSON.stringify(decodeJwt(await mint())).replace('{', `{${claim}`);
       const token = compact(`{${header}}`, claims, ours.sign);
-      await (good ? expectAccepted(token) : expectR401(token));
+      await (good ? expectAccepted(token) : expectUnauthorized(token));
     });
 
     test.each([
@@ -139,7 +143,7 @@ describe('a token', () => {
       ['exp', '1'],
     ])('JWT-22 %s, the last one bad, is refused', async (name, bad) => {
       const claims = JSON.stringify(decodeJwt(await mint())).replace(/\}$/, `,"${name}":${bad}}`);
-      await expectR401(compact({ alg: 'ES256', kid: 'ours' }, claims, ours.sign));
+      await expectUnauthorized(compact({ alg: 'ES256', kid: 'ours' }, claims, ours.sign));
     });
 
     test.each(['first', 'last'])(
@@ -198,7 +202,7 @@ describe('a token', () => {
       await expectAccepted(await mint());
       publish(poison);
       const asked = world.rollup.calls.jwks;
-      await expectR401(compact({ alg: 'ES256', kid: 'evil' }, decodeJwt(await mint()), sign));
+      await expectUnauthorized(compact({ alg: 'ES256', kid: 'evil' }, decodeJwt(await mint()), sign));
       await expectAccepted(await mint());
       expect(world.rollup.calls.jwks).toBeGreaterThan(asked);
     });
@@ -220,7 +224,7 @@ describe('a token', () => {
       await expectAccepted(await mint());
       const { kid } = decodeProtectedHeader(await mint());
       publish((keys) => ({ keys: [...keys, { ...evil.jwk, kid }] }));
-      await expectR401(compact({ alg: 'ES256', kid }, decodeJwt(await mint()), evil.sign));
+      await expectUnauthorized(compact({ alg: 'ES256', kid }, decodeJwt(await mint()), evil.sign));
       await expectAccepted(await mint());
     });
   });

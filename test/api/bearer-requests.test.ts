@@ -1,7 +1,7 @@
 import { memoryUsage } from 'node:process';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { compact, ecSigner, withSignature } from '../kit/forged-token.js';
-import { connectRaw, type RawAnswer, rawRequest } from '../kit/raw-http.js';
+import { connectRaw, type RawResponse, rawRequest } from '../kit/raw-http.js';
 import { bearerChecks } from '../kit/bearer-checks.js';
 import { startWorld, type World } from '../kit/world.js';
 
@@ -11,7 +11,7 @@ const MEGABYTE = 1024 * 1024;
 describe('a request with a bearer', () => {
   let world: World;
   const attacker = ecSigner('attacker');
-  const { person, mint, expectAccepted, expectR401 } = bearerChecks(() => world);
+  const { person, mint, expectAccepted, expectUnauthorized } = bearerChecks(() => world);
   beforeAll(async () => (world = await startWorld()));
   afterAll(() => world.close());
   beforeEach(async () => {
@@ -25,14 +25,14 @@ describe('a request with a bearer', () => {
     });
 
     test.each(['nbf', 'iat'])('JWT-17 %s a minute in the future is refused', async (claim) => {
-      await expectR401(await mint({ claims: { [claim]: nowSeconds() + 61 } }));
+      await expectUnauthorized(await mint({ claims: { [claim]: nowSeconds() + 61 } }));
     });
 
     test.each(['nbf', 'iat'])(
       'JWT-17 %s a minute in the future is accepted when that time has come',
       async (claim) => {
         const token = await mint({ claims: { [claim]: nowSeconds() + 61 } });
-        await expectR401(token);
+        await expectUnauthorized(token);
         world.clock.advance(61_000);
         await expectAccepted(token);
       },
@@ -176,7 +176,7 @@ describe('a request with a bearer', () => {
   const bearer = (token: string): string => `Authorization: Bearer ${token}`;
   const nowSeconds = (): number => Math.floor(world.clock.now() / 1_000);
 
-  async function send(lines: readonly string[], path?: string): Promise<RawAnswer | undefined> {
+  async function send(lines: readonly string[], path?: string): Promise<RawResponse | undefined> {
     const connection = await connectRaw(world.app.url);
     const [answer] = await connection.send([rawRequest(ME, lines, path)]);
     connection.close();

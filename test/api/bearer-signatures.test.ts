@@ -20,7 +20,7 @@ const N = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
 describe('a signature', () => {
   let world: World;
   const attacker = ecSigner('attacker');
-  const { person, mint, expectAccepted, expectR401 } = bearerChecks(() => world);
+  const { person, mint, expectAccepted, expectUnauthorized } = bearerChecks(() => world);
   beforeAll(async () => (world = await startWorld()));
   afterAll(() => world.close());
   beforeEach(async () => {
@@ -45,7 +45,7 @@ describe('a signature', () => {
       const secret = forms[form]?.(key) ?? '';
       const { header, claims } = await honest();
       const mac = (input: string): Buffer => createHmac(`sha${bits}`, secret).update(input).digest();
-      await expectR401(compact({ ...header, alg: `HS${bits}` }, claims, mac));
+      await expectUnauthorized(compact({ ...header, alg: `HS${bits}` }, claims, mac));
     });
 
     function spki(jwk: JWK, format: 'pem' | 'der'): string | Buffer {
@@ -67,7 +67,7 @@ describe('a signature', () => {
       const { jwk, sign } = create();
       await publish(jwk);
       const { header, claims } = await honest();
-      await expectR401(compact({ ...header, alg: jwk.alg, kid: jwk.kid }, claims, sign));
+      await expectUnauthorized(compact({ ...header, alg: jwk.alg, kid: jwk.kid }, claims, sign));
       await expectAccepted(await mint());
     });
 
@@ -86,7 +86,7 @@ describe('a signature', () => {
       ["the attacker's kid", { kid: 'attacker' }],
     ])('JWT-06 jwk with %s is not read', async (_title, change) => {
       const { header, claims } = await honest();
-      await expectR401(compact({ ...header, jwk: attacker.jwk, ...change }, claims, attacker.sign));
+      await expectUnauthorized(compact({ ...header, jwk: attacker.jwk, ...change }, claims, attacker.sign));
     });
 
     test.each(['x5u', 'x5c', 'x5t', 'jku'])('JWT-08 %s is not read, and nobody is called', async (name) => {
@@ -102,7 +102,7 @@ describe('a signature', () => {
       const value = { x5u: url, x5c: [certificate], x5t: segment(randomBytes(20)), jku: url }[name];
       const { header, claims } = await honest();
       for (const kid of [header.kid, undefined, 'attacker'])
-        await expectR401(compact({ ...header, kid, [name]: value }, claims, attacker.sign));
+        await expectUnauthorized(compact({ ...header, kid, [name]: value }, claims, attacker.sign));
       await new Promise((resolve) => evil.close(resolve));
       expect(calls).toBe(0);
     });
@@ -124,18 +124,18 @@ describe('a signature', () => {
       ['an object', { kid: 'k' }],
       ['null', null],
     ])('JWT-09 %s is refused', async (_title, kid) => {
-      await expectR401(await mint({ header: { kid } }));
+      await expectUnauthorized(await mint({ header: { kid } }));
     });
 
     test('JWT-09 a refusal is one record', async () => {
       const token = await mint({ header: { kid: 'k\r\nk' } });
-      await expectR401(token);
+      await expectUnauthorized(token);
       expect(world.logLines.filter((line) => line.includes('bearer_refused'))).toHaveLength(1);
     });
 
     test('JWT-09 the kid of a key for another algorithm is refused', async () => {
       await publish(ecSigner('extra', 'P-384', 'ES384').jwk);
-      await expectR401(await mint({ header: { kid: 'extra' } }));
+      await expectUnauthorized(await mint({ header: { kid: 'extra' } }));
     });
   });
 
@@ -160,12 +160,14 @@ describe('a signature', () => {
     ])('JWT-19 %s is refused', async (_title, spoil) => {
       const token = await mint();
       const signature = Buffer.from(token.split('.')[2] ?? '', 'base64url');
-      await expectR401(withSignature(token, spoil(signature.subarray(0, 32), signature.subarray(32))));
+      await expectUnauthorized(
+        withSignature(token, spoil(signature.subarray(0, 32), signature.subarray(32))),
+      );
       await expectAccepted(withSignature(token, signature));
     });
 
     test("JWT-19 another token's signature is refused", async () => {
-      await expectR401(withSignature(await mint(), (await mint()).split('.')[2] ?? ''));
+      await expectUnauthorized(withSignature(await mint(), (await mint()).split('.')[2] ?? ''));
     });
   });
 

@@ -7,7 +7,7 @@ const JWKS_MAX_AGE_MS = 600_000;
 
 describe('the bearer', () => {
   let world: World;
-  const { person, mint, rows, expectAccepted, expectR401 } = bearerChecks(() => world);
+  const { person, mint, rows, expectAccepted, expectUnauthorized } = bearerChecks(() => world);
   beforeAll(async () => (world = await startWorld()));
   afterAll(() => world.close());
   beforeEach(async () => {
@@ -51,7 +51,7 @@ describe('the bearer', () => {
     test.each(table)('JWT-03 alg $alg with $signature signature is refused', async ({ alg, signature }) => {
       const honest = await mint();
       const left = honest.split('.')[2] ?? '';
-      await expectR401(withAlg(honest, alg, signature === 'an empty' ? '' : left));
+      await expectUnauthorized(withAlg(honest, alg, signature === 'an empty' ? '' : left));
       await expectAccepted(withAlg(honest, 'ES256', left));
     });
 
@@ -78,8 +78,8 @@ describe('the bearer', () => {
       await world.rollup.rotateKeys();
       await expectAccepted(await mint());
       await expectAccepted(namedOld);
-      await expectR401(byOld);
-      await expectR401(await mint(noKid));
+      await expectUnauthorized(byOld);
+      await expectUnauthorized(await mint(noKid));
     });
   });
 
@@ -99,12 +99,12 @@ describe('the bearer', () => {
       async ({ claim, spoil }) => {
         const honest = decodeJwt(await mint())[claim];
         expect(honest).toBeTruthy();
-        await expectR401(await mint({ claims: { [claim]: spoil(honest, claim) } }));
+        await expectUnauthorized(await mint({ claims: { [claim]: spoil(honest, claim) } }));
       },
     );
 
     test('JWT-13 aud as our client id among what is no text is refused', async () => {
-      await expectR401(await mint({ claims: { aud: [world.rollup.clientId, 1] } }));
+      await expectUnauthorized(await mint({ claims: { aud: [world.rollup.clientId, 1] } }));
     });
   });
 
@@ -120,7 +120,7 @@ describe('the bearer', () => {
     ])('JWT-15 iss with %s is refused', async (_title, change) => {
       const iss = change(world.rollup.url);
       expect(iss).not.toBe(world.rollup.url);
-      await expectR401(await mint({ claims: { iss } }));
+      await expectUnauthorized(await mint({ claims: { iss } }));
     });
   });
 
@@ -136,7 +136,7 @@ describe('the bearer', () => {
       ['exp ninety days after iat', (now) => ({ exp: now + 90 * 24 * HOUR })],
       ['no iat', () => ({ iat: undefined })],
     ])('JWT-16 %s is refused', async (_title, times) => {
-      await expectR401(await mint({ claims: times(nowSeconds()) }));
+      await expectUnauthorized(await mint({ claims: times(nowSeconds()) }));
     });
 
     test.each<[string, (now: number) => Record<string, unknown>]>([

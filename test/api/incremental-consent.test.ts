@@ -1,5 +1,5 @@
 import type { Person } from '../../src/dev/rollup-id/people.js';
-import type { Answer } from '../kit/graphql-client.js';
+import type { GraphqlResponse } from '../kit/graphql-client.js';
 import { StartRollupLinkDocument } from '../generated/graphql.js';
 import { startWorld, type World } from '../kit/world.js';
 
@@ -150,7 +150,7 @@ describe('incremental consent', () => {
     expect(errors.map(({ extensions }) => extensions['code'])).toEqual(['BAD_USER_INPUT']);
   });
 
-  function ask(token: string): Promise<Answer<{ me: { rollupAccounts: Account[] } }>> {
+  function ask(token: string): Promise<GraphqlResponse<{ me: { rollupAccounts: Account[] } }>> {
     return world.ask(QUERY, { for: WANTED }, { token });
   }
 

@@ -8,7 +8,7 @@ import {
   RenewAccessTokenDocument,
   type RollupTokensInput,
 } from '../generated/graphql.js';
-import { type LinkAnswer, startWorld, type World } from '../kit/world.js';
+import { type LinkPayload, startWorld, type World } from '../kit/world.js';
 
 const CALLBACK = { url: 'https://app.example/', linkToken: 'x' };
 const TABLES = ['app_user', 'rollup_account', 'sealed_tokens'];
@@ -45,7 +45,7 @@ describe('the owner of a linked identity', () => {
     return { user, account, accessToken, isNewUser };
   }
   const me = async (token: string) => (await world.ask(MeDocument, {}, { token })).data.me;
-  const takeOver = async (tokens: RollupTokensInput, token?: string): Promise<LinkAnswer> =>
+  const takeOver = async (tokens: RollupTokensInput, token?: string): Promise<LinkPayload> =>
     (await world.ask(LinkRollupAccountDocument, { input: { tokens } }, { token })).data.linkRollupAccount;
 
   test('LNK-19 is not changed by another user who links it, nor disclosed to them', async () => {

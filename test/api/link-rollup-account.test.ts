@@ -7,14 +7,14 @@ import {
   LinkRollupAccountDocument,
   RenewAccessTokenDocument,
 } from '../generated/graphql.js';
-import { type LinkAnswer, type StartAnswer, startWorld, type World } from '../kit/world.js';
+import { type LinkPayload, type StartPayload, startWorld, type World } from '../kit/world.js';
 
 const TTL_SECONDS = 100;
 
 type Fields = Record<string, unknown>;
 type Edit = () => Fields | Promise<Fields>;
 /** A begun link, and the URL that the browser came back to. */
-type Attempt = Readonly<{ begun: StartAnswer; url: string }>;
+type Attempt = Readonly<{ begun: StartPayload; url: string }>;
 
 describe('linkRollupAccount with a callback', () => {
   let world: World;
@@ -45,7 +45,7 @@ describe('linkRollupAccount with a callback', () => {
     const begun = await world.start(scopes);
     return { begun, url: await world.rollup.approve(begun.authorizationUrl ?? '') };
   }
-  const finish = async ({ begun, url }: Attempt): Promise<LinkAnswer> => world.finish(begun, url);
+  const finish = async ({ begun, url }: Attempt): Promise<LinkPayload> => world.finish(begun, url);
   const ask = async ({ begun: { linkToken }, url }: Attempt) =>
     world.ask(LinkRollupAccountDocument, { input: { callback: { url, linkToken: linkToken ?? '' } } });
   const codesOf = async (attempt: Attempt): Promise<Code[]> =>

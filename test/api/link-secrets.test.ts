@@ -6,7 +6,7 @@ import type { Person } from '../../src/dev/rollup-id/people.js';
 import type { MintOverrides } from '../../src/dev/rollup-id/tokens.js';
 import { createSchema } from '../../src/graphql/schema.js';
 import { LinkRollupAccountDocument, RenewAccessTokenDocument } from '../generated/graphql.js';
-import { type StartAnswer, startWorld, type World } from '../kit/world.js';
+import { type StartPayload, startWorld, type World } from '../kit/world.js';
 
 const BEGINS = 1_000;
 const VERIFIERS = 25;
@@ -47,7 +47,7 @@ describe('the secrets of a link', () => {
   });
 
   const faults = () => world.rollup.switches.faults;
-  const parameterOf = (begun: StartAnswer, name: string): string =>
+  const parameterOf = (begun: StartPayload, name: string): string =>
     new URL(begun.authorizationUrl ?? '').searchParams.get(name) ?? '';
   const count = async (table: string): Promise<number> =>
     (await world.em().execute<unknown[]>(`select 1 from ${table}`)).length;
@@ -245,7 +245,7 @@ describe('the secrets of a link', () => {
 
   test('LNK-31 of all begins of one user the newest twenty may be completed, and the expired are gone', async () => {
     const { token } = await signIn();
-    const begun: StartAnswer[] = [];
+    const begun: StartPayload[] = [];
     for (let round = 0; round < 25; round += 1) {
       world.clock.advance(1_000);
       begun.push(await world.start(['openid'], token));

@@ -7,14 +7,14 @@ import {
   UnlinkRollupAccountDocument,
 } from '../generated/graphql.js';
 import { type StandardProvider, startStandardProvider } from '../kit/standard-provider.js';
-import { type LinkAnswer, type StartAnswer, startWorld, type World } from '../kit/world.js';
+import { type LinkPayload, type StartPayload, startWorld, type World } from '../kit/world.js';
 
 const REDIRECT_URI = 'https://app.example/callback';
 const ada = { sub: 'urn:standard:ada', name: 'Ada', email: 'ada@example.com' };
 const ben = { sub: 'urn:standard:ben', name: 'Ben', email: 'ben@example.com' };
 
 /** A begun link, and the URL that the browser came back to. */
-type Attempt = Readonly<{ begun: StartAnswer; url: string }>;
+type Attempt = Readonly<{ begun: StartPayload; url: string }>;
 type Row = Record<string, unknown>;
 
 describe('with a standard OpenID provider', () => {
@@ -53,9 +53,9 @@ describe('with a standard OpenID provider', () => {
     const begun = await world.start(undefined, token);
     return { begun, url: await standard.approve(begun.authorizationUrl ?? '', { sub }) };
   }
-  const finish = async ({ begun, url }: Attempt, token?: string): Promise<LinkAnswer> =>
+  const finish = async ({ begun, url }: Attempt, token?: string): Promise<LinkPayload> =>
     world.finish(begun, url, token);
-  const codesOf = ({ userErrors }: LinkAnswer): Code[] => userErrors.map(({ code }) => code);
+  const codesOf = ({ userErrors }: LinkPayload): Code[] => userErrors.map(({ code }) => code);
   const rows = async (table: string): Promise<Row[]> => world.em().execute(`select * from ${table}`);
   async function renew(
     token: string,
@@ -184,7 +184,7 @@ describe('with a standard OpenID provider', () => {
     expect(await refresh()).toHaveProperty('access_token');
     expect(world.logLines.filter((line) => line.includes('"msg":"revocation"'))).toHaveLength(1);
 
-    async function unlink({ accessToken, account }: LinkAnswer) {
+    async function unlink({ accessToken, account }: LinkPayload) {
       const input = { accountId: account?.id ?? '' };
       return world.ask(UnlinkRollupAccountDocument, { input }, { token: accessToken ?? '' });
     }

@@ -6,7 +6,7 @@ import { createLog } from '../../src/log.js';
 import { type StartRollupLinkInput, StartRollupLinkDocument } from '../generated/graphql.js';
 import { createGraphqlClient } from '../kit/graphql-client.js';
 import { createTestDatabase, type TestDatabase } from '../kit/test-database.js';
-import { type StartAnswer, startWorld, type World } from '../kit/world.js';
+import { type StartPayload, startWorld, type World } from '../kit/world.js';
 
 const HOST = 'app.example.com';
 const REDIRECT_URI = `https://${HOST}/callback`;
@@ -55,17 +55,17 @@ describe('startRollupLink', () => {
     sent.length = 0;
   });
 
-  async function begin(input: Partial<StartRollupLinkInput> = {}): Promise<StartAnswer> {
+  async function begin(input: Partial<StartRollupLinkInput> = {}): Promise<StartPayload> {
     const whole = { redirectUri: REDIRECT_URI, scopes: ['openid', 'email'], ...input };
     return (await world.ask(StartRollupLinkDocument, { input: whole })).data.startRollupLink;
   }
-  const parametersOf = (begun: StartAnswer): Record<string, string> =>
+  const parametersOf = (begun: StartPayload): Record<string, string> =>
     Object.fromEntries(new URL(begun.authorizationUrl ?? '').searchParams);
   const attempts = async (em = world.em()): Promise<Record<string, unknown>[]> =>
     em.execute('select * from pending_link');
 
   /** The PKCE verifier, which leaves the server with the code and at no other time. */
-  async function verifierOf(begun: StartAnswer): Promise<string> {
+  async function verifierOf(begun: StartPayload): Promise<string> {
     await world.finish(begun, `${REDIRECT_URI}?code=any&state=${begun.state}`);
     const body = sent.findLast((one) => one instanceof URLSearchParams);
     return body?.get('code_verifier') ?? '';

@@ -1,6 +1,6 @@
 import { getIntrospectionQuery } from 'graphql';
 import { MeDocument, RenewAccessTokenDocument } from '../generated/graphql.js';
-import type { Answer } from '../kit/graphql-client.js';
+import type { GraphqlResponse } from '../kit/graphql-client.js';
 import { startWorld, type World } from '../kit/world.js';
 
 /** A server with the limits as they come, and one that reads such large documents that the finer limits show. */
@@ -168,7 +168,7 @@ test.each([1e9, -1, 2 ** 31, 1.5, '10'])(
   },
 );
 
-function ask(server: Server, document: string | { toString(): string }): Promise<Answer<unknown>> {
+function ask(server: Server, document: string | { toString(): string }): Promise<GraphqlResponse<unknown>> {
   const world = worlds[server];
   return world.ask(document.toString(), {}, server === 'as it comes' ? { token } : {});
 }

@@ -7,7 +7,7 @@ import { createSchema } from '../../src/graphql/schema.js';
 import { createGate } from '../../src/dev/instruments/faults.js';
 import type { Person } from '../../src/dev/rollup-id/people.js';
 import { LinkRollupAccountDocument, MeDocument } from '../generated/graphql.js';
-import type { Answer } from '../kit/graphql-client.js';
+import type { GraphqlResponse } from '../kit/graphql-client.js';
 import { createLog } from '../../src/log.js';
 import { startWorld, type World } from '../kit/world.js';
 
@@ -204,7 +204,7 @@ describe('GQL-30 HTP-17 mutations of one subject', () => {
 
   test('are refused from the 51st on when they come as 100 requests', async () => {
     const caller = await mintFor('urn:rollup:many-requests');
-    const answers: Answer<unknown>[] = [];
+    const answers: GraphqlResponse<unknown>[] = [];
     for (let sent = 0; sent < 100; sent += 1)
       answers.push(await world.ask(`mutation { ${RENEW} }`, {}, { token: caller }));
     const limited = answers.map((answer) => codes(answer)[0] === 'RATE_LIMITED');
@@ -223,7 +223,7 @@ describe('GQL-30 HTP-17 mutations of one subject', () => {
     return world.rollup.mint('access', { ...person, sub });
   }
 
-  function expectLimited(answer: Answer<unknown>): void {
+  function expectLimited(answer: GraphqlResponse<unknown>): void {
     expect(answer).toMatchObject({ status: 429, data: undefined });
     expect(codes(answer)).toEqual(['RATE_LIMITED']);
     const retryAfterMs = Number(answer.errors[0]?.extensions['retryAfterMs']);
@@ -355,7 +355,7 @@ function withColours(schema: GraphQLSchema): GraphQLSchema {
   );
 }
 
-function codes({ errors }: Answer<unknown>): unknown[] {
+function codes({ errors }: GraphqlResponse<unknown>): unknown[] {
   return errors.map(({ extensions }) => extensions['code']);
 }
 

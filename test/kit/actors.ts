@@ -1,6 +1,6 @@
 import { createPerson, type Person } from '../../src/dev/rollup-id/people.js';
 import { type LinkRollupAccountMutation, UnlinkRollupAccountDocument } from '../generated/graphql.js';
-import type { Answer } from './graphql-client.js';
+import type { GraphqlResponse } from './graphql-client.js';
 import type { History, Outcome } from './history.js';
 import type { Server, Servers } from './servers.js';
 
@@ -13,7 +13,7 @@ export interface Actor {
 }
 
 /** What actors do; each deed goes into the history and none throws. */
-export interface Deeds {
+export interface ActorOperations {
   read(server: Server, actor: Actor): Promise<void>;
   /** By tokens; signed in when it is to be their own user's, whoever the identity leads to otherwise. */
   link(server: Server, actor: Actor, options?: { signedIn: boolean }): Promise<void>;
@@ -23,7 +23,7 @@ export interface Deeds {
 }
 
 /** What somebody may be told whose account others link and unlink: nothing has changed by it. */
-export const REFUSALS: ReadonlySet<string> = new Set([
+export const EXPECTED_REJECTIONS: ReadonlySet<string> = new Set([
   'NOT_LINKED',
   'ACCOUNT_NOT_FOUND',
   'LINK_NOT_FOUND',
@@ -42,8 +42,8 @@ const LINK = `mutation ($input: LinkRollupAccountInput!) {
   linkRollupAccount(input: $input) { account { id } userErrors { code } }
 }`;
 
-/** Deeds through these servers. */
-export function createDeeds(world: Servers, history: History): Deeds {
+/** ActorOperations through these servers. */
+export function createOperations(world: Servers, history: History): ActorOperations {
   const codes = new Map<string, number>();
   const count = (code: string): string => {
     codes.set(code, (codes.get(code) ?? 0) + 1);
@@ -57,7 +57,7 @@ export function createDeeds(world: Servers, history: History): Deeds {
     await history.record(person.sub, async (): Promise<Outcome> => {
       const code = count((await run().catch(() => 'CONNECTION_LOST')) ?? 'DONE');
       if (code === 'DONE') return { kind, outcome: 'done' };
-      return { kind, outcome: REFUSALS.has(code) ? 'refused' : 'unknown' };
+      return { kind, outcome: EXPECTED_REJECTIONS.has(code) ? 'refused' : 'unknown' };
     });
   }
   return {
@@ -98,7 +98,7 @@ export function createDeeds(world: Servers, history: History): Deeds {
 }
 
 function codeOf<Data>(
-  { data, errors }: Answer<Data>,
+  { data, errors }: GraphqlResponse<Data>,
   payload: (data: Data) => { readonly userErrors: readonly { readonly code: string }[] },
 ): string | undefined {
   const [error] = errors;

@@ -16,7 +16,7 @@ export interface BearerChecks {
    * The bearer is refused as a wrong token is: the challenge, one error, one well-formed record, nothing of the token
    * in answer or log, nothing written. Returns the milliseconds that the server took.
    */
-  expectR401(token: string): Promise<number>;
+  expectUnauthorized(token: string): Promise<number>;
 }
 
 /** Checks on a world in which one identity is linked. */
@@ -40,7 +40,7 @@ export function bearerChecks(worldOf: () => World): BearerChecks {
       const { userErrors } = data?.startRollupLink ?? {};
       expect({ status, userErrors }).toEqual({ status: 200, userErrors: [] });
     },
-    expectR401: async (token) => {
+    expectUnauthorized: async (token) => {
       const world = worldOf();
       const before = await rows();
       expect(before.map((table) => table.length)).toEqual([1, 1, expect.any(Number), 1]);

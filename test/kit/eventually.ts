@@ -1,18 +1,25 @@
-import { setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 
-const PATIENCE_MS = 30_000;
+const DEFAULT_TIMEOUT_MS = 30_000;
 const POLL_MS = 20;
 
-/** Runs a check again and again until it does not throw any more; throws what it threw last. */
-export async function eventually(check: () => unknown, patienceMs = PATIENCE_MS): Promise<void> {
-  const until = performance.now() + patienceMs;
+/** Repeats a check until it passes; after the timeout it throws the last error. */
+export async function eventually(check: () => unknown, timeoutMs = DEFAULT_TIMEOUT_MS): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
   for (;;) {
     try {
       await check();
       return;
     } catch (error) {
-      if (performance.now() >= until) throw error;
-      await pause(POLL_MS);
+      if (performance.now() >= deadline) throw error;
+      await delay(POLL_MS);
     }
   }
+}
+
+/** Polls until the condition holds; throws after the same timeout as `eventually`. */
+export function waitUntil(condition: () => Promise<boolean> | boolean): Promise<void> {
+  return eventually(async () => {
+    if (!(await condition())) throw new Error('the condition never became true');
+  });
 }

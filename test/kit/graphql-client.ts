@@ -8,7 +8,7 @@ export interface GraphqlError {
 }
 
 /** An answer as it came over HTTP. `data` is typed by the document; look at `errors` before trusting it. */
-export interface Answer<Data> {
+export interface GraphqlResponse<Data> {
   readonly status: number;
   readonly headers: Headers;
   readonly data: Data;
@@ -21,7 +21,7 @@ export type Ask = <Data, Variables>(
   document: TypedDocumentString<Data, Variables> | string,
   variables?: Variables,
   options?: { readonly token?: string | undefined; readonly headers?: Readonly<Record<string, string>> },
-) => Promise<Answer<Data>>;
+) => Promise<GraphqlResponse<Data>>;
 
 /** A client for the server at `url`. */
 export function createGraphqlClient(url: string): Ask {
@@ -29,7 +29,7 @@ export function createGraphqlClient(url: string): Ask {
     document: { toString(): string },
     variables?: unknown,
     { token, headers }: Parameters<Ask>[2] = {},
-  ): Promise<Answer<Data>> => {
+  ): Promise<GraphqlResponse<Data>> => {
     const response = await fetch(`${url}/graphql`, {
       method: 'POST',
       headers: {

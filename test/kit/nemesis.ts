@@ -1,5 +1,5 @@
 import type { Fault } from '../../src/dev/instruments/faults.js';
-import type { Actor, Deeds } from './actors.js';
+import type { Actor, ActorOperations } from './actors.js';
 import { eventually } from './eventually.js';
 import type { Cost } from './history.js';
 import type { Server, Servers } from './servers.js';
@@ -11,11 +11,11 @@ export interface Stage {
   /** Between the servers and their database. */
   readonly proxy: TcpProxy;
   readonly actors: readonly Actor[];
-  readonly deeds: Deeds;
+  readonly operations: ActorOperations;
   /** From 0 to below 1; the only source of chance. */
   readonly random: () => number;
-  /** Whether it is time to come to an end, after so many deeds. */
-  readonly isOver: (deeds: number) => boolean;
+  /** Whether it is time to come to an end, after so many operations. */
+  readonly isOver: (operations: number) => boolean;
 }
 
 const WORKERS = 8;
@@ -40,7 +40,7 @@ export class RandomRun {
   readonly #expiries = new Map<string, number>();
   readonly #faults = new Map<string, number>();
   #awake: Server[];
-  #deeds = 0;
+  #operations = 0;
 
   constructor(private readonly stage: Stage) {
     this.#awake = [...stage.world.servers];
@@ -82,15 +82,15 @@ export class RandomRun {
   #calling = '';
 
   async #work(): Promise<void> {
-    const { actors, deeds, isOver } = this.stage;
-    while (!isOver(this.#deeds)) {
+    const { actors, operations, isOver } = this.stage;
+    while (!isOver(this.#operations)) {
       const [actor, server] = [this.#pick(actors), this.#pick(this.#awake)];
       const dice = this.stage.random();
       if (dice < 0.1) await this.#expire(actor);
-      else if (dice < 0.12) await deeds.unlink(server, actor);
-      else if (dice < 0.18) await deeds.link(server, actor);
-      else await deeds.read(server, actor);
-      this.#deeds += 1;
+      else if (dice < 0.12) await operations.unlink(server, actor);
+      else if (dice < 0.18) await operations.link(server, actor);
+      else await operations.read(server, actor);
+      this.#operations += 1;
     }
   }
 
@@ -115,7 +115,7 @@ export class RandomRun {
       outage: () => this.#outage(),
       leap: () => this.#endLeases(),
     };
-    while (!this.stage.isOver(this.#deeds)) {
+    while (!this.stage.isOver(this.#operations)) {
       const name = this.#pick(Object.keys(episodes) as (keyof typeof episodes)[]);
       await this.#progress(20);
       await episodes[name]();
@@ -132,14 +132,14 @@ export class RandomRun {
 
   /** Callers are caught in it, and answers of the provider arrive while nobody is there to take them. */
   async #freeze(): Promise<void> {
-    const { actors, deeds, random, world } = this.stage;
+    const { actors, operations, random, world } = this.stage;
     const server = this.#withdraw();
     const { queue } = world.rollup.switches.faults.refresh;
     const caught = Array.from({ length: CAUGHT_CALLERS }, async () => {
       const actor = this.#pick(actors);
       queue.unshift({ delayMs: 300 });
       await this.#expire(actor);
-      await deeds.read(server, actor);
+      await operations.read(server, actor);
     });
     await this.#progress(4);
     server.run?.process.kill('SIGSTOP');
@@ -202,10 +202,10 @@ export class RandomRun {
   }
 
   /** Waits until the actors have done so much more; they cannot when the frozen one holds what they need. */
-  async #progress(deeds: number): Promise<void> {
-    const goal = this.#deeds + deeds;
+  async #progress(operations: number): Promise<void> {
+    const goal = this.#operations + operations;
     const moved = (): void => {
-      if (this.#deeds < goal && !this.stage.isOver(this.#deeds)) throw new Error('no progress');
+      if (this.#operations < goal && !this.stage.isOver(this.#operations)) throw new Error('no progress');
     };
     await eventually(moved, LONGEST_EPISODE_MS).catch(() => undefined);
   }

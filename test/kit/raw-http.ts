@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 
 /** An answer as it came over the wire. */
-export interface RawAnswer {
+export interface RawResponse {
   readonly status: number;
   /** The status line and the headers. */
   readonly head: string;
@@ -11,7 +11,7 @@ export interface RawAnswer {
 /** One connection, on which a test writes what no client library would. */
 export interface RawConnection {
   /** Writes the requests at once, however many, and reads as many answers; fewer when the server hangs up. */
-  send(requests: readonly string[]): Promise<RawAnswer[]>;
+  send(requests: readonly string[]): Promise<RawResponse[]>;
   close(): void;
 }
 
@@ -31,7 +31,7 @@ export async function connectRaw(url: string): Promise<RawConnection> {
     ended = true;
     wake();
   });
-  const take = (): RawAnswer | undefined => {
+  const take = (): RawResponse | undefined => {
     const end = pending.indexOf('\r\n\r\n');
     const head = pending.slice(0, end);
     const length = Number(/^content-length: (\d+)/im.exec(head)?.[1] ?? 0);
@@ -42,7 +42,7 @@ export async function connectRaw(url: string): Promise<RawConnection> {
   };
   return {
     send: async (requests) => {
-      const answers: RawAnswer[] = [];
+      const answers: RawResponse[] = [];
       socket.write(requests.join(''));
       while (answers.length < requests.length) {
         const answer = take();

@@ -1,8 +1,7 @@
-import { eventually } from './eventually.js';
 import type { LinkedPerson, Renewal, Server, Servers } from './servers.js';
 
 /** `count` requests at once for one account's token, spread over all servers. */
-export function demand(all: Servers, bearer: string, count: number): Promise<Renewal[]> {
+export function renewConcurrently(all: Servers, bearer: string, count: number): Promise<Renewal[]> {
   return Promise.all(Array.from({ length: count }, (_, index) => all.renew(serverAt(all, index), bearer)));
 }
 
@@ -40,13 +39,6 @@ export async function retryInMs(all: Servers, accountId: string): Promise<number
   return row?.ms ?? 0;
 }
 
-/** Looks again and again until it is so, as `eventually` does. */
-export function until(condition: () => Promise<boolean> | boolean): Promise<void> {
-  return eventually(async () => {
-    if (!(await condition())) throw new Error('it never came to pass');
-  });
-}
-
 /** Three calls in thirty seconds at the most, shown without waiting: each failure says when the next call may be. */
 export async function expectBackOff(
   all: Servers,
@@ -57,14 +49,14 @@ export async function expectBackOff(
   await all.renew(all.server, bearer);
   let pausedMs = await retryInMs(all, accountId);
   expect(pausedMs).toBeGreaterThan(leastMs - 2_000);
-  const served = await demand(all, bearer, 100);
+  const served = await renewConcurrently(all, bearer, 100);
   expect([...new Set(served.map((answer) => answer.token))]).toEqual([token]);
   await all.expire(accountId);
-  expect(codesOf(await demand(all, bearer, 40))).toEqual(['PROVIDER_UNAVAILABLE']);
+  expect(codesOf(await renewConcurrently(all, bearer, 40))).toEqual(['PROVIDER_UNAVAILABLE']);
   expect(await all.row(accountId)).toMatchObject({ failure_count: 1 });
   for (const failures of [2, 3]) {
     await all.elapse(accountId, 'retry_at');
-    const answers = await demand(all, bearer, 40);
+    const answers = await renewConcurrently(all, bearer, 40);
     expect(codesOf(answers)).toEqual(['PROVIDER_UNAVAILABLE']);
     const toldMs = Math.max(...answers.map(({ retryAfterMs }) => retryAfterMs));
     expect(toldMs).toBeGreaterThanOrEqual(leastMs);

@@ -39,7 +39,7 @@ export function countOutcomes(provider: Provider, calls: TokenCalls): void {
 }
 
 /** Counts a call to the token endpoint and lets the fault have its way with it. */
-export async function answerTokenCall(
+export async function handleTokenCall(
   ctx: Pick<KoaContextWithOIDC, 'req' | 'respond'>,
   next: () => Promise<unknown>,
   { calls, fault }: { calls: TokenCalls; fault: TokenFault | undefined },

@@ -7,7 +7,7 @@ import { type Approval, decide, followToCallback, isInteraction } from './standa
 import { type Records, revokeGrants } from './standard-provider-records.js';
 import { configure, type StandardPerson } from './standard-provider-settings.js';
 import {
-  answerTokenCall,
+  handleTokenCall,
   countOutcomes,
   type TokenCalls,
   type TokenFault,
@@ -88,7 +88,7 @@ function route(
   countOutcomes(provider, standard.calls);
   provider.use(async (ctx, next) => {
     try {
-      if (ctx.path === '/token') await answerTokenCall(ctx, next, standard);
+      if (ctx.path === '/token') await handleTokenCall(ctx, next, standard);
       else if (isInteraction(ctx.path)) await decide(provider, standard.clientId, ctx);
       else await next();
     } catch (error) {

@@ -12,7 +12,7 @@ export interface Load {
 const CLIENTS = 6;
 
 /** Clients that ask again and again until the time is over, each over its own connection. */
-export function askSteadily(ask: Ask, token: string, forMs: number): Load {
+export function startSteadyLoad(ask: Ask, token: string, forMs: number): Load {
   const end = performance.now() + forMs;
   const over = (): boolean => performance.now() >= end;
   const failures: unknown[] = [];

@@ -29,9 +29,9 @@ export interface Clock {
 }
 
 /** What a completed or refused link answers. */
-export type LinkAnswer = LinkRollupAccountMutation['linkRollupAccount'];
+export type LinkPayload = LinkRollupAccountMutation['linkRollupAccount'];
 /** What a begun or refused link answers. */
-export type StartAnswer = StartRollupLinkMutation['startRollupLink'];
+export type StartPayload = StartRollupLinkMutation['startRollupLink'];
 
 /** The server as its users meet it, with a database, a provider and a clock of its own. */
 export interface World {
@@ -45,10 +45,10 @@ export interface World {
   readonly statements: string[];
   /** A second look at the rows; on the embedded database it shares the application's own connection. */
   readonly em: () => SqlEntityManager;
-  start(scopes?: readonly string[], token?: string): Promise<StartAnswer>;
-  finish(begun: StartAnswer, callbackUrl: string, token?: string): Promise<LinkAnswer>;
+  start(scopes?: readonly string[], token?: string): Promise<StartPayload>;
+  finish(begun: StartPayload, callbackUrl: string, token?: string): Promise<LinkPayload>;
   /** The whole flow: begin, approve as `person`, complete. */
-  link(person: Person, options?: { scopes?: readonly string[]; token?: string }): Promise<LinkAnswer>;
+  link(person: Person, options?: { scopes?: readonly string[]; token?: string }): Promise<LinkPayload>;
   /** Empties the database, the provider and the log. */
   reset(): Promise<void>;
   close(): Promise<void>;

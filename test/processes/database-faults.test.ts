@@ -1,6 +1,6 @@
 import { createGate, type Gate } from '../../src/dev/instruments/faults.js';
 import { MeDocument } from '../generated/graphql.js';
-import { createActor, createDeeds, REFUSALS } from '../kit/actors.js';
+import { createActor, createOperations, EXPECTED_REJECTIONS } from '../kit/actors.js';
 import { eventually } from '../kit/eventually.js';
 import { findViolations, History } from '../kit/history.js';
 import { type PostgresCluster, startPostgresCluster } from '../kit/postgres-cluster.js';
@@ -141,31 +141,31 @@ describe('a link that is refreshed, ended and made anew at once', () => {
 
   test('RFR-24 two hundred times over: no deadlock, no internal error, every invariant holds', async () => {
     const history = new History();
-    const deeds = createDeeds(world, history);
+    const operations = createOperations(world, history);
     const actor = await createActor(world);
     const at = (index: number): Server => world.servers[index % world.servers.length] ?? world.server;
-    await deeds.link(world.server, actor);
+    await operations.link(world.server, actor);
     const rounds = 200;
     for (let round = 0; round < rounds; round += 1) {
       // Every round they overlap in another way.
       world.rollup.switches.faults.refresh.standing = { delayMs: round % 16 };
       await world.expire(actor.accountId);
       await Promise.all([
-        deeds.read(at(round), actor),
-        later(at(round), round % 5, () => deeds.unlink(at(round + 1), actor)),
-        later(at(round), round % 3, () => deeds.link(at(round + 2), actor)),
-        later(at(round), round % 7, () => deeds.link(at(round + 3), actor, { signedIn: true })),
-        later(at(round), round % 4, () => deeds.read(at(round + 3), actor)),
+        operations.read(at(round), actor),
+        later(at(round), round % 5, () => operations.unlink(at(round + 1), actor)),
+        later(at(round), round % 3, () => operations.link(at(round + 2), actor)),
+        later(at(round), round % 7, () => operations.link(at(round + 3), actor, { signedIn: true })),
+        later(at(round), round % 4, () => operations.read(at(round + 3), actor)),
       ]);
-      await deeds.read(at(round), actor);
-      await deeds.link(at(round + 1), actor);
+      await operations.read(at(round), actor);
+      await operations.link(at(round + 1), actor);
     }
     const calls = world.rollup.calls.refreshesOf(actor.person.sub);
     const costs = new Map([[actor.person.sub, { calls, expiries: rounds, faults: 0 }]]);
     expect(findViolations(history.operations, costs)).toEqual([]);
     expect(calls).toBeGreaterThan(0);
-    const usual = new Set(['DONE', ...REFUSALS]);
-    expect([...deeds.codes.keys()].filter((code) => !usual.has(code))).toEqual([]);
+    const usual = new Set(['DONE', ...EXPECTED_REJECTIONS]);
+    expect([...operations.codes.keys()].filter((code) => !usual.has(code))).toEqual([]);
     for (const server of world.servers) expect(server.output()).not.toContain('internal error');
     const database = 'select deadlocks::int from pg_stat_database where datname = current_database()';
     expect(await world.em().execute(database)).toEqual([{ deadlocks: 0 }]);

@@ -4,14 +4,14 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createGate } from '../../src/dev/instruments/faults.js';
 import { MeDocument, UnlinkRollupAccountDocument } from '../generated/graphql.js';
-import { codesOf, demand, until } from '../kit/renewals.js';
-import { eventually } from '../kit/eventually.js';
+import { codesOf, renewConcurrently } from '../kit/renewals.js';
+import { eventually, waitUntil } from '../kit/eventually.js';
 import { createGraphqlClient } from '../kit/graphql-client.js';
 import { type Haproxy, startHaproxy } from '../kit/haproxy.js';
 import { findFreePort } from '../kit/postgres-cluster.js';
 import { type Server, startProcess } from '../kit/server.js';
 import { ON_POSTGRES, type Servers, startServers } from '../kit/servers.js';
-import { askSteadily } from '../kit/steady-load.js';
+import { startSteadyLoad } from '../kit/steady-load.js';
 import { createDataDirectory } from '../kit/test-database.js';
 
 const DELAY_MS = 2_000;
@@ -41,7 +41,7 @@ onServer?.('four servers behind haproxy', () => {
     for (const port of ports) running.set(port, await start(port));
     await eventually(async () => expect((await fetch(`${haproxy.url}/readyz`)).status).toBe(200));
     const { bearer } = await all.linkPerson();
-    const load = askSteadily(createGraphqlClient(haproxy.url), bearer, LOAD_MS);
+    const load = startSteadyLoad(createGraphqlClient(haproxy.url), bearer, LOAD_MS);
     const codes: (number | string)[] = [];
     while (!load.over()) {
       for (const port of ports) {
@@ -79,9 +79,9 @@ describe('the end of a server', () => {
     const gate = createGate();
     all.rollup.switches.faults.refresh.standing = gate.fault;
     const answers = people.map(({ bearer }) => all.renew(server, bearer));
-    await until(() => all.rollup.calls.refresh === people.length);
+    await waitUntil(() => all.rollup.calls.refresh === people.length);
     const exit = server.stop('SIGTERM');
-    await until(async () => (await readiness(server)) === 503);
+    await waitUntil(async () => (await readiness(server)) === 503);
     gate.release();
     expect(codesOf(await Promise.all(answers))).toEqual([undefined]);
     expect(await exit).toBe(0);
@@ -116,9 +116,9 @@ describe('the end of a server', () => {
       const inFlight = all.renew(server, bearer);
       await gate.arrived;
       const load = startLoad(server, bearer, 16);
-      await until(() => load.answered() > 200);
+      await waitUntil(() => load.answered() > 200);
       const exits = Array.from({ length: signals }, () => server.stop('SIGTERM'));
-      await until(async () => (await readiness(server)) === 503);
+      await waitUntil(async () => (await readiness(server)) === 503);
       const before = load.answered();
       await pause(DELAY_MS / 10);
       await load.stop();
@@ -167,9 +167,9 @@ describe('an account that was unlinked', () => {
 
   test('PRV-06 is erased, and unknown to every process at once', async () => {
     const { accountId, bearer } = await all.linkPerson();
-    expect(codesOf(await demand(all, bearer, 40))).toEqual([undefined]);
+    expect(codesOf(await renewConcurrently(all, bearer, 40))).toEqual([undefined]);
     await unlink(accountId, bearer);
-    expect(codesOf(await demand(all, bearer, 40))).toEqual(['NOT_LINKED']);
+    expect(codesOf(await renewConcurrently(all, bearer, 40))).toEqual(['NOT_LINKED']);
     expect(await all.row(accountId)).toEqual({});
     for (const table of ['app_user', 'rollup_account', 'sealed_tokens', 'pending_link'])
       expect(await all.em().execute(`select * from ${table}`)).toEqual([]);
@@ -180,12 +180,12 @@ describe('an account that was unlinked', () => {
     await all.expire(accountId);
     const gate = createGate();
     all.rollup.switches.faults.refresh.standing = gate.fault;
-    const answers = demand(all, bearer, 8);
+    const answers = renewConcurrently(all, bearer, 8);
     await gate.arrived;
     await unlink(accountId, bearer);
     gate.release();
     expect((await answers).filter(({ token }) => token !== undefined)).toEqual([]);
-    expect(codesOf(await demand(all, bearer, 8))).toEqual(['NOT_LINKED']);
+    expect(codesOf(await renewConcurrently(all, bearer, 8))).toEqual(['NOT_LINKED']);
     expect(await all.row(accountId)).toEqual({});
     expect(all.rollup.calls.refresh).toBe(1);
   });

@@ -1,5 +1,5 @@
 import { UnsecuredJWT } from 'jose';
-import { createActor, createDeeds, REFUSALS } from '../kit/actors.js';
+import { createActor, createOperations, EXPECTED_REJECTIONS } from '../kit/actors.js';
 import { eventually } from '../kit/eventually.js';
 import { findViolations, History, type Operation } from '../kit/history.js';
 import { createRandom, RandomRun } from '../kit/nemesis.js';
@@ -29,13 +29,13 @@ onPostgres?.('a random run', () => {
     async () => {
       const { world, proxy } = servers;
       const history = new History();
-      const deeds = createDeeds(world, history);
+      const operations = createOperations(world, history);
       const actors = await Promise.all(Array.from({ length: 6 }, () => createActor(world)));
-      for (const actor of actors) await deeds.link(world.server, actor);
+      for (const actor of actors) await operations.link(world.server, actor);
       const until = performance.now() + SECONDS * 1_000;
       const isOver = (done: number): boolean =>
         SECONDS > 0 ? performance.now() >= until : done >= OPERATIONS;
-      const run = new RandomRun({ world, proxy, actors, deeds, random: createRandom(SEED), isOver });
+      const run = new RandomRun({ world, proxy, actors, operations, random: createRandom(SEED), isOver });
       await run.run();
 
       const leases = 'select 1 from sealed_tokens where lease_expires_at > clock_timestamp()';
@@ -49,11 +49,13 @@ onPostgres?.('a random run', () => {
           const told = renewals.map(({ token, code }) => token ?? code);
           expect({ seed: SEED, told }).toEqual({ seed: SEED, told: told.map(() => told[0]) });
         });
-        await deeds.link(world.server, actor);
-        for (const server of run.awake) await deeds.read(server, actor);
+        await operations.link(world.server, actor);
+        for (const server of run.awake) await operations.read(server, actor);
       }
       const unheard = new Set(['DONE', 'PROVIDER_UNAVAILABLE', 'INTERNAL_SERVER_ERROR', 'CONNECTION_LOST']);
-      const codes = [...deeds.codes.keys()].filter((code) => !REFUSALS.has(code) && !unheard.has(code));
+      const codes = [...operations.codes.keys()].filter(
+        (code) => !EXPECTED_REJECTIONS.has(code) && !unheard.has(code),
+      );
       const violations = findViolations(history.operations, run.costs());
       expect({ seed: SEED, codes, violations }).toEqual({ seed: SEED, codes: [], violations: [] });
     },

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { demand, until } from '../kit/renewals.js';
+import { waitUntil } from '../kit/eventually.js';
+import { renewConcurrently } from '../kit/renewals.js';
 import { type Servers, startServers } from '../kit/servers.js';
 
 describe('refreshing ahead of demand', () => {
@@ -11,10 +12,10 @@ describe('refreshing ahead of demand', () => {
     const people = await Promise.all(Array.from({ length: 10 }, () => all.linkPerson()));
     for (const { accountId } of people) await all.expire(accountId);
     const asked = people.slice(0, 5);
-    const answers = await Promise.all(asked.map(({ bearer }) => demand(all, bearer, 8)));
+    const answers = await Promise.all(asked.map(({ bearer }) => renewConcurrently(all, bearer, 8)));
     for (const tokens of answers) expect(new Set(tokens.map(({ token }) => token)).size).toBe(1);
     // Nobody asks for the others' tokens.
-    await until(async () => {
+    await waitUntil(async () => {
       const rows = await Promise.all(people.map(({ accountId }) => all.row(accountId)));
       return rows.every((row) => row?.generation === 2);
     });
@@ -26,7 +27,7 @@ describe('refreshing ahead of demand', () => {
     const leftBehind = `update sealed_tokens set lease_id = ?, lease_expires_at = clock_timestamp() where account_id = ?`;
     await all.em().execute(leftBehind, [randomUUID(), accountId]);
     await all.expire(accountId);
-    await until(async () => (await all.row(accountId)).generation === 2);
+    await waitUntil(async () => (await all.row(accountId)).generation === 2);
     expect(all.rollup.calls.refreshesOf(sub)).toBe(1);
   });
 });

@@ -1,7 +1,8 @@
 import type { Fault } from '../../src/dev/instruments/faults.js';
 import { createPerson } from '../../src/dev/rollup-id/people.js';
 import { knownError } from '../../src/dev/rollup-id/provider-errors.js';
-import { codesOf, demand, expectBackOff, linkPeople, until } from '../kit/renewals.js';
+import { waitUntil } from '../kit/eventually.js';
+import { codesOf, expectBackOff, linkPeople, renewConcurrently } from '../kit/renewals.js';
 import { runProgram } from '../kit/processes.js';
 import { type LinkedPerson, type Servers, startServers } from '../kit/servers.js';
 
@@ -53,18 +54,18 @@ describe('failures of the provider', () => {
     const { accountId, bearer, sub } = await all.linkPerson(person);
     await all.expire(accountId);
     all.rollup.switches.faults.refresh.standing = fault;
-    expect(codesOf(await demand(all, bearer, 40))).toEqual(['REAUTHENTICATION_REQUIRED']);
+    expect(codesOf(await renewConcurrently(all, bearer, 40))).toEqual(['REAUTHENTICATION_REQUIRED']);
     expect(all.rollup.calls.refreshesOf(sub)).toBe(1);
     const logs = all.servers.map((server) => server.output()).join('');
     expect(
       logs.split('\n').filter((line) => line.includes(accountId) && line.includes('grant_dead')),
     ).toHaveLength(1);
     all.rollup.switches.faults.refresh.standing = undefined;
-    expect(codesOf(await demand(all, bearer, 40))).toEqual(['REAUTHENTICATION_REQUIRED']);
+    expect(codesOf(await renewConcurrently(all, bearer, 40))).toEqual(['REAUTHENTICATION_REQUIRED']);
     expect(all.rollup.calls.refreshesOf(sub)).toBe(1);
     expect(await all.linkPerson(person)).toMatchObject({ accountId });
     await all.expire(accountId);
-    expect(codesOf(await demand(all, bearer, 40))).toEqual([undefined]);
+    expect(codesOf(await renewConcurrently(all, bearer, 40))).toEqual([undefined]);
     expect(all.rollup.calls.refreshesOf(sub)).toBe(2);
   });
 
@@ -86,14 +87,14 @@ describe('failures of the provider', () => {
       expect(await all.row(first?.accountId ?? '')).toEqual(before);
       expect(errorLines()).toBe(errorsBefore + 1);
       expect(await circuit()).toBe('1');
-      await until(async () => {
+      await waitUntil(async () => {
         await ask(others[0]);
         return all.rollup.calls.refresh > 1;
       });
       expect(await Promise.all(others.map(ask))).toEqual(Array(5).fill('PROVIDER_MISCONFIGURED'));
       expect(all.rollup.calls.refresh).toBe(2);
       all.rollup.switches.faults.refresh.standing = undefined;
-      await until(async () => (await ask(first)) === undefined);
+      await waitUntil(async () => (await ask(first)) === undefined);
       expect(all.rollup.calls.refresh).toBe(3);
       expect(await Promise.all(others.map(ask))).toEqual(Array(5).fill(undefined));
       expect(await circuit()).toBe('0');

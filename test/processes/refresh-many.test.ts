@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { createGate, type Fault } from '../../src/dev/instruments/faults.js';
-import { demand, linkPeople, serverAt, until } from '../kit/renewals.js';
+import { waitUntil } from '../kit/eventually.js';
+import { linkPeople, renewConcurrently, serverAt } from '../kit/renewals.js';
 import { type LinkedPerson, ON_POSTGRES, type Server, type Servers, startServers } from '../kit/servers.js';
 
 const MAX_IN_FLIGHT = 10;
@@ -41,7 +42,7 @@ describe('many expiries at once', () => {
     const { accountId, bearer, sub } = await all.linkPerson();
     await all.expire(accountId);
     all.rollup.switches.faults.refresh.standing = { delayMs: 1_000 };
-    const answers = await demand(all, bearer, 40);
+    const answers = await renewConcurrently(all, bearer, 40);
     expect(answers[0]?.token).toBeTruthy();
     expect(new Set(answers.map(({ token }) => token)).size).toBe(1);
     expect(all.rollup.calls.refreshesOf(sub)).toBe(1);
@@ -54,8 +55,8 @@ describe('many expiries at once', () => {
     all.rollup.switches.faults.refresh.standing = gate.fault;
     const first = all.renew(all.server, bearer);
     await gate.arrived;
-    const others = demand(all, bearer, 40);
-    await Promise.all(all.servers.map((server) => until(async () => (await waiters(server)) > 0)));
+    const others = renewConcurrently(all, bearer, 40);
+    await Promise.all(all.servers.map((server) => waitUntil(async () => (await waiters(server)) > 0)));
     gate.release();
     const tokens = [await first, ...(await others)].map(({ token }) => token);
     expect(tokens[0]).toBeTruthy();

@@ -1,6 +1,7 @@
 import { createGate } from '../../src/dev/instruments/faults.js';
 import { RenewAccessTokenDocument } from '../generated/graphql.js';
-import { demand, serverAt, until } from '../kit/renewals.js';
+import { waitUntil } from '../kit/eventually.js';
+import { renewConcurrently, serverAt } from '../kit/renewals.js';
 import { type Server, type Servers, startServers } from '../kit/servers.js';
 
 const WAIT_MS = 700;
@@ -27,7 +28,7 @@ describe('one expiry, one call', () => {
       expect(performance.now() - begun).toBeGreaterThanOrEqual(WAIT_MS);
       expect(first).toMatchObject({ token: undefined, code: 'PROVIDER_UNAVAILABLE' });
       expect(first.retryAfterMs).toBeGreaterThan(0);
-      const answers = await demand(all, bearer, 40);
+      const answers = await renewConcurrently(all, bearer, 40);
       expect(answers.filter(({ token, retryAfterMs }) => !token && retryAfterMs <= 0)).toEqual([]);
       await untilGeneration(accountId, 2);
       expect((await all.renew(all.server, bearer)).token).toBeTruthy();
@@ -46,11 +47,11 @@ describe('one expiry, one call', () => {
       token: undefined,
       code: 'PROVIDER_UNAVAILABLE',
     });
-    await until(async () => (await all.row(accountId))['lease_id'] === null);
+    await waitUntil(async () => (await all.row(accountId))['lease_id'] === null);
     const { retry_at: retryAt, ...row } = await all.row(accountId);
     expect({ ...before, ...row }).toEqual({ ...before, retry_at: null, failure_count: 1 });
     expect(retryAt).not.toBeNull();
-    const answers = await demand(all, bearer, 40);
+    const answers = await renewConcurrently(all, bearer, 40);
     expect(
       answers.every(({ code, retryAfterMs }) => code === 'PROVIDER_UNAVAILABLE' && retryAfterMs > 1_000),
     ).toBe(true);
@@ -68,7 +69,7 @@ describe('one expiry, one call', () => {
     all.rollup.switches.faults.refresh.standing = gate.fault;
     const callers = new AbortController();
     const calls = people.map(({ bearer }, index) => hangUp(serverAt(all, index), bearer, callers.signal));
-    await until(async () => all.rollup.calls.refresh === people.length);
+    await waitUntil(async () => all.rollup.calls.refresh === people.length);
     callers.abort();
     expect(await Promise.all(calls)).toEqual(people.map(() => 'AbortError'));
     gate.release();
@@ -83,7 +84,7 @@ describe('one expiry, one call', () => {
   });
 
   async function untilGeneration(accountId: string, generation: number): Promise<void> {
-    await until(async () => (await all.row(accountId))['generation'] === generation);
+    await waitUntil(async () => (await all.row(accountId))['generation'] === generation);
   }
 });
 

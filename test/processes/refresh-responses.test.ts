@@ -6,7 +6,7 @@ import { gzipSync } from 'node:zlib';
 import { type CryptoKey, generateKeyPair } from 'jose';
 import type { Fault } from '../../src/dev/instruments/faults.js';
 import { createPerson, type Person } from '../../src/dev/rollup-id/people.js';
-import { codesOf, demand, retryInMs } from '../kit/renewals.js';
+import { codesOf, renewConcurrently, retryInMs } from '../kit/renewals.js';
 import { type Server, startProcess } from '../kit/server.js';
 import { type Servers, startServers } from '../kit/servers.js';
 import { createDataDirectory } from '../kit/test-database.js';
@@ -49,7 +49,7 @@ describe('answers that are no use', () => {
       typeof bad === 'function'
         ? { transform: async (answer) => ({ ...answer, access_token: await bad(person) }) }
         : bad;
-    expect(codesOf(await demand(all, bearer, 20))).toEqual(['PROVIDER_UNAVAILABLE']);
+    expect(codesOf(await renewConcurrently(all, bearer, 20))).toEqual(['PROVIDER_UNAVAILABLE']);
     const after = await all.row(accountId);
     expect(after).toEqual({ ...before, failure_count: 1, retry_at: after['retry_at'] });
     expect(await retryInMs(all, accountId)).toBeGreaterThan(3_000);
@@ -80,7 +80,7 @@ describe('answers that are no use', () => {
     };
     let pausedMs = 0;
     for (const calls of [1, 2]) {
-      expect(codesOf(await demand(all, bearer, 100))).toEqual([code]);
+      expect(codesOf(await renewConcurrently(all, bearer, 100))).toEqual([code]);
       expect(all.rollup.calls.refreshesOf(sub)).toBe(calls);
       pausedMs += await retryInMs(all, accountId);
       await all.elapse(accountId, 'retry_at');

@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises';
+import { waitUntil } from '../kit/eventually.js';
 import { runProgram } from '../kit/processes.js';
-import { linkPeople, until } from '../kit/renewals.js';
+import { linkPeople } from '../kit/renewals.js';
 import { startProcess } from '../kit/server.js';
 import {
   type LinkedPerson,
@@ -45,7 +46,7 @@ onServer?.('rollup-accounts rotate-keys', () => {
 
   test('STO-20 HTP-27 killed in the middle and run again leaves nothing on the old key, which can then go', async () => {
     const killed = rotate();
-    await until(async () => (await count('k2')) > 0);
+    await waitUntil(async () => (await count('k2')) > 0);
     killed.process.kill('SIGKILL');
     await killed.exited;
     const again = rotate();

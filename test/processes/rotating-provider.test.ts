@@ -56,7 +56,9 @@ describe('with a provider that rotates refresh tokens and ends the grant when on
   }
 
   /** What many callers get at once, spread over the servers, each different answer once. */
-  async function demand(servers: readonly Server[] = world.servers.slice(0, 4)): Promise<Partial<Renewal>[]> {
+  async function renewConcurrently(
+    servers: readonly Server[] = world.servers.slice(0, 4),
+  ): Promise<Partial<Renewal>[]> {
     const callers = Array.from({ length: CALLERS }, (_, index) => servers[index % servers.length] as Server);
     const renewals = await Promise.all(callers.map((server) => world.renew(server, bearer)));
     const different = new Map(renewals.map(({ token, code }) => [String([token, code]), { token, code }]));
@@ -73,7 +75,7 @@ describe('with a provider that rotates refresh tokens and ends the grant when on
     const seen = new Set<string | undefined>();
     for (let round = 1; round <= 5; round += 1) {
       await world.expire(accountId);
-      const answers = await demand();
+      const answers = await renewConcurrently();
       expect(answers).toEqual(theSameToken);
       seen.add(answers[0]?.token);
       expect(spent()).toEqual({ calls: round, reuse: 0 });
@@ -88,14 +90,14 @@ describe('with a provider that rotates refresh tokens and ends the grant when on
       standard.fault = undefined;
       return 'cut';
     };
-    expect(await demand()).toEqual([{ token: undefined, code: 'PROVIDER_UNAVAILABLE' }]);
-    expect(await demand()).toEqual([{ token: undefined, code: 'PROVIDER_UNAVAILABLE' }]);
+    expect(await renewConcurrently()).toEqual([{ token: undefined, code: 'PROVIDER_UNAVAILABLE' }]);
+    expect(await renewConcurrently()).toEqual([{ token: undefined, code: 'PROVIDER_UNAVAILABLE' }]);
     expect(spent()).toEqual({ calls: 1, reuse: 0 });
     const failed = `"event":"failed","accountId":"${accountId}"`;
     expect(world.servers.flatMap(({ output }) => output().split(failed).slice(1))).toHaveLength(1);
 
     await world.elapse(accountId, 'retry_at');
-    for (let round = 0; round < 3; round += 1) expect(await demand()).toEqual(relinkNeeded);
+    for (let round = 0; round < 3; round += 1) expect(await renewConcurrently()).toEqual(relinkNeeded);
     expect(spent()).toEqual({ calls: 2, reuse: 1 });
     await expectNewLinkToHeal();
   });
@@ -105,7 +107,7 @@ describe('with a provider that rotates refresh tokens and ends the grant when on
     await world.expire(accountId);
     callsBefore = standard.calls.refresh;
     standard.calls.reuse = 0;
-    expect(await demand()).toEqual(theSameToken);
+    expect(await renewConcurrently()).toEqual(theSameToken);
     expect(spent()).toEqual({ calls: 1, reuse: 0 });
     expect(await world.row(accountId)).toMatchObject({ status: 'ACTIVE', lease_id: null });
   }
@@ -135,16 +137,16 @@ describe('with a provider that rotates refresh tokens and ends the grant when on
       holder.run?.process.kill('SIGSTOP');
       release();
       await world.elapse(accountId, 'lease_expires_at');
-      for (let round = 0; round < 3; round += 1) expect(await demand()).toEqual(relinkNeeded);
+      for (let round = 0; round < 3; round += 1) expect(await renewConcurrently()).toEqual(relinkNeeded);
       expect(spent()).toEqual({ calls: 1, reuse: 0 });
 
       holder.run?.process.kill('SIGCONT');
       const { token } = await late;
       expect(await world.row(accountId)).toMatchObject({ status: 'ACTIVE', generation: 3, lease_id: null });
-      expect(await demand()).toEqual([{ token, code: undefined }]);
+      expect(await renewConcurrently()).toEqual([{ token, code: undefined }]);
       expect(spent()).toEqual({ calls: 1, reuse: 0 });
       await world.expire(accountId);
-      expect(await demand()).toEqual(theSameToken);
+      expect(await renewConcurrently()).toEqual(theSameToken);
       expect(spent()).toEqual({ calls: 2, reuse: 0 });
     });
 
@@ -152,11 +154,11 @@ describe('with a provider that rotates refresh tokens and ends the grant when on
       const { late } = await ask({ REFRESH_LEASE_SECONDS: '2', ROLLUP_TIMEOUT_MS: '1000' });
       holder.run?.process.kill('SIGSTOP');
       await world.elapse(accountId, 'lease_expires_at');
-      expect(await demand()).toEqual(relinkNeeded);
+      expect(await renewConcurrently()).toEqual(relinkNeeded);
       holder.run?.process.kill('SIGCONT');
       expect(await late).toMatchObject({ code: 'REAUTHENTICATION_REQUIRED' });
       release();
-      for (let round = 0; round < 3; round += 1) expect(await demand()).toEqual(relinkNeeded);
+      for (let round = 0; round < 3; round += 1) expect(await renewConcurrently()).toEqual(relinkNeeded);
       expect(spent()).toEqual({ calls: 1, reuse: 0 });
       await expectNewLinkToHeal();
     });
@@ -167,7 +169,7 @@ describe('with a provider that rotates refresh tokens and ends the grant when on
       release();
       expect(await late).toEqual({ code: 'connection lost' });
       await world.elapse(accountId, 'lease_expires_at');
-      for (let round = 0; round < 3; round += 1) expect(await demand()).toEqual(relinkNeeded);
+      for (let round = 0; round < 3; round += 1) expect(await renewConcurrently()).toEqual(relinkNeeded);
       expect(spent()).toEqual({ calls: 1, reuse: 0 });
       expect(await world.row(accountId)).toMatchObject({ status: 'REAUTHENTICATION_REQUIRED' });
       await expectNewLinkToHeal();
