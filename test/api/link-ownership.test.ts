@@ -8,7 +8,8 @@ import {
   RenewAccessTokenDocument,
   type RollupTokensInput,
 } from '../generated/graphql.js';
-import { type LinkPayload, startWorld, type World } from '../kit/world.js';
+import type { LinkPayload } from '../kit/link-flow.js';
+import { startWorld, type World } from '../kit/world.js';
 
 const CALLBACK = { url: 'https://app.example/', linkToken: 'x' };
 const TABLES = ['app_user', 'rollup_account', 'sealed_tokens'];

@@ -7,7 +7,8 @@ import {
   LinkRollupAccountDocument,
   RenewAccessTokenDocument,
 } from '../generated/graphql.js';
-import { type LinkPayload, type StartPayload, startWorld, type World } from '../kit/world.js';
+import type { LinkPayload, StartPayload } from '../kit/link-flow.js';
+import { startWorld, type World } from '../kit/world.js';
 
 const TTL_SECONDS = 100;
 

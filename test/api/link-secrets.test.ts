@@ -6,7 +6,8 @@ import type { Person } from '../../src/dev/rollup-id/people.js';
 import type { MintOverrides } from '../../src/dev/rollup-id/tokens.js';
 import { createSchema } from '../../src/graphql/schema.js';
 import { LinkRollupAccountDocument, RenewAccessTokenDocument } from '../generated/graphql.js';
-import { type StartPayload, startWorld, type World } from '../kit/world.js';
+import type { StartPayload } from '../kit/link-flow.js';
+import { startWorld, type World } from '../kit/world.js';
 
 const BEGINS = 1_000;
 const VERIFIERS = 25;

@@ -6,8 +6,9 @@ import {
   RenewAccessTokenDocument,
   UnlinkRollupAccountDocument,
 } from '../generated/graphql.js';
+import type { LinkPayload, StartPayload } from '../kit/link-flow.js';
 import { type StandardProvider, startStandardProvider } from '../kit/standard-provider.js';
-import { type LinkPayload, type StartPayload, startWorld, type World } from '../kit/world.js';
+import { startWorld, type World } from '../kit/world.js';
 
 const REDIRECT_URI = 'https://app.example/callback';
 const ada = { sub: 'urn:standard:ada', name: 'Ada', email: 'ada@example.com' };

@@ -5,8 +5,9 @@ import { ProviderMisconfiguredError } from '../../src/errors.js';
 import { createLog } from '../../src/log.js';
 import { type StartRollupLinkInput, StartRollupLinkDocument } from '../generated/graphql.js';
 import { createGraphqlClient } from '../kit/graphql-client.js';
+import type { StartPayload } from '../kit/link-flow.js';
 import { createTestDatabase, type TestDatabase } from '../kit/test-database.js';
-import { type StartPayload, startWorld, type World } from '../kit/world.js';
+import { startWorld, type World } from '../kit/world.js';
 
 const HOST = 'app.example.com';
 const REDIRECT_URI = `https://${HOST}/callback`;

@@ -4,25 +4,25 @@ import type { GraphqlResponse } from './graphql-client.js';
 import type { History, Outcome } from './history.js';
 import type { Server, Servers } from './servers.js';
 
-/** Somebody with a bearer, linked or not. */
+/** A caller with a bearer; linked or not. */
 export interface Actor {
   readonly person: Person;
   readonly bearer: string;
-  /** The account of the last link that was acknowledged. */
+  /** The account of the last acknowledged link. */
   accountId: string;
 }
 
-/** What actors do; each deed goes into the history and none throws. */
+/** What actors do. Each operation is recorded in the history, and none throws. */
 export interface ActorOperations {
   read(server: Server, actor: Actor): Promise<void>;
-  /** By tokens; signed in when it is to be their own user's, whoever the identity leads to otherwise. */
+  /** Links by tokens; signed in, to the actor's own user, otherwise to the user that the identity leads to. */
   link(server: Server, actor: Actor, options?: { signedIn: boolean }): Promise<void>;
   unlink(server: Server, actor: Actor): Promise<void>;
-  /** How often each code was answered. */
+  /** How often each error code was returned; `DONE` for a success. */
   readonly codes: Map<string, number>;
 }
 
-/** What somebody may be told whose account others link and unlink: nothing has changed by it. */
+/** Errors that concurrent links and unlinks of one account may cause; an operation that fails so has changed nothing. */
 export const EXPECTED_REJECTIONS: ReadonlySet<string> = new Set([
   'NOT_LINKED',
   'ACCOUNT_NOT_FOUND',
@@ -30,19 +30,19 @@ export const EXPECTED_REJECTIONS: ReadonlySet<string> = new Set([
   'LINKED_TO_ANOTHER_USER',
 ]);
 
-/** Somebody new, not linked yet. */
+/** A new actor, not linked yet. */
 export async function createActor({ rollup }: Servers): Promise<Actor> {
   const person = createPerson();
   const bearer = await rollup.mint('access', person, { scopes: ['openid'] });
   return { person, bearer, accountId: '' };
 }
 
-/** Asks for nothing that the scope openid does not allow. */
+/** Selects only fields that the scope `openid` allows. */
 const LINK = `mutation ($input: LinkRollupAccountInput!) {
   linkRollupAccount(input: $input) { account { id } userErrors { code } }
 }`;
 
-/** ActorOperations through these servers. */
+/** Operations on these servers. */
 export function createOperations(world: Servers, history: History): ActorOperations {
   const codes = new Map<string, number>();
   const count = (code: string): string => {
@@ -57,7 +57,7 @@ export function createOperations(world: Servers, history: History): ActorOperati
     await history.record(person.sub, async (): Promise<Outcome> => {
       const code = count((await run().catch(() => 'CONNECTION_LOST')) ?? 'DONE');
       if (code === 'DONE') return { kind, outcome: 'done' };
-      return { kind, outcome: EXPECTED_REJECTIONS.has(code) ? 'refused' : 'unknown' };
+      return { kind, outcome: EXPECTED_REJECTIONS.has(code) ? 'rejected' : 'unknown' };
     });
   }
   return {
@@ -68,31 +68,31 @@ export function createOperations(world: Servers, history: History): ActorOperati
           .renew(server, bearer)
           .catch(() => ({ token: undefined, code: 'CONNECTION_LOST' }));
         if (token !== undefined) return { kind: 'read', token };
-        return { kind: 'read', refused: count(String(code)) };
+        return { kind: 'read', rejected: count(String(code)) };
       });
     },
     link: (server, actor, { signedIn } = { signedIn: false }) =>
       change('link', actor, async () => {
         const tokens = await issueTokens(world, actor.person);
         const token = signedIn ? actor.bearer : undefined;
-        const answer = await server.ask<LinkRollupAccountMutation, unknown>(
+        const response = await server.ask<LinkRollupAccountMutation, unknown>(
           LINK,
           { input: { tokens } },
           { token },
         );
-        const code = codeOf(answer, (data) => data.linkRollupAccount);
-        if (code === undefined) actor.accountId = answer.data.linkRollupAccount.account?.id ?? '';
+        const code = codeOf(response, (data) => data.linkRollupAccount);
+        if (code === undefined) actor.accountId = response.data.linkRollupAccount.account?.id ?? '';
         return code;
       }),
     unlink: (server, actor) =>
       change('unlink', actor, async () => {
         const { bearer, accountId } = actor;
-        const answer = await server.ask(
+        const response = await server.ask(
           UnlinkRollupAccountDocument,
           { input: { accountId } },
           { token: bearer },
         );
-        return codeOf(answer, (data) => data.unlinkRollupAccount);
+        return codeOf(response, (data) => data.unlinkRollupAccount);
       }),
   };
 }

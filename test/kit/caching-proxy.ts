@@ -1,13 +1,14 @@
 import { once } from 'node:events';
-import { createServer, type IncomingMessage } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+
 import { text } from 'node:stream/consumers';
 import CachePolicy from 'http-cache-semantics';
+import { listen } from './listen.js';
 
-/** A cache that many clients share, as a company or a content network has one. */
+/** A shared HTTP cache, such as a company proxy or a CDN. */
 export interface CachingProxy {
   readonly url: string;
-  /** Answers kept so far, and those given from them. */
+  /** Responses stored so far, and cache hits. */
   readonly stored: () => number;
   readonly hits: () => number;
   close(): Promise<void>;
@@ -21,44 +22,31 @@ interface Entry {
 
 type HeaderFields = Record<string, string>;
 
-/** Starts a cache before `upstream` that keeps all that HTTP lets a shared cache keep (RFC 9111), POST included. */
+/** Starts a cache in front of `upstream` that stores all that a shared cache may store (RFC 9111), POST included. */
 export async function startCachingProxy(upstream: string): Promise<CachingProxy> {
   const entries = new Map<string, Entry>();
   let hits = 0;
-  const server = createServer(async (request, response) => {
+  async function respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { method = 'GET', url = '/' } = request;
     const headers = fieldsOf(request);
     const sent = await text(request);
     const key = `${method} ${url} ${sent}`;
-    // Judged as a GET whatever the method: a cache may go that far only where the answer allows it.
-    const asked = { method: 'GET', url, headers };
-    const known = entries.get(key);
-    if (known?.policy.satisfiesWithoutRevalidation(asked)) {
+    // Every method is treated as GET, which is the most that a cache may store when a response allows it.
+    const cacheable = { method: 'GET', url, headers };
+    const stored = entries.get(key);
+    if (stored?.policy.satisfiesWithoutRevalidation(cacheable)) {
       hits += 1;
-      response.writeHead(known.status, known.policy.responseHeaders()).end(known.body);
+      response.writeHead(stored.status, stored.policy.responseHeaders()).end(stored.body);
       return;
     }
-    const { host: _host, connection: _connection, 'content-length': _length, ...forwarded } = headers;
-    const answer = await fetch(`${upstream}${url}`, {
-      method,
-      headers: forwarded,
-      body: method === 'POST' ? sent : null,
-    });
-    const body = await answer.text();
-    const {
-      'content-encoding': _coding,
-      'transfer-encoding': _transfer,
-      ...answered
-    } = Object.fromEntries(answer.headers);
-    const policy = new CachePolicy(asked, { status: answer.status, headers: answered }, { shared: true });
-    if (policy.storable() && policy.timeToLive() > 0)
-      entries.set(key, { policy, status: answer.status, body });
-    response.writeHead(answer.status, { ...answered, 'content-length': Buffer.byteLength(body) }).end(body);
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
+    const { status, body, headers: received } = await forward(`${upstream}${url}`, method, headers, sent);
+    const policy = new CachePolicy(cacheable, { status, headers: received }, { shared: true });
+    if (policy.storable() && policy.timeToLive() > 0) entries.set(key, { policy, status, body });
+    response.writeHead(status, { ...received, 'content-length': Buffer.byteLength(body) }).end(body);
+  }
+  const server = createServer((request, response) => void respond(request, response));
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: `http://127.0.0.1:${await listen(server)}`,
     stored: () => entries.size,
     hits: () => hits,
     close: async () => {
@@ -67,6 +55,18 @@ export async function startCachingProxy(upstream: string): Promise<CachingProxy>
       await once(server, 'close');
     },
   };
+}
+
+async function forward(url: string, method: string, headers: HeaderFields, sent: string) {
+  const { host: _host, connection: _connection, 'content-length': _length, ...forwarded } = headers;
+  const body = method === 'POST' ? sent : null;
+  const response = await fetch(url, { method, headers: forwarded, body });
+  const {
+    'content-encoding': _coding,
+    'transfer-encoding': _transfer,
+    ...received
+  } = Object.fromEntries(response.headers);
+  return { status: response.status, headers: received, body: await response.text() };
 }
 
 function fieldsOf({ headers }: IncomingMessage): HeaderFields {

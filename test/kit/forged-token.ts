@@ -1,7 +1,7 @@
 import { generateKeyPairSync, type KeyObject, sign, type SignKeyObjectInput } from 'node:crypto';
 import type { JWK } from 'jose';
 
-/** A key pair of a test: its public half as a key set would publish it, and what signs. */
+/** A key pair: the public key as a key set publishes it, and a function that signs with the private key. */
 export interface Signer {
   readonly jwk: JWK;
   readonly publicKey: KeyObject;
@@ -9,7 +9,7 @@ export interface Signer {
   readonly sign: (input: string) => Buffer;
 }
 
-/** A key on an elliptic curve; `alg` is only what the published key says of itself. */
+/** An elliptic-curve key; `alg` is only the value in the published key. */
 export function ecSigner(kid: string, namedCurve = 'P-256', alg = 'ES256', hash = 'sha256'): Signer {
   return signer({ kid, alg }, generateKeyPairSync('ec', { namedCurve }), hash, {
     dsaEncoding: 'ieee-p1363',
@@ -40,13 +40,13 @@ function signer(
   };
 }
 
-/** One segment: text and bytes as they are, anything else as JSON. */
+/** One base64url segment: text and bytes unchanged, anything else as JSON. */
 export function segment(content: unknown): string {
   const raw = typeof content === 'string' || Buffer.isBuffer(content) ? content : JSON.stringify(content);
   return Buffer.from(raw as string).toString('base64url');
 }
 
-/** A compact JWS over whatever the segments hold. */
+/** A compact JWS (RFC 7515) of any header and claims. */
 export function compact(header: unknown, claims: unknown, signWith: (input: string) => Buffer): string {
   const input = `${segment(header)}.${segment(claims)}`;
   return `${input}.${signWith(input).toString('base64url')}`;
@@ -59,7 +59,7 @@ export function withSignature(token: string, signature: Buffer | string): string
   return `${header}.${payload}.${text}`;
 }
 
-/** A certificate that a key signs for itself (RFC 5280), good for 127.0.0.1 in nobody's eyes; DER. */
+/** A self-signed certificate for 127.0.0.1 (RFC 5280), in DER. */
 export function selfSigned({ publicKey, privateKey }: Pick<Signer, 'publicKey' | 'privateKey'>): Buffer {
   const algorithm = der(0x30, Buffer.from('06082a8648ce3d040302', 'hex'));
   const commonName = der(0x30, Buffer.from('0603550403', 'hex'), der(0x0c, Buffer.from('127.0.0.1')));

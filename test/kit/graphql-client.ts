@@ -7,7 +7,7 @@ export interface GraphqlError {
   readonly extensions: Readonly<Record<string, unknown>>;
 }
 
-/** An answer as it came over HTTP. `data` is typed by the document; look at `errors` before trusting it. */
+/** A response over HTTP. `data` has the type of the document only when `errors` is empty. */
 export interface GraphqlResponse<Data> {
   readonly status: number;
   readonly headers: Headers;

@@ -11,13 +11,13 @@ export interface Haproxy {
   close(): Promise<void>;
 }
 
-/** Starts the machine's own haproxy before servers on these ports. It sends requests where `/readyz` says 200. */
+/** Starts haproxy in front of servers on these ports. It sends requests to those whose `/readyz` returns 200. */
 export async function startHaproxy(ports: readonly number[]): Promise<Haproxy> {
   const home = await mkdtemp(join(tmpdir(), 'rollup-accounts-haproxy-'));
   const port = await findFreePort();
   const config = join(home, 'haproxy.cfg');
   await writeFile(config, settings(port, ports));
-  // Debian keeps it where administrators look.
+  // Debian installs it in /usr/sbin, which is not in a user's PATH.
   const env = { PATH: `${process.env['PATH'] ?? ''}:/usr/sbin` };
   const child = spawn('haproxy', ['-db', '-q', '-f', config], { env, stdio: 'ignore' });
   const exited = new Promise((resolve) => child.once('close', resolve));
@@ -47,7 +47,7 @@ function settings(port: number, ports: readonly number[]): string {
     '  timeout client 30s',
     '  timeout server 30s',
     '  option redispatch 1',
-    'frontend door',
+    'frontend public',
     `  bind 127.0.0.1:${port}`,
     '  default_backend servers',
     'backend servers',

@@ -11,7 +11,7 @@ export interface PgBouncer {
   close(): Promise<void>;
 }
 
-/** Starts the machine's own pgbouncer with `poolSize` connections to the server of `databaseUrl`. */
+/** Starts pgbouncer with `poolSize` connections to the server of `databaseUrl`. */
 export async function startPgBouncer(databaseUrl: string, poolSize: number): Promise<PgBouncer> {
   const runner = await findRunner();
   const home = await mkdtemp(join(tmpdir(), 'rollup-accounts-bouncer-'));
@@ -22,7 +22,7 @@ export async function startPgBouncer(databaseUrl: string, poolSize: number): Pro
   const child = spawn('pgbouncer', [config], {
     ...runner,
     cwd: home,
-    // Debian keeps it where administrators look.
+    // Debian installs it in /usr/sbin, which is not in a user's PATH.
     env: { PATH: `${process.env['PATH'] ?? ''}:/usr/sbin` },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
@@ -33,7 +33,7 @@ export async function startPgBouncer(databaseUrl: string, poolSize: number): Pro
     await rm(home, { recursive: true, force: true });
   };
   try {
-    await untilUp(child);
+    await waitUntilUp(child);
   } catch (error) {
     await close();
     throw error;
@@ -68,7 +68,7 @@ function settings(url: URL, { port, poolSize }: { port: number; poolSize: number
   ].join('\n');
 }
 
-async function untilUp(child: ChildProcess): Promise<void> {
+async function waitUntilUp(child: ChildProcess): Promise<void> {
   let output = '';
   await new Promise<void>((resolve, reject) => {
     child.stderr?.on('data', (chunk: Buffer) => {

@@ -1,22 +1,23 @@
 import { execFile } from 'node:child_process';
 import { globSync } from 'node:fs';
 import { chown, mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { listen } from './listen.js';
 
-/** Someone to run a program as that refuses to run as root. */
+/** The user for programs that refuse to run as root. */
 export interface Runner {
   readonly uid: number;
   readonly gid: number;
 }
 
-/** A PostgreSQL server that a test has for itself, to be treated badly. */
+/** A PostgreSQL server of a single test, which may crash it. */
 export interface PostgresCluster {
   readonly url: string;
-  /** Ends every connection and process at once, as a crash would, and recovers. Resolves when it answers again. */
+  /** Ends every connection and process at once, as a crash does. Resolves when the server has recovered. */
   crash(): Promise<void>;
   /** Stops it and removes its directory. */
   close(): Promise<void>;
@@ -24,7 +25,7 @@ export interface PostgresCluster {
 
 const run = promisify(execFile);
 
-/** Makes a cluster in a temporary directory, from the machine's own installation, on a free port of 127.0.0.1. */
+/** Starts a cluster in a temporary directory, on a free port of 127.0.0.1. */
 export async function startPostgresCluster(): Promise<PostgresCluster> {
   const runner = await findRunner();
   const bin = await findBinaries();
@@ -32,7 +33,7 @@ export async function startPostgresCluster(): Promise<PostgresCluster> {
   if (runner) await chown(home, runner.uid, runner.gid);
   const data = join(home, 'data');
   const port = await findFreePort();
-  // What is committed has to survive a crash of the server, not of the machine: nothing needs to reach the disk.
+  // Commits must survive a crash of the server, not of the machine: fsync can stay off.
   const options = `-p ${port} -c listen_addresses=127.0.0.1 -k ${home} -c fsync=off -c max_connections=60`;
   const exec = (program: string, ...args: string[]): Promise<unknown> =>
     run(join(bin, program), args, { ...runner, cwd: home });
@@ -61,29 +62,32 @@ export async function startPostgresCluster(): Promise<PostgresCluster> {
     url: `postgresql://postgres@127.0.0.1:${port}/postgres`,
     crash: async () => void (await control('restart', '-m', 'immediate')),
     close: async () => {
-      await control('stop', '-m', 'immediate').finally(() => rm(home, { recursive: true, force: true }));
+      try {
+        await control('stop', '-m', 'immediate');
+      } finally {
+        await rm(home, { recursive: true, force: true });
+      }
     },
   };
 }
 
-/** The user `postgres` for a test that runs as root; undefined, which is oneself, for every other. */
+/** The user `postgres` when tests run as root; otherwise undefined, which keeps the current user. */
 export async function findRunner(): Promise<Runner | undefined> {
   if (process.getuid?.() !== 0) return undefined;
   const id = async (flag: string): Promise<number> => Number((await run('id', [flag, 'postgres'])).stdout);
   return { uid: await id('-u'), gid: await id('-g') };
 }
 
-/** On 127.0.0.1; free a moment ago, which is as much as one can know. */
+/** A port of 127.0.0.1 that was free a moment ago; another process may take it. */
 export async function findFreePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
+  const server = createServer();
+  const port = await listen(server);
   server.close();
   await once(server, 'close');
   return port;
 }
 
-/** Debian keeps the server's programs outside of PATH, one directory for each version. */
+/** Debian installs the server's programs outside of PATH, one directory for each version. */
 async function findBinaries(): Promise<string> {
   const found = globSync('/usr/lib/postgresql/*/bin/pg_ctl');
   const newest = found.toSorted((a, b) => versionOf(a) - versionOf(b)).at(-1);

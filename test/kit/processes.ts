@@ -1,17 +1,17 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 
-/** A run of the program as an operator starts it, in a process of its own. */
+/** The program in a process of its own, as an operator starts it. */
 export interface Run {
   readonly process: ChildProcess;
-  /** What it wrote so far, both streams. */
-  output(): string;
+  /** Its output so far, both streams. */
+  readonly output: () => string;
   /** Resolves with the exit code, or the signal's name. */
   readonly exited: Promise<number | string>;
   /** Resolves when the output contains `text`; rejects when the process ends before. */
   until(text: string): Promise<void>;
 }
 
-/** Starts `rollup-accounts <args>` with these settings and none of the caller's. */
+/** Starts `rollup-accounts <args>` with this environment and `PATH` only. */
 export function runProgram(args: readonly string[], env: Readonly<Record<string, string>>): Run {
   const child = spawn(process.execPath, ['dist/cli/main.js', ...args], {
     env: { PATH: process.env['PATH'] ?? '', ...env },
@@ -41,7 +41,7 @@ export function runProgram(args: readonly string[], env: Readonly<Record<string,
         };
         watchers.add(watch);
         watch();
-        void exited.then(() => reject(new Error(`ended before "${text}":\n${output}`)));
+        void exited.then(() => reject(new Error(`exited before "${text}":\n${output}`)));
       }),
   };
 }

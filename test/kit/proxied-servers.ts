@@ -1,14 +1,14 @@
 import { type Servers, startServers } from './servers.js';
 import { startDatabaseProxy, type TcpProxy } from './tcp-proxy.js';
 
-/** Servers whose way to the database a test can take away; the test's own look at it goes past the proxy. */
+/** Servers behind a proxy that can cut their database off; the test itself connects directly. */
 export interface ProxiedServers {
   readonly world: Servers;
   readonly proxy: TcpProxy;
   close(): Promise<void>;
 }
 
-/** Starts `count` servers behind one proxy. For PostgreSQL only: the embedded database has no network. */
+/** Starts `count` servers behind one proxy. Throws on the embedded database, which has no network. */
 export async function startProxiedServers(
   count: number,
   env: Readonly<Record<string, string>>,

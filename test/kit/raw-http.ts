@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 
-/** An answer as it came over the wire. */
+/** A response as it came over the wire. */
 export interface RawResponse {
   readonly status: number;
   /** The status line and the headers. */
@@ -8,9 +8,9 @@ export interface RawResponse {
   readonly body: string;
 }
 
-/** One connection, on which a test writes what no client library would. */
+/** One connection, on which a test can write requests that no client library sends. */
 export interface RawConnection {
-  /** Writes the requests at once, however many, and reads as many answers; fewer when the server hangs up. */
+  /** Pipelines the requests and reads as many responses; fewer when the server closes the connection. */
   send(requests: readonly string[]): Promise<RawResponse[]>;
   close(): void;
 }
@@ -42,21 +42,21 @@ export async function connectRaw(url: string): Promise<RawConnection> {
   };
   return {
     send: async (requests) => {
-      const answers: RawResponse[] = [];
+      const responses: RawResponse[] = [];
       socket.write(requests.join(''));
-      while (answers.length < requests.length) {
-        const answer = take();
-        if (answer) answers.push(answer);
+      while (responses.length < requests.length) {
+        const response = take();
+        if (response) responses.push(response);
         else if (ended) break;
         else await new Promise<void>((resolve) => (wake = resolve));
       }
-      return answers;
+      return responses;
     },
     close: () => void socket.destroy(),
   };
 }
 
-/** A GraphQL request over HTTP/1.1, with these header lines as they are. */
+/** A GraphQL request over HTTP/1.1, with these raw header lines. */
 export function rawRequest(query: string, lines: readonly string[], path = '/graphql'): string {
   const body = JSON.stringify({ query });
   const head = [`POST ${path} HTTP/1.1`, 'Host: localhost', 'Content-Type: application/json', ...lines];

@@ -1,35 +1,35 @@
 import type { LinkedPerson, Renewal, Server, Servers } from './servers.js';
 
-/** `count` requests at once for one account's token, spread over all servers. */
+/** Sends `count` concurrent renewals for one account, spread over all servers. */
 export function renewConcurrently(all: Servers, bearer: string, count: number): Promise<Renewal[]> {
   return Promise.all(Array.from({ length: count }, (_, index) => all.renew(serverAt(all, index), bearer)));
 }
 
-/** Links `count` people, a few at a time: a server is not asked for more than its database has time for. */
+/** Links `count` people in batches, so that requests do not time out while they wait for a database connection. */
 export async function linkPeople(all: Servers, count: number): Promise<LinkedPerson[]> {
   const linked: LinkedPerson[] = [];
   while (linked.length < count) {
-    const few = Array.from({ length: Math.min(LINKED_AT_ONCE, count - linked.length) }, (_, index) =>
+    const batch = Array.from({ length: Math.min(BATCH_SIZE, count - linked.length) }, (_, index) =>
       all.linkPerson(undefined, serverAt(all, index)),
     );
-    linked.push(...(await Promise.all(few)));
+    linked.push(...(await Promise.all(batch)));
   }
   return linked;
 }
 
-const LINKED_AT_ONCE = 20;
+const BATCH_SIZE = 20;
 
-/** The servers in turn. */
+/** The servers, round robin. */
 export function serverAt({ servers, server }: Servers, index: number): Server {
   return servers[index % servers.length] ?? server;
 }
 
-/** The different codes among answers, `undefined` for a token. */
-export function codesOf(answers: readonly Renewal[]): unknown[] {
-  return [...new Set(answers.map(({ code }) => code))];
+/** The distinct error codes of the renewals; `undefined` stands for a token. */
+export function codesOf(renewals: readonly Renewal[]): unknown[] {
+  return [...new Set(renewals.map(({ code }) => code))];
 }
 
-/** Milliseconds until the provider may be asked again for an account. */
+/** Milliseconds until the back-off of an account ends. */
 export async function retryInMs(all: Servers, accountId: string): Promise<number> {
   const [row] = await all.em().execute<{ ms: number }[]>(
     `select extract(epoch from retry_at - clock_timestamp())::float8 * 1000 as ms
@@ -39,7 +39,10 @@ export async function retryInMs(all: Servers, accountId: string): Promise<number
   return row?.ms ?? 0;
 }
 
-/** Three calls in thirty seconds at the most, shown without waiting: each failure says when the next call may be. */
+/**
+ * Expects at most three calls in thirty seconds. The back-off is skipped instead of waited for: each failure returns
+ * when the next call may be. `arrives`: whether calls reach the provider at all.
+ */
 export async function expectBackOff(
   all: Servers,
   { accountId, bearer, sub, token }: LinkedPerson,
@@ -47,19 +50,19 @@ export async function expectBackOff(
 ): Promise<void> {
   await all.expire(accountId, -30);
   await all.renew(all.server, bearer);
-  let pausedMs = await retryInMs(all, accountId);
-  expect(pausedMs).toBeGreaterThan(leastMs - 2_000);
-  const served = await renewConcurrently(all, bearer, 100);
-  expect([...new Set(served.map((answer) => answer.token))]).toEqual([token]);
+  let backOffMs = await retryInMs(all, accountId);
+  expect(backOffMs).toBeGreaterThan(leastMs - 2_000);
+  const fallbacks = await renewConcurrently(all, bearer, 100);
+  expect([...new Set(fallbacks.map(({ token: served }) => served))]).toEqual([token]);
   await all.expire(accountId);
   expect(codesOf(await renewConcurrently(all, bearer, 40))).toEqual(['PROVIDER_UNAVAILABLE']);
   expect(await all.row(accountId)).toMatchObject({ failure_count: 1 });
   for (const failures of [2, 3]) {
     await all.elapse(accountId, 'retry_at');
-    const answers = await renewConcurrently(all, bearer, 40);
-    expect(codesOf(answers)).toEqual(['PROVIDER_UNAVAILABLE']);
-    const toldMs = Math.max(...answers.map(({ retryAfterMs }) => retryAfterMs));
-    expect(toldMs).toBeGreaterThanOrEqual(leastMs);
+    const renewals = await renewConcurrently(all, bearer, 40);
+    expect(codesOf(renewals)).toEqual(['PROVIDER_UNAVAILABLE']);
+    const retryAfterMs = Math.max(...renewals.map((renewal) => renewal.retryAfterMs));
+    expect(retryAfterMs).toBeGreaterThanOrEqual(leastMs);
     expect(await all.row(accountId)).toMatchObject({
       status: 'ACTIVE',
       generation: 1,
@@ -67,7 +70,7 @@ export async function expectBackOff(
       lease_id: null,
     });
     expect(all.rollup.calls.refreshesOf(sub)).toBe(arrives ? failures : 0);
-    pausedMs += toldMs;
+    backOffMs += retryAfterMs;
   }
-  expect(pausedMs).toBeGreaterThan(30_000);
+  expect(backOffMs).toBeGreaterThan(30_000);
 }

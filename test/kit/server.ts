@@ -1,4 +1,3 @@
-import { Writable } from 'node:stream';
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import { createApp } from '../../src/app.js';
 import { type CompleteConfig, loadConfig } from '../../src/config.js';
@@ -6,16 +5,17 @@ import { type Database, openDatabase } from '../../src/database/orm.js';
 import { createLog } from '../../src/log.js';
 import { findKeyProblems } from '../../src/vault/keyring.js';
 import { type Ask, createGraphqlClient } from './graphql-client.js';
+import { lineSink } from './line-sink.js';
 import { type Run, runProgram } from './processes.js';
 
-/** One server: a process of its own on PostgreSQL, a part of this process on the embedded database. */
+/** One server: a process of its own on PostgreSQL, part of this process on the embedded database. */
 export interface Server {
   readonly url: string;
   readonly ask: Ask;
-  /** What it logged so far. */
-  output(): string;
+  /** Its log so far. */
+  readonly output: () => string;
   /** Ends it by a signal, SIGTERM by default; resolves with the exit code, or with the signal's name. */
-  stop(signal?: NodeJS.Signals): Promise<number | string>;
+  readonly stop: (signal?: NodeJS.Signals) => Promise<number | string>;
   /** Absent on the embedded database. */
   readonly run?: Run;
 }
@@ -41,35 +41,29 @@ export async function startProcess(env: Readonly<Record<string, string>>): Promi
 }
 
 /** A database in this process that outlives the servers on it. */
-export interface Embedded {
+export interface EmbeddedDatabase {
   readonly em: SqlEntityManager;
   start(env: Readonly<Record<string, string>>): Promise<Server>;
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
-/** Opens an embedded database for servers in this process and for the test beside them. */
-export async function openEmbedded(dataDir: string): Promise<Embedded> {
+/** Opens an embedded database that servers in this process share with the test. */
+export async function openEmbeddedDatabase(dataDir: string): Promise<EmbeddedDatabase> {
   const database = await openDatabase({ dataDir, poolMax: 2, timeoutMs: 4_000 });
   const shared: Database = { ...database, close: async () => undefined };
   return {
     em: database.em,
-    close: database.close,
+    close: () => database.close(),
     start: async (env) => {
       const config = loadConfig(env, findKeyProblems) as CompleteConfig;
-      let output = '';
-      const sink = new Writable({
-        write: (chunk: Buffer, _encoding, done) => {
-          output += chunk.toString();
-          done();
-        },
-      });
-      const log = createLog(config.logLevel, [], sink);
+      const lines: string[] = [];
+      const log = createLog(config.logLevel, [], lineSink(lines));
       const app = await createApp(config, { log, openDatabase: async () => shared });
       let stopped: Promise<void> | undefined;
       return {
         url: app.url,
         ask: createGraphqlClient(app.url),
-        output: () => output,
+        output: () => lines.join(''),
         stop: async () => {
           await (stopped ??= app.close());
           return 0;

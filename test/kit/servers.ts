@@ -1,15 +1,16 @@
-import type { SqlEntityManager } from '@mikro-orm/sql';
 import { openDatabase } from '../../src/database/orm.js';
 import { createPerson, type Person } from '../../src/dev/rollup-id/people.js';
 import { type RollupId, startRollupId } from '../../src/dev/rollup-id/rollup-id.js';
 import { LinkRollupAccountDocument, RenewAccessTokenDocument } from '../generated/graphql.js';
-import { openEmbedded, type Server, startProcess } from './server.js';
+import { openEmbeddedDatabase, type Server, startProcess } from './server.js';
+import { type Provider, serverEnv } from './server-env.js';
 import { createTestDatabase } from './test-database.js';
-import { type Provider, randomKey } from './world.js';
+import { type TokenRows, tokenRows } from './token-rows.js';
+import { randomKey } from './world.js';
 
 export type { Server } from './server.js';
 
-/** An account, and a bearer that outlives the stored token. */
+/** A linked account, and a bearer that lives longer than the stored token. */
 export interface LinkedPerson {
   readonly accountId: string;
   readonly bearer: string;
@@ -18,48 +19,47 @@ export interface LinkedPerson {
   readonly token: string;
 }
 
-/** What `renewAccessToken` came to: a token, or a code. */
+/** The result of `renewAccessToken`: a token, or an error code. */
 export interface Renewal {
   readonly token: string | undefined;
   readonly code: unknown;
   readonly retryAfterMs: number;
 }
 
-/** Several servers on one database with one counting provider. */
-export interface Servers {
+/** Several servers on one database with one provider that counts its calls. */
+export interface Servers extends TokenRows {
   readonly rollup: RollupId;
   readonly servers: readonly Server[];
   /** The first of them. */
   readonly server: Server;
-  /** The settings they run with. */
+  /** Their settings. */
   readonly env: Readonly<Record<string, string>>;
-  /** For looking at rows and for editing them, past the servers. */
-  em(): SqlEntityManager;
-  /** Starts one more on the same database. It is not among `servers`, as it may have settings of its own. */
+  /** Starts one more on the same database. It is not added to `servers`, since its settings may differ. */
   add(env?: Readonly<Record<string, string>>): Promise<Server>;
-  /** Links through the first server when none is given. */
+  /** Links by tokens, through the first server by default. */
   linkPerson(person?: Person, server?: Server): Promise<LinkedPerson>;
-  /** Lets time pass for a stored token: it ended `secondsAgo`, or lives that much longer when negative. */
-  expire(accountId: string, secondsAgo?: number): Promise<void>;
-  /** Lets time pass for a back-off or a lease. */
-  elapse(accountId: string, column: 'retry_at' | 'lease_expires_at'): Promise<void>;
   renew(server: Server, bearer: string, input?: { minTtlSeconds?: number }): Promise<Renewal>;
-  /** The row of `sealed_tokens`. */
-  row(accountId: string): Promise<Record<string, unknown>>;
   close(): Promise<void>;
 }
 
-/** Settings and parts that a test wants otherwise. */
+/** Overrides of settings and dependencies. */
 export interface ServersOptions {
   readonly env?: Readonly<Record<string, string>>;
-  /** The provider's address when the servers reach it another way, such as through a proxy. */
+  /** The provider's address as the servers see it, such as a proxy. */
   readonly provider?: (rollup: RollupId) => Promise<Partial<Provider>> | Partial<Provider>;
-  /** The database's URL when the servers reach it another way. `direct` is its own; without one it is embedded. */
+  /** The database URL as the servers see it, such as a proxy. Not called on the embedded database. */
   readonly databaseUrl?: (direct: string) => Promise<string> | string;
 }
 
-/** Whether there are processes: the embedded database is one process wide. */
+/** Whether servers are processes; the embedded database allows a single process. */
 export const ON_POSTGRES = Boolean(process.env['TEST_DATABASE_URL']);
+
+const LIMITS = {
+  // One subject sends the load of many; rate limits have their own tests.
+  RATE_LIMIT_SUBJECT: '1000000',
+  RATE_LIMIT_ADDRESS: '1000000',
+  DATABASE_POOL_MAX: '5', // a stock PostgreSQL has 100 connections for all tests together
+};
 
 /** Starts `count` servers, or one on the embedded database. Always `close` it. */
 export async function startServers(count: number, options: ServersOptions = {}): Promise<Servers> {
@@ -68,28 +68,16 @@ export async function startServers(count: number, options: ServersOptions = {}):
   const database = await createTestDatabase();
   const direct = database.env.DATABASE_URL;
   const env = {
-    NODE_ENV: 'test',
-    PORT: '0',
-    SHUTDOWN_DELAY_MS: '0',
-    // One person does what a crowd would: limits have tests of their own.
-    RATE_LIMIT_SUBJECT: '1000000',
-    RATE_LIMIT_ADDRESS: '1000000',
-    ROLLUP_ISSUER: provider.url,
-    ROLLUP_CLIENT_ID: provider.clientId,
-    ROLLUP_CLIENT_SECRET: provider.clientSecret,
-    ROLLUP_REDIRECT_URIS: provider.redirectUris.join(','),
-    GALAXY_URL: rollup.galaxyUrl,
-    GALAXY_API_KEY: rollup.galaxyKey,
+    ...serverEnv(provider, rollup),
+    ...LIMITS,
     TOKEN_KEYS: randomKey('k1'),
-    DATABASE_POOL_MAX: '5', // a stock PostgreSQL has 100 connections for all tests at once
     ...database.env,
     ...(direct !== undefined && { DATABASE_URL: (await options.databaseUrl?.(direct)) ?? direct }),
     ...options.env,
   };
-  const embedded = direct === undefined ? await openEmbedded(database.env.DATA_DIR) : undefined;
-  const looking =
+  const embedded = direct === undefined ? await openEmbeddedDatabase(database.env.DATA_DIR) : undefined;
+  const inspected =
     embedded ?? (await openDatabase({ url: direct, dataDir: '', poolMax: 4, timeoutMs: 10_000 }));
-  const em = (): SqlEntityManager => looking.em.fork();
   const started: Server[] = [];
   const add: Servers['add'] = async (extra) => {
     const settings = { ...env, ...extra };
@@ -99,7 +87,7 @@ export async function startServers(count: number, options: ServersOptions = {}):
   };
   const close = async (): Promise<void> => {
     await Promise.all(started.map((server) => server.stop('SIGKILL')));
-    await looking.close();
+    await inspected.close();
     await rollup.close();
     await database.drop();
   };
@@ -112,44 +100,30 @@ export async function startServers(count: number, options: ServersOptions = {}):
   const servers = [...started];
   const [server] = servers as [Server];
   return {
+    ...tokenRows(() => inspected.em.fork()),
     rollup,
     servers,
     server,
     env,
-    em,
     add,
     close,
+    renew,
     linkPerson: (person, through = server) => linkPerson(through, rollup, provider.url, person),
-    expire: async (accountId, secondsAgo = 1) => {
-      await em().execute(
-        `update sealed_tokens set access_token_expires_at = clock_timestamp() - ? * interval '1 second'
-         where account_id = ?`,
-        [secondsAgo, accountId],
-      );
-    },
-    elapse: async (accountId, column) => {
-      await em().execute(`update sealed_tokens set ${column} = clock_timestamp() where account_id = ?`, [
-        accountId,
-      ]);
-    },
-    renew: async ({ ask }, token, input = {}) => {
-      const { data, errors } = await ask(RenewAccessTokenDocument, { input }, { token });
-      const { code, retryAfterMs } = errors[0]?.extensions ?? {};
-      const payload = errors.length > 0 ? undefined : data.renewAccessToken;
-      return {
-        token: payload?.accessToken ?? undefined,
-        code: code ?? payload?.userErrors[0]?.code,
-        retryAfterMs: Number(retryAfterMs ?? 0),
-      };
-    },
-    row: async (accountId) => {
-      const [row] = await em().execute('select * from sealed_tokens where account_id = ?', [accountId]);
-      return (row ?? {}) as Record<string, unknown>;
-    },
   };
 }
 
-/** Links by tokens, and minted with the issuer that the servers know. */
+async function renew({ ask }: Server, token: string, input = {}): Promise<Renewal> {
+  const { data, errors } = await ask(RenewAccessTokenDocument, { input }, { token });
+  const { code, retryAfterMs } = errors[0]?.extensions ?? {};
+  const payload = errors.length > 0 ? undefined : data.renewAccessToken;
+  return {
+    token: payload?.accessToken ?? undefined,
+    code: code ?? payload?.userErrors[0]?.code,
+    retryAfterMs: Number(retryAfterMs ?? 0),
+  };
+}
+
+/** Mints the tokens with `iss`, the issuer that the servers are configured with. */
 async function linkPerson(
   { ask }: Server,
   rollup: RollupId,
@@ -166,7 +140,7 @@ async function linkPerson(
   const { data, text } = await ask(LinkRollupAccountDocument, { input: { tokens } });
   const accountId = data?.linkRollupAccount.account?.id;
   if (accountId === undefined) throw new Error(text);
-  // The bearer may read everything that a request asks for; what is stored is none of its business.
+  // The bearer has all scopes that tests query; the stored token has only `openid`.
   const bearer = await mint('access', ['openid', 'profile', 'email']);
   return { accountId, bearer, sub: person.sub, token: tokens.accessToken };
 }

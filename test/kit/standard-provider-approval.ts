@@ -3,15 +3,15 @@ import type { KoaContextWithOIDC } from 'oidc-provider';
 import { RESOURCE } from './standard-provider-settings.js';
 
 export interface Approval {
-  /** Who signs in; the first person when absent. */
+  /** The person who signs in; the first one when absent. */
   readonly sub?: string;
-  /** Which of the scopes asked for are granted; all when absent. */
+  /** The granted scopes; all requested ones when absent. */
   readonly scopes?: readonly string[];
 }
 
 const MAX_REDIRECTS = 10;
 
-/** A browser of its own: follows redirects within the provider's origin and returns the first that leaves it. */
+/** Acts as a new browser: follows redirects within the provider's origin and returns the first URL outside it. */
 export async function followToCallback(
   origin: string,
   authorizationUrl: string,
@@ -30,28 +30,28 @@ export async function followToCallback(
       jar.set(name, value);
     }
     const next = response.headers.get('location');
-    if (next === null) throw new Error(`the provider answered ${response.status} ${await response.text()}`);
+    if (next === null) throw new Error(`no redirect: status ${response.status} ${await response.text()}`);
     location = next;
   }
-  throw new Error('the provider redirects in circles');
+  throw new Error('too many redirects');
 }
 
 export function isInteraction(path: string): boolean {
   return path.startsWith('/interaction/');
 }
 
-/** Signs in and grants what the query says, where a person would see two pages. */
-export async function decide(
+/** Signs in and grants as the query states, instead of the two pages that a person would see. */
+export async function completeInteraction(
   provider: Provider,
   clientId: string,
   ctx: Pick<KoaContextWithOIDC, 'req' | 'res' | 'respond' | 'query'>,
 ): Promise<void> {
   const { params } = await provider.interactionDetails(ctx.req, ctx.res);
   const accountId = String(ctx.query['sub']);
-  const asked = String(params['scope']).split(' ');
+  const requested = String(params['scope']).split(' ');
   const granted = String(ctx.query['scopes'] ?? params['scope']).split(' ');
   const grant = new provider.Grant({ accountId, clientId });
-  for (const scope of asked) {
+  for (const scope of requested) {
     const verb = granted.includes(scope) ? 'add' : 'reject';
     grant[`${verb}OIDCScope`](scope);
     grant[`${verb}ResourceScope`](RESOURCE, scope);

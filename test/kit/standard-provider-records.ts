@@ -1,12 +1,12 @@
 import { type Adapter, type AdapterPayload, errors } from 'oidc-provider';
 
-/** Everything the provider remembers, by kind and id. */
+/** Everything that the provider stores, by kind and id. */
 export type Records = Map<string, AdapterPayload>;
 
-/** oidc-provider's own words for the event log. */
+/** The error detail that oidc-provider emits. */
 export const REFRESH_TOKEN_USED = 'refresh token already used';
 
-/** Removes the grants that match, and every token and code of theirs. */
+/** Removes the grants that match, with their tokens and codes. */
 export function revokeGrants(records: Records, matches: (grant: AdapterPayload) => boolean): void {
   for (const [key, grant] of records) {
     if (!key.startsWith('Grant:') || !matches(grant)) continue;
@@ -15,7 +15,7 @@ export function revokeGrants(records: Records, matches: (grant: AdapterPayload) 
   }
 }
 
-/** Keeps one kind of record. Expiry is checked by oidc-provider. */
+/** Stores one kind of record. oidc-provider checks the expiry. */
 export function createAdapter(model: string, records: Records): Adapter {
   const keyOf = (id: string): string => `${model}:${id}`;
   return {
@@ -26,7 +26,7 @@ export function createAdapter(model: string, records: Records): Adapter {
     upsert: async (id, payload) => void records.set(keyOf(id), copy(payload)),
     destroy: async (id) => void records.delete(keyOf(id)),
     revokeByGrantId: async (grantId) => revokeGrants(records, ({ jti }) => jti === grantId),
-    /** oidc-provider looks and consumes in two steps; two requests in between would both win. */
+    /** Atomic, unlike oidc-provider, which checks and consumes in two steps: two concurrent requests would both succeed. */
     async consume(id) {
       const record = records.get(keyOf(id));
       if (!record || record.consumed !== undefined) {
@@ -38,7 +38,7 @@ export function createAdapter(model: string, records: Records): Adapter {
   };
 }
 
-/** As through a database: nobody shares an object with the store. */
+/** A deep copy, as from a database: callers share no object with the store. */
 function copy<T extends AdapterPayload | undefined>(payload: T): T {
   return payload && (JSON.parse(JSON.stringify(payload)) as T);
 }

@@ -3,7 +3,7 @@ import { exportJWK, generateKeyPair } from 'jose';
 import type { Configuration } from 'oidc-provider';
 import { createAdapter, type Records } from './standard-provider-records.js';
 
-/** Someone who can sign in. */
+/** A person who can sign in. */
 export interface StandardPerson {
   readonly sub: string;
   readonly name?: string;
@@ -17,16 +17,16 @@ export interface Settings {
   readonly redirectUris: readonly string[];
   readonly people: readonly StandardPerson[];
   readonly records: Records;
-  /** Asked each time an access token is issued. */
+  /** Called each time an access token is issued. */
   readonly accessTokenLifetimeSeconds: () => number;
 }
 
-/** oidc-provider signs no access tokens but those that are bound to a resource. */
+/** oidc-provider issues signed access tokens only for a resource (RFC 8707). */
 export const RESOURCE = 'urn:standard-provider:api';
 const SCOPES = ['openid', 'profile', 'email'];
 const DAY = 86_400;
 
-/** Everything is set that oidc-provider would print a warning about. */
+/** Sets every option that oidc-provider would otherwise print a warning about. */
 export async function configure(settings: Settings): Promise<Configuration> {
   const { people, records, accessTokenLifetimeSeconds } = settings;
   const { privateKey } = await generateKeyPair('ES256', { extractable: true });
@@ -37,7 +37,7 @@ export async function configure(settings: Settings): Promise<Configuration> {
     clients: [clientOf(settings)],
     scopes: SCOPES,
     claims: { openid: ['sub'], profile: ['name', 'picture'], email: ['email'] },
-    conformIdTokenClaims: false, // userinfo takes no token that is bound to a resource
+    conformIdTokenClaims: false, // userinfo accepts no access token that is bound to a resource
     findAccount: (_ctx, sub) => {
       const person = people.find((one) => one.sub === sub);
       return person && { accountId: sub, claims: () => ({ ...person }) };

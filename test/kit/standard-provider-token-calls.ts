@@ -7,26 +7,26 @@ import { REFRESH_TOKEN_USED } from './standard-provider-records.js';
 export type TokenRequestKind = 'exchange' | 'refresh' | 'other';
 
 /**
- * Called twice with each token request: before the provider looks at it, and after its work but before the answer.
- * The request waits for a promise, and `'cut'` resets its connection.
+ * Called twice for each token request: before the provider handles it, and after that but before the response.
+ * A promise delays the request, and `'cut'` resets its connection.
  */
 export type TokenFault = (
   kind: TokenRequestKind,
   moment: 'before' | 'after',
 ) => Promise<'cut' | undefined> | 'cut' | undefined;
 
-/** What was asked of the token endpoint. */
+/** Counts of calls to the token endpoint. */
 export interface TokenCalls {
   token: number;
   exchange: number;
   refresh: number;
-  /** Refresh tokens that came a second time; each time their whole family was revoked. */
+  /** Refresh tokens that were used twice; the provider revokes their family each time. */
   reuse: number;
-  /** Refreshes that the provider carried out, whether or not their answer arrived. */
+  /** Refreshes that the provider carried out, whether or not their response arrived. */
   readonly refreshesBySub: Map<string, number>;
 }
 
-/** Counts what the provider says of the calls it worked on. */
+/** Counts the outcomes that the provider emits as events. */
 export function countOutcomes(provider: Provider, calls: TokenCalls): void {
   provider.on('grant.error', (_ctx, { error_detail: detail }) => {
     if (detail === REFRESH_TOKEN_USED) calls.reuse += 1;
@@ -38,7 +38,7 @@ export function countOutcomes(provider: Provider, calls: TokenCalls): void {
   });
 }
 
-/** Counts a call to the token endpoint and lets the fault have its way with it. */
+/** Counts a call to the token endpoint and applies the fault. */
 export async function handleTokenCall(
   ctx: Pick<KoaContextWithOIDC, 'req' | 'respond'>,
   next: () => Promise<unknown>,
@@ -58,7 +58,7 @@ export async function handleTokenCall(
   await isCut('after');
 }
 
-/** Reads the body and puts it back, since oidc-provider wants to read it itself. */
+/** Reads the body and unshifts it again, since oidc-provider reads it too. */
 async function readKind(request: IncomingMessage): Promise<TokenRequestKind> {
   const length = Number(request.headers['content-length'] ?? 0);
   const chunks: Buffer[] = [];

@@ -1,9 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { listen } from './listen.js';
 import { Provider } from 'oidc-provider';
-import { type Approval, decide, followToCallback, isInteraction } from './standard-provider-approval.js';
+import {
+  type Approval,
+  completeInteraction,
+  followToCallback,
+  isInteraction,
+} from './standard-provider-approval.js';
 import { type Records, revokeGrants } from './standard-provider-records.js';
 import { configure, type StandardPerson } from './standard-provider-settings.js';
 import {
@@ -19,8 +24,8 @@ export interface StandardProviderOptions {
 }
 
 /**
- * An OpenID provider that keeps to the standards where Rollup ID does not: PKCE, nonce, `iss` in the callback,
- * opaque refresh tokens that rotate and whose reuse ends the grant.
+ * An OpenID provider that follows the standards where Rollup ID does not: PKCE, nonce, `iss` in the callback (RFC 9207),
+ * opaque refresh tokens that rotate, and revocation of the grant when one is reused.
  */
 export interface StandardProvider {
   /** The issuer, and the origin of every endpoint. */
@@ -34,18 +39,17 @@ export interface StandardProvider {
   accessTokenLifetimeSeconds: number;
   /** Signs in and consents, and returns the callback URL without fetching it. */
   approve(authorizationUrl: string, approval?: Approval): Promise<string>;
-  /** Ends every grant of a person. */
+  /** Revokes every grant of a person. */
   revoke(sub: string): void;
-  /** Throws what went wrong inside the provider, if anything did. */
+  /** Throws an `AggregateError` when the provider failed internally. */
   close(): Promise<void>;
 }
 
 /** Starts the provider on a free port of 127.0.0.1, with one confidential client registered. */
 export async function startStandardProvider(options: StandardProviderOptions): Promise<StandardProvider> {
   const { people, redirectUris } = options;
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const server = createServer();
+  const url = `http://127.0.0.1:${await listen(server)}`;
   const records: Records = new Map();
   const problems: unknown[] = [];
   const standard: StandardProvider = {
@@ -57,8 +61,7 @@ export async function startStandardProvider(options: StandardProviderOptions): P
     fault: undefined,
     accessTokenLifetimeSeconds: 3_600,
     async approve(authorizationUrl, { sub = people[0]?.sub, scopes } = {}) {
-      if (sub === undefined || !people.some((person) => person.sub === sub))
-        throw new Error('nobody with that sub');
+      if (sub === undefined || !people.some((person) => person.sub === sub)) throw new Error('unknown sub');
       return followToCallback(url, authorizationUrl, { sub, ...(scopes && { scopes: scopes.join(' ') }) });
     },
     revoke: (sub) => revokeGrants(records, ({ accountId }) => accountId === sub),
@@ -74,7 +77,8 @@ export async function startStandardProvider(options: StandardProviderOptions): P
     url,
     await configure({ ...standard, people, records, accessTokenLifetimeSeconds }),
   );
-  server.on('request', route(provider, standard, problems));
+  const handle = route(provider, standard, problems);
+  server.on('request', (request, response) => void handle(request, response));
   return standard;
 }
 
@@ -83,13 +87,13 @@ function route(
   standard: StandardProvider,
   problems: unknown[],
 ): ReturnType<Provider['callback']> {
-  provider.silent = true; // Koa prints connections that were cut
+  provider.silent = true; // Koa would print an error for each cut connection
   provider.on('server_error', (_ctx, error) => problems.push(error));
   countOutcomes(provider, standard.calls);
   provider.use(async (ctx, next) => {
     try {
       if (ctx.path === '/token') await handleTokenCall(ctx, next, standard);
-      else if (isInteraction(ctx.path)) await decide(provider, standard.clientId, ctx);
+      else if (isInteraction(ctx.path)) await completeInteraction(provider, standard.clientId, ctx);
       else await next();
     } catch (error) {
       if (!isLostConnection(error)) problems.push(error);

@@ -1,19 +1,20 @@
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { listen } from './listen.js';
 import { startTcpProxy, type TcpProxy } from './tcp-proxy.js';
 
 describe('the TCP proxy', () => {
   let echo: Server;
+  let echoPort: number;
   let proxy: TcpProxy;
   beforeAll(async () => {
-    echo = createServer((socket) => socket.on('error', () => {}).pipe(socket)).listen(0, '127.0.0.1');
-    await once(echo, 'listening');
+    echo = createServer((socket) => socket.on('error', () => {}).pipe(socket));
+    echoPort = await listen(echo);
   });
   beforeEach(async () => {
-    const { port } = echo.address() as AddressInfo;
-    proxy = await startTcpProxy({ targetHost: '127.0.0.1', targetPort: port });
+    proxy = await startTcpProxy({ targetHost: '127.0.0.1', targetPort: echoPort });
   });
-  afterEach(async () => await proxy.close());
+  afterEach(() => proxy.close());
   afterAll(async () => {
     echo.close();
     await once(echo, 'close');
@@ -24,25 +25,25 @@ describe('the TCP proxy', () => {
     await once(socket, 'connect');
     return socket;
   }
-  const answer = async (socket: Socket): Promise<string> => String((await once(socket, 'data'))[0]);
+  const read = async (socket: Socket): Promise<string> => String((await once(socket, 'data'))[0]);
   async function errorOf(socket: Socket): Promise<unknown> {
     const [error] = await once(socket, 'error');
     return (error as NodeJS.ErrnoException).code;
   }
 
-  test('forwards both ways and an end too', async () => {
+  test('forwards bytes in both directions, and the end of a connection', async () => {
     const socket = await dial();
     socket.write('hello');
-    expect(await answer(socket)).toBe('hello');
+    expect(await read(socket)).toBe('hello');
     expect(proxy.connections).toBe(1);
     socket.end();
     await once(socket, 'close');
   });
 
-  test('holds bytes of old and new connections until it may pass them', async () => {
+  test('holds bytes of old and new connections until the mode is pass again', async () => {
     const old = await dial();
     old.write('first');
-    await answer(old);
+    await read(old);
     proxy.mode = 'hold';
     const seen: string[] = [];
     const young = await dial();
@@ -50,10 +51,10 @@ describe('the TCP proxy', () => {
     old.write('old');
     young.write('young');
 
-    // A whole round trip past the proxy: time for a leak to show, without a sleep.
-    const witness = connect((echo.address() as AddressInfo).port, '127.0.0.1');
+    // A whole round trip past the proxy gives leaked bytes the time to arrive, without a sleep.
+    const witness = connect(echoPort, '127.0.0.1');
     witness.end('witness');
-    expect(await answer(witness)).toBe('witness');
+    expect(await read(witness)).toBe('witness');
     expect(seen).toEqual([]);
 
     const arrived = [once(old, 'data'), once(young, 'data')];
@@ -64,10 +65,10 @@ describe('the TCP proxy', () => {
     young.destroy();
   });
 
-  test('resets open connections when cut and new ones when it refuses', async () => {
+  test('resets open connections on cut, and new ones in mode refuse', async () => {
     const open = await dial();
     open.write('hello');
-    await answer(open);
+    await read(open);
     const lost = errorOf(open);
     proxy.cut();
     expect(await lost).toBe('ECONNRESET');
@@ -76,7 +77,7 @@ describe('the TCP proxy', () => {
     proxy.mode = 'pass';
     const again = await dial();
     again.write('again');
-    expect(await answer(again)).toBe('again');
+    expect(await read(again)).toBe('again');
     again.destroy();
   });
 });

@@ -1,20 +1,21 @@
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
+import { listen } from './listen.js';
 
 /**
- * What happens to bytes and connections: `pass` forwards; `hold` accepts and forwards nothing until it is `pass`
- * again, when what was held flows; `refuse` resets every new connection and leaves the open ones alone.
+ * `pass` forwards; `hold` accepts connections and bytes, and forwards them once the mode is `pass` again; `refuse`
+ * resets every new connection and keeps the open ones.
  */
 export type ProxyMode = 'pass' | 'hold' | 'refuse';
 
-/** A network between a client and a server that a test can take away. */
+/** A network between client and server that a test can fail. */
 export interface TcpProxy {
   /** On 127.0.0.1. */
   readonly port: number;
   mode: ProxyMode;
   /** How many clients are connected now. */
   readonly connections: number;
-  /** How many were refused so far. */
+  /** How many connections were refused so far. */
   readonly refused: number;
   /** Resets every open connection on both sides. */
   cut(): void;
@@ -23,39 +24,40 @@ export interface TcpProxy {
 
 /** The two sockets of one connection. */
 class Link {
-  constructor(
-    readonly client: Socket,
-    readonly target: Socket,
-    onClose: () => void,
-  ) {
+  readonly #client: Socket;
+  readonly #target: Socket;
+
+  constructor(client: Socket, target: Socket, onClose: () => void) {
+    this.#client = client;
+    this.#target = target;
     client.on('close', onClose);
     for (const [socket, other] of [
       [client, target],
       [target, client],
     ] as const) {
-      // The other side sees an error as the reset that it was; a proper end travels through the pipe.
+      // A reset is passed on as a reset; an orderly end travels through the pipe.
       socket.on('error', () => other.resetAndDestroy());
     }
   }
 
   pass(): void {
-    this.hold(); // piped twice, every byte would arrive twice
-    this.client.pipe(this.target);
-    this.target.pipe(this.client);
+    this.hold(); // a second pipe would duplicate every byte
+    this.#client.pipe(this.#target);
+    this.#target.pipe(this.#client);
   }
 
   hold(): void {
-    this.client.unpipe();
-    this.target.unpipe();
+    this.#client.unpipe();
+    this.#target.unpipe();
   }
 
   cut(): void {
-    this.client.resetAndDestroy();
-    this.target.resetAndDestroy();
+    this.#client.resetAndDestroy();
+    this.#target.resetAndDestroy();
   }
 }
 
-/** Starts a proxy before the database of a URL, and gives the URL that leads through it. */
+/** Starts a proxy in front of a database; `url` leads through it. */
 export async function startDatabaseProxy(direct: string): Promise<{ proxy: TcpProxy; url: string }> {
   const url = new URL(direct);
   const proxy = await startTcpProxy({ targetHost: url.hostname, targetPort: Number(url.port || 5432) });
@@ -81,11 +83,10 @@ export async function startTcpProxy(target: { targetHost: string; targetPort: nu
     links.add(link);
     if (mode === 'pass') link.pass();
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  const port = await listen(server);
 
   return {
-    port: (server.address() as AddressInfo).port,
+    port,
     get mode() {
       return mode;
     },

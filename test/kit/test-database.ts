@@ -4,26 +4,26 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type DatabaseSettings, openDatabase } from '../../src/database/orm.js';
 
-/** Settings of a database that a test has for itself. */
+/** A database for a single test file. */
 export interface TestDatabase {
   readonly env: { readonly DATABASE_URL?: string; readonly DATA_DIR: string };
-  /** The same for `openDatabase`. */
+  /** The same as settings of `openDatabase`. */
   readonly settings: Pick<DatabaseSettings, 'url' | 'dataDir'>;
-  /** Drops it. */
+
   drop(): Promise<void>;
 }
 
-/** The statements in a database that wait for a lock. */
+/** Selects the sessions of the current database that wait for a lock. */
 export const WAITING_FOR_LOCKS = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
 
-/** An embedded database that is migrated and empty, in a directory that the caller removes. */
+/** Copies a migrated, empty embedded database into a new directory, which the caller removes. */
 export function createDataDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), 'rollup-accounts-'));
   cpSync(process.env['EMBEDDED_TEMPLATE'] ?? '', directory, { recursive: true });
   return directory;
 }
 
-/** A fresh database on the server of `TEST_DATABASE_URL`, or an embedded one. */
+/** Creates a database on the server of `TEST_DATABASE_URL`, or an embedded one when that is not set. */
 export async function createTestDatabase(): Promise<TestDatabase> {
   const server = process.env['TEST_DATABASE_URL'];
   if (!server) {

@@ -2,8 +2,10 @@ import { UnsecuredJWT } from 'jose';
 import { createActor, createOperations, EXPECTED_REJECTIONS } from '../kit/actors.js';
 import { eventually } from '../kit/eventually.js';
 import { findViolations, History, type Operation } from '../kit/history.js';
-import { createRandom, RandomRun } from '../kit/nemesis.js';
+import { Nemesis } from '../kit/nemesis.js';
 import { type ProxiedServers, startProxiedServers } from '../kit/proxied-servers.js';
+import { Random } from '../kit/random.js';
+import { RandomRun } from '../kit/random-run.js';
 import { ON_POSTGRES } from '../kit/servers.js';
 
 const onPostgres = ON_POSTGRES ? describe : undefined;
@@ -32,11 +34,11 @@ onPostgres?.('a random run', () => {
       const operations = createOperations(world, history);
       const actors = await Promise.all(Array.from({ length: 6 }, () => createActor(world)));
       for (const actor of actors) await operations.link(world.server, actor);
-      const until = performance.now() + SECONDS * 1_000;
-      const isOver = (done: number): boolean =>
-        SECONDS > 0 ? performance.now() >= until : done >= OPERATIONS;
-      const run = new RandomRun({ world, proxy, actors, operations, random: createRandom(SEED), isOver });
-      await run.run();
+      const deadline = performance.now() + SECONDS * 1_000;
+      const isDone = (completed: number): boolean =>
+        SECONDS > 0 ? performance.now() >= deadline : completed >= OPERATIONS;
+      const run = new RandomRun({ world, proxy, actors, operations, random: new Random(SEED), isDone });
+      await Promise.all([new Nemesis(run).run(), run.work()]);
 
       const leases = 'select 1 from sealed_tokens where lease_expires_at > clock_timestamp()';
       await eventually(
@@ -45,12 +47,14 @@ onPostgres?.('a random run', () => {
       );
       for (const actor of actors) {
         await eventually(async () => {
-          const renewals = await Promise.all(run.awake.map((server) => world.renew(server, actor.bearer)));
+          const renewals = await Promise.all(
+            run.available.map((server) => world.renew(server, actor.bearer)),
+          );
           const told = renewals.map(({ token, code }) => token ?? code);
           expect({ seed: SEED, told }).toEqual({ seed: SEED, told: told.map(() => told[0]) });
         });
         await operations.link(world.server, actor);
-        for (const server of run.awake) await operations.read(server, actor);
+        for (const server of run.available) await operations.read(server, actor);
       }
       const unheard = new Set(['DONE', 'PROVIDER_UNAVAILABLE', 'INTERNAL_SERVER_ERROR', 'CONNECTION_LOST']);
       const codes = [...operations.codes.keys()].filter(
@@ -78,7 +82,7 @@ describe('the checker of histories', () => {
     sub,
     invoked,
     completed,
-    refused: 'NOT_LINKED',
+    rejected: 'NOT_LINKED',
   });
   const change = (kind: 'link' | 'unlink', invoked: number, completed: number): Operation => ({
     kind,

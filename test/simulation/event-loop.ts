@@ -1,33 +1,3 @@
-/** A seeded source of chance (mulberry32): the same seed gives the same run. */
-export class Chance {
-  #state: number;
-  constructor(seed: number) {
-    this.#state = seed >>> 0;
-  }
-
-  /** From 0 to 1. */
-  next(): number {
-    this.#state = (this.#state + 0x6d_2b_79_f5) >>> 0;
-    let mixed = Math.imul(this.#state ^ (this.#state >>> 15), this.#state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  }
-
-  between(least: number, most: number): number {
-    return Math.floor(least + this.next() * (most - least + 1));
-  }
-
-  happens(probability: number): boolean {
-    return this.next() < probability;
-  }
-
-  pick<Choice>(choices: readonly Choice[]): Choice {
-    const choice = choices[this.between(0, choices.length - 1)];
-    if (choice === undefined) throw new Error('nothing to pick from');
-    return choice;
-  }
-}
-
 /** A process as the world sees it: it may die for good, or stop for a while and never know. */
 export interface Host {
   alive: boolean;

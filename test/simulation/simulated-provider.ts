@@ -1,7 +1,8 @@
 import { GrantDeadError, ProviderUnavailableError } from '../../src/errors.js';
 import type { RefreshTokens } from '../../src/vault/refresh-attempt.js';
 import type { TokenSet } from '../../src/token-set.js';
-import type { Chance, EventLoop, Host } from './event-loop.js';
+import type { Random } from '../kit/random.js';
+import type { EventLoop, Host } from './event-loop.js';
 
 /** How one call goes wrong. */
 export type CallFault = 'refused' | 'request lost' | 'answer lost';
@@ -29,7 +30,7 @@ export class SimulatedProvider {
 
   constructor(
     private readonly loop: EventLoop,
-    private readonly chance: Chance,
+    private readonly chance: Random,
     private readonly rotates: boolean,
     public faultRate: number,
   ) {}

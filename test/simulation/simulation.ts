@@ -10,7 +10,8 @@ import type { TokenCipher } from '../../src/vault/token-cipher.js';
 import { TokenRefresher } from '../../src/vault/token-refresher.js';
 import { sealTokenSet } from '../../src/vault/sealed-token-set.js';
 import type { FreshAccessToken } from '../../src/token-set.js';
-import { Chance, EventLoop, type Host } from './event-loop.js';
+import { Random } from '../kit/random.js';
+import { EventLoop, type Host } from './event-loop.js';
 import { SimulatedProvider, TIMEOUT_MS } from './simulated-provider.js';
 
 /** What a run is made of. */
@@ -57,7 +58,7 @@ const PERSON = 'ada';
  */
 export class Simulation {
   readonly loop = new EventLoop();
-  readonly chance: Chance;
+  readonly chance: Random;
   readonly provider: SimulatedProvider;
   readonly history: History = { requests: [], links: [], disturbances: 0 };
   readonly #hosts: { host: Host; refresher: TokenRefresher }[] = [];
@@ -68,7 +69,7 @@ export class Simulation {
     private readonly em: () => SqlEntityManager,
     readonly plan: Plan,
   ) {
-    this.chance = new Chance(plan.seed);
+    this.chance = new Random(plan.seed);
     this.provider = new SimulatedProvider(this.loop, this.chance, plan.rotates, plan.faulty ? 0.15 : 0);
   }
 

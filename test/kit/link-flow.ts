@@ -1,0 +1,45 @@
+import type { CompleteConfig } from '../../src/config.js';
+import type { Person } from '../../src/dev/rollup-id/people.js';
+import type { RollupId } from '../../src/dev/rollup-id/rollup-id.js';
+import {
+  LinkRollupAccountDocument,
+  type LinkRollupAccountMutation,
+  StartRollupLinkDocument,
+  type StartRollupLinkMutation,
+} from '../generated/graphql.js';
+import type { Ask } from './graphql-client.js';
+
+/** The payload of `linkRollupAccount`. */
+export type LinkPayload = LinkRollupAccountMutation['linkRollupAccount'];
+/** The payload of `startRollupLink`. */
+export type StartPayload = StartRollupLinkMutation['startRollupLink'];
+
+/** The link flow as a client runs it. */
+export interface LinkFlow {
+  start(scopes?: readonly string[], token?: string): Promise<StartPayload>;
+  finish(begun: StartPayload, callbackUrl: string, token?: string): Promise<LinkPayload>;
+  /** The whole flow: start, approve as `person`, finish. */
+  link(
+    person: Person,
+    options?: { scopes?: readonly string[]; token?: string | undefined },
+  ): Promise<LinkPayload>;
+}
+
+/** Drives the flow through `ask`; the embedded Rollup ID approves. */
+export function linkFlow(ask: Ask, config: CompleteConfig, rollup: RollupId): LinkFlow {
+  const flow: LinkFlow = {
+    start: async (scopes = ['openid', 'profile', 'email'], token) => {
+      const input = { redirectUri: config.rollup.redirectUris[0] ?? '', scopes: [...scopes] };
+      return (await ask(StartRollupLinkDocument, { input }, { token })).data.startRollupLink;
+    },
+    finish: async (begun, url, token) => {
+      const input = { callback: { url, linkToken: begun.linkToken ?? '' } };
+      return (await ask(LinkRollupAccountDocument, { input }, { token })).data.linkRollupAccount;
+    },
+    link: async (person, { scopes, token } = {}) => {
+      const begun = await flow.start(scopes, token);
+      return flow.finish(begun, await rollup.approve(begun.authorizationUrl ?? '', { person }), token);
+    },
+  };
+  return flow;
+}
