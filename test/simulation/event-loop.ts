@@ -1,4 +1,4 @@
-/** A process as the world sees it: it may die for good, or stop for a while and never know. */
+/** A process that may die, or be frozen for a while without noticing. */
 export interface Host {
   alive: boolean;
   frozenUntil: number;
@@ -10,7 +10,7 @@ interface Event {
   readonly run: () => void | Promise<void>;
 }
 
-/** Time that passes only from event to event. */
+/** A discrete-event loop: virtual time jumps from event to event. */
 export class EventLoop {
   now = Date.UTC(2027, 0, 1);
   #order = 0;
@@ -20,7 +20,7 @@ export class EventLoop {
     this.#events.push({ at: this.now + delayMs, order: (this.#order += 1), run });
   }
 
-  /** Resumes on `host` after a delay: later if it is frozen then, never if it is dead. */
+  /** Runs on `host` after a delay: later if it is frozen then, never if it is dead. */
   resume(host: Host, delayMs: number, run: () => void): void {
     this.after(delayMs, () => {
       if (!host.alive) return;
@@ -34,27 +34,27 @@ export class EventLoop {
   }
 
   /**
-   * A call from a host to somewhere else: the request travels, the work is done there whatever becomes of the
-   * host, and the answer travels back if anybody is there to hear it.
+   * A remote call from a host: after the first delay the work is done even if the host has died; after the second the
+   * result arrives, if the host is still alive.
    */
-  call<Answer>(
+  call<Result>(
     host: Host,
     delaysMs: readonly [number, number],
-    work: () => Promise<Answer>,
-  ): Promise<Answer> {
+    work: () => Promise<Result>,
+  ): Promise<Result> {
     return new Promise((resolve, reject) => {
       this.after(delaysMs[0], async () => {
         try {
-          const answer = await work();
-          this.resume(host, delaysMs[1], () => resolve(answer));
+          const result = await work();
+          this.resume(host, delaysMs[1], () => resolve(result));
         } catch (error) {
-          this.resume(host, delaysMs[1], () => reject(error as Error));
+          this.resume(host, delaysMs[1], () => reject(error));
         }
       });
     });
   }
 
-  /** Runs until nothing is left to happen. */
+  /** Runs until no event is left. */
   async run(): Promise<void> {
     await settle();
     for (;;) {
@@ -69,15 +69,15 @@ export class EventLoop {
   #takeNext(): Event | undefined {
     let first: Event | undefined;
     for (const event of this.#events) {
-      if (!first || event.at < first.at || (event.at === first.at && event.order < first.order))
-        first = event;
+      const isEarlier = !first || event.at < first.at || (event.at === first.at && event.order < first.order);
+      if (isEarlier) first = event;
     }
     this.#events = this.#events.filter((event) => event !== first);
     return first;
   }
 }
 
-/** Lets everything that waits for a resolved promise go on until it waits for an event. */
+/** Lets pending promise callbacks run until all code waits for an event. */
 function settle(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

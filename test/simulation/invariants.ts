@@ -1,17 +1,17 @@
 import type { FreshAccessToken } from '../../src/token-set.js';
 import { isFinal, type Request, type Row, type Simulation } from './simulation.js';
 
-/** A request that was given a token. */
+/** A request that got a token. */
 type Served = Request & { readonly result: FreshAccessToken };
 
-/** What a run broke, in words; empty when it broke nothing. */
+/** The invariants that a run violated; empty when all hold. */
 export async function findViolations(simulation: Simulation): Promise<string[]> {
   const { history, provider, plan } = simulation;
   const row = await simulation.row();
   const { calls } = provider;
   const served = history.requests.filter((request): request is Served => !(request.result instanceof Error));
   const links = history.links.filter(({ kind }) => kind === 'link').length;
-  const peace = await simulation.askInPeace();
+  const last = await simulation.requestWithoutFaults();
   const after = await simulation.row();
   return [
     // Without faults the generation counts the refreshes that were needed.
@@ -28,13 +28,13 @@ export async function findViolations(simulation: Simulation): Promise<string[]> 
     ),
     ...check(
       'I2',
-      provider.reuses <= provider.lostAnswers,
-      'a refresh token was replayed that nobody had lost',
+      provider.reuses <= provider.lostResponses,
+      'a refresh token was reused although no response was lost',
     ),
     ...check(
       'I3',
       served.every(({ result }) => result.accessToken.startsWith('access-of-ada-')),
-      "another's token",
+      'a token of another identity',
     ),
     ...check(
       'I4',
@@ -42,8 +42,8 @@ export async function findViolations(simulation: Simulation): Promise<string[]> 
       'an older token',
     ),
     ...check('I5', !served.some((request) => wasUnlinked(simulation, request)), 'a token after unlink'),
-    ...check('I6', (after?.leaseMs ?? 0) <= 0, 'a lease outlived its time'),
-    ...checkSurvival(simulation, row, peace),
+    ...check('I6', (after?.leaseMs ?? 0) <= 0, 'a lease did not end'),
+    ...checkSurvival(simulation, row, last),
   ];
 }
 
@@ -51,14 +51,14 @@ function check(name: string, holds: boolean, otherwise: string): string[] {
   return holds ? [] : [`${name}: ${otherwise}`];
 }
 
-/** I4: after one answer, a later request is given a token that ends earlier; a link in between may do that. */
+/** I4: a later request got a token that expires earlier; a link in between may cause that. */
 function wentBack({ history }: Simulation, earlier: Served, later: Served): boolean {
   if (later.begun <= earlier.done) return false;
   if (history.links.some(({ begun }) => begun >= earlier.begun && begun <= later.done)) return false;
   return later.result.accessTokenExpiresAt < earlier.result.accessTokenExpiresAt;
 }
 
-/** I5: it began after an acknowledged unlink and ended before the next link. */
+/** I5: the request began after an acknowledged unlink and ended before the next link. */
 function wasUnlinked({ history }: Simulation, request: Request): boolean {
   return history.links.some((entry, index) => {
     const next = history.links[index + 1];
@@ -67,22 +67,22 @@ function wasUnlinked({ history }: Simulation, request: Request): boolean {
 }
 
 /**
- * I7: an acknowledged link survives. A provider that does not rotate always gives a token in the end; one that
- * rotates does unless its newest refresh token was lost on the wire or with a process.
+ * I7: an acknowledged link survives. A provider that does not rotate always returns a token in the end; one that
+ * rotates does so unless its newest refresh token was lost on the network or with a process.
  */
 function checkSurvival(
   { history, plan, provider }: Simulation,
   row: Row | undefined,
-  peace: FreshAccessToken | Error,
+  last: FreshAccessToken | Error,
 ): string[] {
-  const gaveToken = !(peace instanceof Error);
+  const failure = last instanceof Error ? last.toString() : undefined;
+  const gotToken = failure === undefined;
   if (history.links.at(-1)?.kind === 'unlink') {
-    return check('I7', row === undefined && isFinal(peace), 'an unlinked account came back');
+    return check('I7', row === undefined && isFinal(last), 'an unlinked account returned');
   }
-  if (!row) return ['I7: a link is gone'];
-  if (!plan.rotates) return check('I7', gaveToken, `no token in peace: ${String(peace)}`);
+  if (!row) return ['I7: a link is lost'];
+  if (!plan.rotates) return check('I7', gotToken, `no token without faults: ${failure}`);
   const grant = provider.grantOf(row.refreshToken);
-  if (grant.alive && !grant.answerLost)
-    return check('I7', gaveToken, `a live grant was given up: ${String(peace)}`);
-  return check('I7', gaveToken || isFinal(peace), `neither a token nor an end: ${String(peace)}`);
+  if (grant.alive && !grant.responseLost) return check('I7', gotToken, `a live grant was lost: ${failure}`);
+  return check('I7', gotToken || isFinal(last), `neither a token nor a final error: ${failure}`);
 }

@@ -8,7 +8,7 @@ import { type Plan, Simulation } from './simulation.js';
 
 /**
  * Interleavings of readers, processes, provider outcomes, crashes, freezes, unlinks and relinks, on the real engine
- * and the real SQL, in virtual time. A failing run names its seed; `SIMULATION_SEED` runs it alone.
+ * and the real SQL, in virtual time. A failing run reports its seed; `SIMULATION_SEED` runs that seed alone.
  */
 const RUNS = Number(process.env['SIMULATION_RUNS'] ?? 600);
 const FIRST_SEED = Number(process.env['SIMULATION_SEED'] ?? 1);
@@ -20,7 +20,7 @@ const em = (): SqlEntityManager => orm.em.fork() as SqlEntityManager;
 
 beforeAll(async () => {
   orm = await MikroORM.init(ormOptions({ dataDir, poolMax: 2, timeoutMs: 5_000 }));
-  // The vault alone: no accounts, and a clock that the simulation moves.
+  // Only the vault: no accounts, and a database clock that the simulation moves.
   await em().execute('alter table sealed_tokens drop constraint sealed_tokens_account_id_fkey');
   await em().execute('create schema simulation');
   await em().execute(`create function simulation.clock_timestamp() returns timestamptz language sql stable
@@ -42,13 +42,10 @@ describe.each([
   ])(
     'I1 to I7 hold in every interleaving %s',
     async (_title, faulty) => {
-      for (let seed = FIRST_SEED; seed <= LAST_SEED; seed += 1)
-        await expectNoViolations({
-          seed,
-          rotates,
-          faulty,
-          rotation: rotates ? 'always' : seed % 2 === 0 ? 'auto' : 'never',
-        });
+      for (let seed = FIRST_SEED; seed <= LAST_SEED; seed += 1) {
+        const rotation = rotates ? 'always' : seed % 2 === 0 ? 'auto' : 'never';
+        await expectNoViolations({ seed, rotates, faulty, rotation });
+      }
     },
     600_000,
   );

@@ -4,88 +4,102 @@ import type { TokenSet } from '../../src/token-set.js';
 import type { Random } from '../kit/random.js';
 import type { EventLoop, Host } from './event-loop.js';
 
-/** How one call goes wrong. */
-export type CallFault = 'refused' | 'request lost' | 'answer lost';
+/** How one call fails. */
+export type CallFault = 'rejected' | 'request lost' | 'response lost';
 
-/** A grant as the provider knows it. */
+/** A grant at the provider. */
 interface Grant {
   readonly person: string;
   refreshToken: string;
   alive: boolean;
-  /** The newest refresh token reached nobody who could keep it. */
-  answerLost: boolean;
+  /** Whether the newest refresh token reached no process that could store it. */
+  responseLost: boolean;
 }
 
-export const LIFE_MS = 3_600_000;
+/** Dependencies and behaviour of a provider. */
+export interface SimulatedProviderOptions {
+  readonly loop: EventLoop;
+  readonly random: Random;
+  readonly rotates: boolean;
+  readonly faultRate: number;
+}
+
+const LIFETIME_MS = 3_600_000;
 export const TIMEOUT_MS = 5_000;
 
-/** A provider that counts, with or without rotation; rotation revokes the family when a token is used again. */
+/** A provider that counts calls, with or without rotation; with it, reuse of a refresh token revokes its family. */
 export class SimulatedProvider {
   readonly grants = new Map<string, Grant>();
   calls = 0;
   faults = 0;
   reuses = 0;
-  lostAnswers = 0;
+  lostResponses = 0;
   #minted = 0;
 
-  constructor(
-    private readonly loop: EventLoop,
-    private readonly chance: Random,
-    private readonly rotates: boolean,
-    public faultRate: number,
-  ) {}
+  /** The probability that a call fails. */
+  faultRate: number;
+  readonly #loop: EventLoop;
+  readonly #random: Random;
+  readonly #rotates: boolean;
 
-  /** The tokens of a new link of `person`; the access token's remaining life is for the caller to choose. */
+  constructor({ loop, random, rotates, faultRate }: SimulatedProviderOptions) {
+    this.#loop = loop;
+    this.#random = random;
+    this.#rotates = rotates;
+    this.faultRate = faultRate;
+  }
+
+  /** The tokens of a new link of `person`, whose access token expires after `remainingMs`. */
   link(person: string, remainingMs: number): TokenSet & { readonly refreshToken: string } {
     const refreshToken = this.#name('refresh', person);
-    this.grants.set(family(refreshToken), { person, refreshToken, alive: true, answerLost: false });
+    this.grants.set(family(refreshToken), { person, refreshToken, alive: true, responseLost: false });
     return { ...this.#accessToken(person, remainingMs), refreshToken };
   }
 
   grantOf(refreshToken: string): Grant {
     const grant = this.grants.get(family(refreshToken));
-    if (!grant) throw new Error('nobody was given this refresh token');
+    if (!grant) throw new Error('the provider never issued this refresh token');
     return grant;
   }
 
-  /** The provider as a host reaches it. */
+  /** The refresh call of a host to this provider. */
   reachedFrom(host: Host): RefreshTokens {
     return async ({ refreshToken }) => {
-      const fault = this.chance.happens(this.faultRate) ? this.chance.pick(FAULTS) : undefined;
+      const fault = this.#random.happens(this.faultRate) ? this.#random.pick(FAULTS) : undefined;
       this.calls += 1;
       if (fault) this.faults += 1;
-      if (fault === 'answer lost') this.lostAnswers += 1;
+      if (fault === 'response lost') this.lostResponses += 1;
       if (fault === 'request lost') return this.#timeOut(host);
-      const delays = [this.chance.between(1, 800), this.chance.between(1, 800)] as const;
-      const answered = this.loop.call(host, delays, async () => this.#answer(refreshToken, host, fault));
-      if (fault !== 'answer lost') return answered;
-      answered.catch(() => undefined);
+      const delays = [this.#random.between(1, 800), this.#random.between(1, 800)] as const;
+      const response = this.#loop.call(host, delays, async () => this.#refresh(refreshToken, host, fault));
+      if (fault !== 'response lost') return response;
+      response.catch(() => undefined);
       return this.#timeOut(host);
     };
   }
 
-  #answer(refreshToken: string, host: Host, fault: CallFault | undefined): TokenSet {
-    if (fault === 'refused') throw new ProviderUnavailableError(0);
+  #refresh(refreshToken: string, host: Host, fault: CallFault | undefined): TokenSet {
+    if (fault === 'rejected') throw new ProviderUnavailableError(0);
     const grant = this.grantOf(refreshToken);
-    if (this.rotates && refreshToken !== grant.refreshToken) {
+    if (this.#rotates && refreshToken !== grant.refreshToken) {
       this.reuses += 1;
       grant.alive = false;
     }
     if (!grant.alive) throw new GrantDeadError();
-    const access = this.#accessToken(grant.person, LIFE_MS);
-    if (!this.rotates) return access;
+    const access = this.#accessToken(grant.person, LIFETIME_MS);
+    if (!this.#rotates) return access;
     grant.refreshToken = `${family(refreshToken)}#${(this.#minted += 1)}`;
-    grant.answerLost = fault === 'answer lost' || !host.alive;
+    grant.responseLost = fault === 'response lost' || !host.alive;
     return { ...access, refreshToken: grant.refreshToken };
   }
 
   async #timeOut(host: Host): Promise<never> {
-    await this.loop.sleep(host, TIMEOUT_MS);
+    await this.#loop.sleep(host, TIMEOUT_MS);
     throw new ProviderUnavailableError(0);
   }
 
   #accessToken(person: string, remainingMs: number): TokenSet {
-    const accessTokenExpiresAt = new Date(this.loop.now + remainingMs);
+    const accessTokenExpiresAt = new Date(this.#loop.now + remainingMs);
     return { accessToken: this.#name('access', person), accessTokenExpiresAt, scopes: ['openid'] };
   }
 
@@ -94,7 +108,7 @@ export class SimulatedProvider {
   }
 }
 
-const FAULTS: readonly CallFault[] = ['refused', 'request lost', 'answer lost'];
+const FAULTS: readonly CallFault[] = ['rejected', 'request lost', 'response lost'];
 
 function family(refreshToken: string): string {
   return refreshToken.split('#')[0] ?? '';

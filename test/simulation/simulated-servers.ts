@@ -1,0 +1,109 @@
+import type { SqlEntityManager } from '@mikro-orm/sql';
+import { CircuitBreaker } from '../../src/vault/circuit-breaker.js';
+import {
+  type RefreshLeaseRepository,
+  refreshLeaseRepository,
+} from '../../src/vault/refresh-lease.repository.js';
+import type { TokenCipher } from '../../src/vault/token-cipher.js';
+import { TokenRefresher } from '../../src/vault/token-refresher.js';
+import type { Random } from '../kit/random.js';
+import type { EventLoop, Host } from './event-loop.js';
+import { type SimulatedProvider, TIMEOUT_MS } from './simulated-provider.js';
+
+/** One server process with the real refresh engine. */
+export interface SimulatedServer {
+  readonly host: Host;
+  readonly refresher: TokenRefresher;
+}
+
+/** Dependencies of the servers of one run. */
+export interface SimulatedServersDeps {
+  readonly em: () => SqlEntityManager;
+  readonly loop: EventLoop;
+  readonly random: Random;
+  readonly provider: SimulatedProvider;
+  readonly rotation: 'auto' | 'always' | 'never';
+}
+
+export const LEASE_MS = 6_000;
+export const MARGIN_MS = 60_000;
+
+/** The servers of one run, on the real SQL and in the virtual time of the event loop. */
+export class SimulatedServers {
+  readonly started: SimulatedServer[] = [];
+  readonly #deps: SimulatedServersDeps;
+  #ids = 0;
+
+  constructor(deps: SimulatedServersDeps) {
+    this.#deps = deps;
+  }
+
+  /** Starts one more. */
+  start(): SimulatedServer {
+    const { loop, provider, random, rotation } = this.#deps;
+    const host: Host = { alive: true, frozenUntil: 0 };
+    const now = (): number => loop.now;
+    const refresher = new TokenRefresher({
+      leases: this.#storeOf(host),
+      cipher: plaintextCipher,
+      refreshTokens: provider.reachedFrom(host),
+      breaker: new CircuitBreaker({ maxConcurrentCalls: 10, probeIntervalMs: 30_000, now }),
+      now,
+      sleep: (ms) => loop.sleep(host, ms),
+      random: () => random.next(),
+      newId: () => this.newId(),
+      onEvent: () => undefined,
+      rotation,
+      marginMs: MARGIN_MS,
+      leaseMs: LEASE_MS,
+      waitMs: TIMEOUT_MS + 2_000,
+      backOffBaseMs: 2_000,
+    });
+    const server = { host, refresher };
+    this.started.push(server);
+    return server;
+  }
+
+  /** The next UUID of the run. */
+  newId(): string {
+    return `00000000-0000-4000-8000-${String((this.#ids += 1)).padStart(12, '0')}`;
+  }
+
+  /** Runs statements at the current virtual time. */
+  async atDatabase<Result>(work: () => Promise<Result>): Promise<Result> {
+    const now = String(this.#deps.loop.now);
+    await this.#deps.em().execute("select set_config('simulation.now', ?, false)", [now]);
+    return work();
+  }
+
+  #storeOf(host: Host): RefreshLeaseRepository {
+    const { em, loop, random } = this.#deps;
+    const store = refreshLeaseRepository(em());
+    const remote =
+      <Args extends unknown[], Result>(work: (...args: Args) => Promise<Result>) =>
+      (...args: Args): Promise<Result> =>
+        loop.call(host, [random.between(0, 300), random.between(0, 300)], () =>
+          this.atDatabase(() => work(...args)),
+        );
+    return {
+      read: remote((...args) => store.read(...args)),
+      claim: remote((...args) => store.claim(...args)),
+      putRefreshed: remote((...args) => store.putRefreshed(...args)),
+      release: remote((...args) => store.release(...args)),
+      markDead: remote((...args) => store.markDead(...args)),
+      markResponseLost: remote((...args) => store.markResponseLost(...args)),
+    };
+  }
+}
+
+/** Stores plaintext, so that a run depends on nothing but its seed. */
+export const plaintextCipher: TokenCipher = {
+  currentKid: 'plain',
+  kidOf: () => 'plain',
+  seal: async (plaintext, { account, column }) => `${account}|${column}|${plaintext}`,
+  open: async (sealed, { account, column }) => {
+    const place = `${account}|${column}|`;
+    if (!sealed.startsWith(place)) throw new Error('sealed for another account or column');
+    return sealed.slice(place.length);
+  },
+};
