@@ -21,25 +21,25 @@ describe('a token', () => {
   });
 
   describe('JWT-20 in another encoding', () => {
-    test.each<[string, (honest: string) => string | Promise<string>]>([
-      ['with a padded signature', (honest) => `${honest}==`],
-      ['with a padded payload that was signed so', async () => signRaw(`${await oddPayload()}=`)],
+    test.each<[string, (valid: string) => string | Promise<string>]>([
+      ['with a padded signature', (valid) => `${valid}==`],
+      ['with a padded payload, which the signature covers', async () => signRaw(`${await oddPayload()}=`)],
       ['in the alphabet of plain base64', plainAlphabet],
-      ['with a space in the signature', (honest) => spaced(honest, -20)],
-      ['with a space in the payload', (honest) => spaced(honest, honest.indexOf('.') + 5)],
-      ['of two segments', (honest) => honest.split('.').slice(0, 2).join('.')],
-      ['of four segments', (honest) => `${honest}.e30`],
-      ['of five segments', (honest) => `${honest}.e30.e30`],
+      ['with a space in the signature', (valid) => spaced(valid, -20)],
+      ['with a space in the payload', (valid) => spaced(valid, valid.indexOf('.') + 5)],
+      ['of two segments', (valid) => valid.split('.').slice(0, 2).join('.')],
+      ['of four segments', (valid) => `${valid}.e30`],
+      ['of five segments', (valid) => `${valid}.e30.e30`],
       ['as JWE dir', () => encrypted('dir', randomBytes(32))],
       ['as JWE ECDH-ES for the key of the provider', async () => encrypted('ECDH-ES', await publicKey())],
       ['as JWE PBES2 with a billion rounds', () => pbes2()],
       ['as JSON', json],
-      ['with b64 false', async (honest) => unencoded(honest)],
-      ['detached', (honest) => honest.replace(/\..*\./, '..')],
-      ['with a BOM before the claims', (honest) => ourToken(honest, (text) => `\uFEFF${text}`)],
-      ['with a BOM before the header', (honest) => ourToken(honest, (text) => text, '\uFEFF')],
-      ['with claims in UTF-16', (honest) => ourToken(honest, (text) => Buffer.from(text, 'utf16le'))],
-    ])('JWT-20 %s is refused, and soon', async (_title, change) => {
+      ['with b64 false', async (valid) => unencoded(valid)],
+      ['detached', (valid) => valid.replace(/\..*\./, '..')],
+      ['with a BOM before the claims', (valid) => ourToken(valid, (text) => `\uFEFF${text}`)],
+      ['with a BOM before the header', (valid) => ourToken(valid, (text) => text, '\uFEFF')],
+      ['with claims in UTF-16', (valid) => ourToken(valid, (text) => Buffer.from(text, 'utf16le'))],
+    ])('JWT-20 %s is rejected quickly', async (_title, change) => {
       const token = await change(await mint());
       const times = [
         await expectUnauthorized(token),
@@ -50,18 +50,18 @@ describe('a token', () => {
       await expectAccepted(ourToken(await mint(), (text) => text));
     });
 
-    test('JWT-20 with a newline is refused', async () => {
+    test('JWT-20 with a newline is rejected', async () => {
       const token = await mint();
       const connection = await connectRaw(world.app.url);
       const folded = `Authorization: Bearer ${token.slice(0, 200)}\r\n ${token.slice(200)}`;
-      const [answer] = await connection.send([rawRequest('{ me { id } }', [folded])]);
+      const [response] = await connection.send([rawRequest('{ me { id } }', [folded])]);
       connection.close();
-      expect([400, 401]).toContain(answer?.status);
+      expect([400, 401]).toContain(response?.status);
     });
 
-    function ourToken(honest: string, change: (text: string) => string | Buffer, before = ''): string {
-      const header = `${before}${JSON.stringify({ ...decodeProtectedHeader(honest), kid: 'ours' })}`;
-      return compact(header, change(JSON.stringify(decodeJwt(honest))), ours.sign);
+    function ourToken(valid: string, change: (text: string) => string | Buffer, before = ''): string {
+      const header = `${before}${JSON.stringify({ ...decodeProtectedHeader(valid), kid: 'ours' })}`;
+      return compact(header, change(JSON.stringify(decodeJwt(valid))), ours.sign);
     }
 
     const spaced = (text: string, at: number): string => `${text.slice(0, at)} ${text.slice(at)}`;
@@ -81,14 +81,14 @@ describe('a token', () => {
       for (;;) {
         const token = await mint();
         const signature = token.split('.')[2] ?? '';
-        if (/-.*_|_.*-/.test(signature))
-          return withSignature(token, signature.replaceAll('-', '+').replaceAll('_', '/'));
+        const plain = signature.replaceAll('-', '+').replaceAll('_', '/');
+        if (/-.*_|_.*-/.test(signature)) return withSignature(token, plain);
       }
     }
 
     async function publicKey() {
-      const answer = await fetch(`${world.rollup.url}/.well-known/jwks.json`);
-      const { keys } = (await answer.json()) as { keys: JWK[] };
+      const response = await fetch(`${world.rollup.url}/.well-known/jwks.json`);
+      const { keys } = (await response.json()) as { keys: JWK[] };
       return createPublicKey({ key: keys[0] as JsonWebKey, format: 'jwk' });
     }
 
@@ -102,15 +102,15 @@ describe('a token', () => {
       return [header, ...[40, 16, 64, 16].map((size) => randomBytes(size))].map(segment).join('.');
     }
 
-    function json(honest: string): string {
-      const [header, payload, signature] = honest.split('.');
+    function json(valid: string): string {
+      const [header, payload, signature] = valid.split('.');
       return JSON.stringify({ protected: header, payload, signature });
     }
 
-    /** The claims, once more encoded, are their own signing input. */
-    function unencoded(honest: string): string {
+    /** An unencoded payload (RFC 7797): the base64url text of the claims is the payload that was signed. */
+    function unencoded(valid: string): string {
       const header = segment({ alg: 'ES256', kid: 'ours', b64: false, crit: ['b64'] });
-      const input = `${header}.${segment(decodeJwt(honest))}`;
+      const input = `${header}.${segment(decodeJwt(valid))}`;
       return `${input}.${ours.sign(input).toString('base64url')}`;
     }
   });
@@ -120,11 +120,11 @@ describe('a token', () => {
     ['b64', { crit: ['b64'], b64: true }],
     ['no name', { crit: [] }],
     ['a name that is not in the header', { crit: ['exp'] }],
-  ])('JWT-21 crit with %s is refused', async (_title, header) => {
+  ])('JWT-21 crit with %s is rejected', async (_title, header) => {
     await expectUnauthorized(await mint({ header }));
   });
 
-  describe('JWT-22 with a member twice', () => {
+  describe('JWT-22 with a duplicate member', () => {
     test.each<[string, string, string, boolean]>([
       ['alg, last none', '"alg":"ES256","alg":"none","kid":"ours"', '', false],
       ['alg, last ES256', '"alg":"none","alg":"ES256","kid":"ours"', '', true],
@@ -132,7 +132,7 @@ describe('a token', () => {
       ['kid, last known', '"alg":"ES256","kid":"x","kid":"ours"', '', true],
       ['aud, last ours', '"alg":"ES256","kid":"ours"', '"aud":"x",', true],
       ['exp, last in the future', '"alg":"ES256","kid":"ours"', '"exp":1,', true],
-    ])('JWT-22 %s: the last one counts or the token is refused', async (_title, header, claim, good) => {
+    ])('JWT-22 %s: the last one counts, or the token is rejected', async (_title, header, claim, good) => {
       const claims = JSON.stringify(decodeJwt(await mint())).replace('{', `{${claim}`);
       const token = compact(`{${header}}`, claims, ours.sign);
       await (good ? expectAccepted(token) : expectUnauthorized(token));
@@ -141,13 +141,13 @@ describe('a token', () => {
     test.each([
       ['aud', '"x"'],
       ['exp', '1'],
-    ])('JWT-22 %s, the last one bad, is refused', async (name, bad) => {
+    ])('JWT-22 duplicate %s whose last one is invalid is rejected', async (name, bad) => {
       const claims = JSON.stringify(decodeJwt(await mint())).replace(/\}$/, `,"${name}":${bad}}`);
       await expectUnauthorized(compact({ alg: 'ES256', kid: 'ours' }, claims, ours.sign));
     });
 
     test.each(['first', 'last'])(
-      'JWT-22 sub, the victim %s: one identity, also in the log',
+      'JWT-22 duplicate sub with the victim %s: one identity, in the response and in the log',
       async (place) => {
         const [victim, thief] = world.rollup.people.map(({ sub }) => sub);
         const subs = place === 'first' ? [victim, thief] : [thief, victim];
@@ -159,9 +159,9 @@ describe('a token', () => {
         const { data } = await world.ask<{ me: unknown }, object>(query, {}, { token });
         expect(data.me).toEqual(place === 'first' ? null : { rollupAccounts: [{ sub: victim }] });
         await new Promise(setImmediate);
-        const said = world.logLines.join('\n');
-        expect(said).toContain(pseudonym(subs[1] ?? ''));
-        expect(said).not.toContain(pseudonym(subs[0] ?? ''));
+        const logged = world.logLines.join('\n');
+        expect(logged).toContain(pseudonym(subs[1] ?? ''));
+        expect(logged).not.toContain(pseudonym(subs[0] ?? ''));
       },
     );
   });
@@ -182,10 +182,10 @@ describe('a token', () => {
       ['a key for encryption', beside({ ...evil.jwk, use: 'enc' }), evil],
       ['a key with key_ops encrypt', beside({ ...evil.jwk, key_ops: ['encrypt'] }), evil],
       ['a point off the curve', beside({ ...evil.jwk, y: evil.jwk.x ?? '' }), evil],
-      ['a P-256 key that says P-384', beside({ ...evil.jwk, crv: 'P-384' }), evil],
-      ['a P-384 key that says P-256', beside({ ...p384.jwk, crv: 'P-256', alg: 'ES256' }), p384],
-      ['an RSA key that says ES256', beside({ ...rsa.jwk, alg: 'ES256' }), rsa],
-      ['keys that are no keys', (keys) => ({ keys: [null, 1, 'x', [], ...keys] }), evil],
+      ['a P-256 key declared as P-384', beside({ ...evil.jwk, crv: 'P-384' }), evil],
+      ['a P-384 key declared as P-256', beside({ ...p384.jwk, crv: 'P-256', alg: 'ES256' }), p384],
+      ['an RSA key declared as ES256', beside({ ...rsa.jwk, alg: 'ES256' }), rsa],
+      ['members that are no keys', (keys) => ({ keys: [null, 1, 'x', [], ...keys] }), evil],
       [
         '101 keys',
         beside(evil.jwk, ...Array.from({ length: 99 }, (_, i) => ({ ...evil.jwk, kid: `${i}` }))),
@@ -198,29 +198,29 @@ describe('a token', () => {
       ],
       ['keys as an object', () => ({ keys: {} }), evil],
       ['keys null', () => ({ keys: null }), evil],
-    ])('JWT-23 %s verifies nothing, and the good key goes on', async (_title, poison, { sign }) => {
+    ])('JWT-23 %s verifies nothing, and the valid key still works', async (_title, poison, { sign }) => {
       await expectAccepted(await mint());
       publish(poison);
-      const asked = world.rollup.calls.jwks;
+      const callsBefore = world.rollup.calls.jwks;
       await expectUnauthorized(compact({ alg: 'ES256', kid: 'evil' }, decodeJwt(await mint()), sign));
       await expectAccepted(await mint());
-      expect(world.rollup.calls.jwks).toBeGreaterThan(asked);
+      expect(world.rollup.calls.jwks).toBeGreaterThan(callsBefore);
     });
 
     test.each<[string, JWK]>([
       ['a point off the curve', { ...evil.jwk, y: evil.jwk.x ?? '' }],
-      ['coordinates that are none', { ...evil.jwk, x: '!' }],
+      ['invalid coordinates', { ...evil.jwk, x: '!' }],
       ['a private key', { ...evil.jwk, d: d ?? '' }],
       ['an oct key', oct],
-    ])('JWT-23 %s alone takes the place of no good key', async (_title, key) => {
+    ])('JWT-23 %s alone does not replace the valid key', async (_title, key) => {
       await expectAccepted(await mint());
       publish(() => ({ keys: [key] }));
-      const asked = world.rollup.calls.jwks;
+      const callsBefore = world.rollup.calls.jwks;
       await expectAccepted(await mint());
-      expect(world.rollup.calls.jwks).toBeGreaterThan(asked);
+      expect(world.rollup.calls.jwks).toBeGreaterThan(callsBefore);
     });
 
-    test("JWT-23 a second key of the good one's kid verifies nothing, and the good key goes on", async () => {
+    test("JWT-23 a second key with the valid key's kid verifies nothing, and the valid key still works", async () => {
       await expectAccepted(await mint());
       const { kid } = decodeProtectedHeader(await mint());
       publish((keys) => ({ keys: [...keys, { ...evil.jwk, kid }] }));
@@ -229,7 +229,7 @@ describe('a token', () => {
     });
   });
 
-  /** Changes the provider's key set and lets the server's copy grow old. */
+  /** Changes the provider's key set and lets the server's cached copy expire. */
   function publish(change: (keys: JWK[]) => unknown): void {
     world.rollup.switches.faults.jwks.standing = {
       transform: ({ keys }) => change(keys as JWK[]) as Record<string, unknown>,

@@ -9,7 +9,7 @@ import { withSignature } from '../kit/forged-token.js';
 import { connectRaw, rawRequest } from '../kit/raw-http.js';
 import { startWorld, type World } from '../kit/world.js';
 
-/** Whoever is linked, as a test sees them. */
+/** A linked person. */
 interface Linked {
   readonly person: Person;
   readonly accountId: string;
@@ -28,49 +28,50 @@ describe('two callers', () => {
     ben = await link(1);
   });
 
-  test("PRV-01 another's ids are answered like ids of nothing, wherever an id is taken", async () => {
+  test("PRV-01 another user's ids get the same response as unknown ids, in every field that takes an id", async () => {
     const schema = await createSchema();
     const inputs = Object.values(schema.getTypeMap()).filter((type) => takesId(type));
     expect(inputs.map(({ name }) => name)).toEqual(['RenewAccessTokenInput', 'UnlinkRollupAccountInput']);
-    const answers = async (accountId: string): Promise<unknown[]> => {
-      const asked = await Promise.all(
+    const responsesFor = async (accountId: string): Promise<unknown[]> => {
+      const responses = await Promise.all(
         [RenewAccessTokenDocument, UnlinkRollupAccountDocument].map((document) =>
           world.ask(document.toString(), { input: { accountId } }, { token: ben.token }),
         ),
       );
-      return asked.map(({ status, text }) => [status, text]);
+      return responses.map(({ status, text }) => [status, text]);
     };
-    const unknown = await answers(randomUUID());
-    expect(await answers(ada.accountId)).toEqual(unknown);
+    const unknown = await responsesFor(randomUUID());
+    expect(await responsesFor(ada.accountId)).toEqual(unknown);
     expect(JSON.stringify(unknown)).toMatch(/(ACCOUNT_NOT_FOUND.*){2}/);
     expect(await subOf(ada.token)).toBe(ada.person.sub);
   });
 
-  test("PRV-10 another's account, one of nobody and one that was unlinked are answered alike, by the same work", async () => {
-    const gone = (await world.link(world.rollup.people[2] as Person, { token: ben.token })).account?.id ?? '';
-    await world.ask(UnlinkRollupAccountDocument, { input: { accountId: gone } }, { token: ben.token });
-    const answers = [];
-    for (const accountId of [ada.accountId, randomUUID(), gone]) {
+  test("PRV-10 another user's, an unknown and an unlinked account get the same responses, by the same statements", async () => {
+    const unlinked =
+      (await world.link(world.rollup.people[2] as Person, { token: ben.token })).account?.id ?? '';
+    await world.ask(UnlinkRollupAccountDocument, { input: { accountId: unlinked } }, { token: ben.token });
+    const traces = [];
+    for (const accountId of [ada.accountId, randomUUID(), unlinked]) {
       world.statements.length = 0;
-      const asked = [RenewAccessTokenDocument, UnlinkRollupAccountDocument].map(String);
-      const replies = [];
-      for (const document of asked) {
+      const documents = [RenewAccessTokenDocument, UnlinkRollupAccountDocument].map(String);
+      const responses = [];
+      for (const document of documents) {
         const { status, text, headers } = await world.ask(
           document,
           { input: { accountId } },
           { token: ben.token },
         );
-        replies.push({ status, text, headers: [...headers.keys()] });
+        responses.push({ status, text, headers: [...headers.keys()] });
       }
-      // What takes the same statements takes the same time; time itself is no matter for a test.
-      answers.push({ replies, statements: world.statements.map(withoutIds) });
+      // The same statements take about the same time; a test of the time itself would be flaky.
+      traces.push({ responses, statements: world.statements.map(withoutIds) });
     }
-    expect(answers[0]?.statements.length).toBeGreaterThan(2);
-    expect(answers[1]).toEqual(answers[0]);
-    expect(answers[2]).toEqual(answers[0]);
+    expect(traces[0]?.statements.length).toBeGreaterThan(2);
+    expect(traces[1]).toEqual(traces[0]);
+    expect(traces[2]).toEqual(traces[0]);
   });
 
-  test('PRV-10 a link that conflicts and one that nobody began have answers of one shape', async () => {
+  test('PRV-10 a conflicting link and an unknown link get responses of the same shape', async () => {
     const begun = await world.start(['openid'], ben.token);
     const url = await world.rollup.approve(begun.authorizationUrl ?? '', { person: ada.person });
     const conflict = await world.finish(begun, url, ben.token);
@@ -84,7 +85,7 @@ describe('two callers', () => {
     expect(shapeOf(unknown)).toEqual(shapeOf(conflict));
   });
 
-  test("PRV-03 one changes while the other reads: each sees themselves, and one's own change at once", async () => {
+  test('PRV-03 one changes while the other reads: each sees only their own data, and their own change at once', async () => {
     for (let round = 0; round < 20; round += 1) {
       ada.person.name = `Ada ${round}`;
       const [, ...seen] = await Promise.all([
@@ -96,18 +97,19 @@ describe('two callers', () => {
     }
   });
 
-  describe('PRV-05 remembered tokens', () => {
-    test('PRV-05 that share kid, jti and a prefix never meet', async () => {
+  describe('PRV-05 cached tokens', () => {
+    test('PRV-05 that share kid, jti and a prefix are not mixed up', async () => {
       const claims = { jti: 'one' };
       const first = await world.rollup.mint('access', ada.person, { claims });
       const second = await world.rollup.mint('access', ben.person, { claims });
       expect(first.slice(0, 100)).toBe(second.slice(0, 100));
       expect(decodeProtectedHeader(first)).toEqual(decodeProtectedHeader(second));
-      for (let times = 0; times < 3; times += 1)
+      for (let times = 0; times < 3; times += 1) {
         expect([await subOf(first), await subOf(second)]).toEqual([ada.person.sub, ben.person.sub]);
+      }
     });
 
-    test('PRV-05 do not vouch for another signature, or for the claims of another', async () => {
+    test('PRV-05 do not validate another signature, or the claims of another token', async () => {
       expect(await subOf(ada.token)).toBe(ada.person.sub);
       expect(await subOf(ben.token)).toBe(ben.person.sub);
       const signature = ada.token.split('.')[2] ?? '';
@@ -116,7 +118,7 @@ describe('two callers', () => {
       expect(await statusOf(withSignature(ben.token, signature))).toBe(401);
     });
 
-    test('PRV-05 are refused once they expire', async () => {
+    test('PRV-05 are rejected once they expire', async () => {
       const exp = (decodeJwt(ada.token).iat ?? 0) + 60;
       const token = await world.rollup.mint('access', ada.person, { claims: { exp } });
       expect(await statusOf(token)).toBe(200);
@@ -127,20 +129,20 @@ describe('two callers', () => {
     });
   });
 
-  test('PRV-07 a deleted user leaves no row about them, and a pseudonym in the log', async () => {
+  test('PRV-07 a deleted user leaves no row, and only a pseudonym in the log', async () => {
     const { accountId, token, person } = ada;
     await world.start(['openid'], token);
     await world.ask(UnlinkRollupAccountDocument, { input: { accountId } }, { token });
     const left = await everyRow();
     const { sub, name, email, picture } = person;
-    for (const known of [sub, name, email, picture, accountId]) expect(left).not.toContain(known);
+    for (const disclosed of [sub, name, email, picture, accountId]) expect(left).not.toContain(disclosed);
     expect(left).toContain(ben.person.sub);
     const records = world.logLines.filter((line) => line.includes('"unlinked"'));
     expect(records).toHaveLength(1);
     expect(records[0]).toContain(pseudonym(sub));
   });
 
-  test('PRV-08 only these fields can return a token or a secret, and they say so', async () => {
+  test('PRV-08 only these fields can return a token or a secret, and their descriptions state it', async () => {
     const schema = await createSchema();
     const types = Object.values(schema.getTypeMap()).filter((type) => isObjectType(type));
     const fields = types.flatMap((type) =>
@@ -153,16 +155,16 @@ describe('two callers', () => {
           })),
     );
     const secret = /token|secret|code|verifier|nonce|state\b|jwt|assertion|credential/i;
-    const telling = fields.filter(
+    const sensitive = fields.filter(
       ({ field, returns }) => returns.name === 'String' && secret.test(field.name),
     );
-    expect(telling.map(({ type, field }) => `${type.name}.${field.name}`).toSorted()).toEqual([
+    expect(sensitive.map(({ type, field }) => `${type.name}.${field.name}`).toSorted()).toEqual([
       'LinkRollupAccountPayload.accessToken',
       'RenewAccessTokenPayload.accessToken',
       'StartRollupLinkPayload.linkToken',
       'StartRollupLinkPayload.state',
     ]);
-    for (const { type, field } of telling) {
+    for (const { type, field } of sensitive) {
       const mutation = fields.find(({ returns }) => returns === type)?.field;
       expect(field.description ?? mutation?.description).toMatch(/token|secret|finish|provider|callback/i);
     }
@@ -172,19 +174,16 @@ describe('two callers', () => {
     ['openid', ['openid'], [], ['name', 'picture', 'email']],
     ['openid and email', ['openid', 'email'], ['email'], ['name', 'picture']],
     ['openid and profile', ['openid', 'profile'], ['name', 'picture'], ['email']],
-  ] as const)(
-    'PRV-09 %s: what was consented to is stored and no more',
-    async (_title, scopes, kept, left) => {
-      await world.reset();
-      await world.link(ada.person, { scopes });
-      const [row = {}] = await world.em().execute('select * from app_user');
-      for (const claim of kept) expect(row).toHaveProperty(claim, ada.person[claim]);
-      for (const claim of left) expect(row).toHaveProperty(claim, null);
-      for (const claim of left) expect(await everyRow()).not.toContain(ada.person[claim]);
-    },
-  );
+  ] as const)('PRV-09 %s: only consented claims are stored', async (_title, scopes, stored, omitted) => {
+    await world.reset();
+    await world.link(ada.person, { scopes });
+    const [row = {}] = await world.em().execute('select * from app_user');
+    for (const claim of stored) expect(row).toHaveProperty(claim, ada.person[claim]);
+    for (const claim of omitted) expect(row).toHaveProperty(claim, null);
+    for (const claim of omitted) expect(await everyRow()).not.toContain(ada.person[claim]);
+  });
 
-  test('PRV-11 no record of the log names a sub, an email or a name', async () => {
+  test('PRV-11 no log record contains a sub, an email or a name', async () => {
     world.logLines.length = 0;
     await world.link(ada.person);
     await world.ask(MeDocument, {}, { token: ada.token });
@@ -195,24 +194,26 @@ describe('two callers', () => {
       { token: ada.token },
     );
     const { sub, name, email } = ada.person;
-    const said = world.logLines.join('\n');
-    expect(said).toContain(pseudonym(sub));
-    for (const known of [sub, sub.split('0x')[1], name, email]) expect(said).not.toContain(known);
+    const logged = world.logLines.join('\n');
+    expect(logged).toContain(pseudonym(sub));
+    for (const disclosed of [sub, sub.split('0x')[1], name, email]) expect(logged).not.toContain(disclosed);
   });
 
-  test("PRV-12 one's failing request and another's, in one piece on one connection, a thousand times", async () => {
+  test('PRV-12 pipelined requests of two callers, one of which fails, are not mixed up in a thousand rounds', async () => {
     const query = '{ me { email rollupAccounts { sub } } }';
-    const poor = await world.rollup.mint('access', ada.person, { scopes: ['openid'] });
-    const pair = [poor, ben.token].map((token) => rawRequest(query, [`Authorization: Bearer ${token}`]));
-    const answerOf = ({ person: { sub } }: Linked, email?: string | null) => ({
+    const openidOnly = await world.rollup.mint('access', ada.person, { scopes: ['openid'] });
+    const pair = [openidOnly, ben.token].map((token) =>
+      rawRequest(query, [`Authorization: Bearer ${token}`]),
+    );
+    const dataOf = ({ person: { sub } }: Linked, email?: string | null) => ({
       me: { email, rollupAccounts: [{ sub }] },
     });
     const connection = await connectRaw(world.app.url);
     for (let times = 0; times < 1_000; times += 1) {
       const [failed, good] = await connection.send(pair);
       expect([failed?.status, good?.status]).toEqual([403, 200]);
-      expect(JSON.parse(failed?.body ?? '')).toMatchObject({ data: answerOf(ada, null) });
-      expect(JSON.parse(good?.body ?? '')).toEqual({ data: answerOf(ben, ben.person.email) });
+      expect(JSON.parse(failed?.body ?? '')).toMatchObject({ data: dataOf(ada, null) });
+      expect(JSON.parse(good?.body ?? '')).toEqual({ data: dataOf(ben, ben.person.email) });
     }
     connection.close();
   });
@@ -250,7 +251,7 @@ describe('two callers', () => {
   }
 });
 
-/** A statement whatever row it is about. */
+/** A statement without the ids of its rows. */
 function withoutIds(sql: string): string {
   return sql.replaceAll(/[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}/g, '?');
 }

@@ -19,17 +19,17 @@ describe('a request with a bearer', () => {
     await world.link(person());
   });
 
-  describe('JWT-17 from a clock that is ahead', () => {
+  describe('JWT-17 issued by a clock that is ahead', () => {
     test.each(['nbf', 'iat'])('JWT-17 %s ten seconds in the future is accepted', async (claim) => {
       await expectAccepted(await mint({ claims: { [claim]: nowSeconds() + 10 } }));
     });
 
-    test.each(['nbf', 'iat'])('JWT-17 %s a minute in the future is refused', async (claim) => {
+    test.each(['nbf', 'iat'])('JWT-17 %s a minute in the future is rejected', async (claim) => {
       await expectUnauthorized(await mint({ claims: { [claim]: nowSeconds() + 61 } }));
     });
 
     test.each(['nbf', 'iat'])(
-      'JWT-17 %s a minute in the future is accepted when that time has come',
+      'JWT-17 %s a minute in the future is accepted once that time is reached',
       async (claim) => {
         const token = await mint({ claims: { [claim]: nowSeconds() + 61 } });
         await expectUnauthorized(token);
@@ -42,9 +42,9 @@ describe('a request with a bearer', () => {
   test.each<[string, number[], string]>([
     ['of 8 kB', [401], `"${'x'.repeat(5_500)}"`],
     ['of 15 kB', [401], `"${'x'.repeat(10_800)}"`],
-    ['larger than the headers may be', [431], `"${'x'.repeat(20_000)}"`],
+    ['larger than the header limit', [431], `"${'x'.repeat(20_000)}"`],
     ['nested 5 000 deep', [401], '['.repeat(5_000) + ']'.repeat(5_000)],
-  ])('JWT-24 a forged token %s is refused, and memory stays', async (_title, statuses, pad) => {
+  ])('JWT-24 a forged token %s is rejected, and memory does not grow', async (_title, statuses, pad) => {
     const payload = JSON.stringify(decodeJwt(await mint())).replace('{', `{"pad":${pad},`);
     const token = compact(decodeProtectedHeader(await mint()), payload, attacker.sign);
     const before = memoryUsage().rss;
@@ -57,8 +57,8 @@ describe('a request with a bearer', () => {
 
   describe('JWT-25 in the Authorization header', () => {
     test.each(['bearer', 'BEARER', 'bEaReR'])('JWT-25 the scheme as %s is accepted', async (scheme) => {
-      const answer = await send([`Authorization: ${scheme} ${await mint()}`]);
-      expect([answer?.status, answer?.body]).toEqual([200, expect.stringMatching(/"me":\{"id"/)]);
+      const response = await send([`Authorization: ${scheme} ${await mint()}`]);
+      expect([response?.status, response?.body]).toEqual([200, expect.stringMatching(/"me":\{"id"/)]);
     });
 
     test.each<[string, (token: string) => readonly string[]]>([
@@ -71,20 +71,20 @@ describe('a request with a bearer', () => {
       ['the Basic scheme', (token) => [`Authorization: Basic ${Buffer.from(token).toString('base64')}`]],
       ['the Basic scheme and a token', (token) => [`Authorization: Basic ${token}`]],
       ['an empty bearer', () => ['Authorization: Bearer ']],
-      ['nothing in it', () => ['Authorization:']],
-      ['the token and no scheme', (token) => [`Authorization: ${token}`]],
-      ['the same header again', (token) => [bearer(token), bearer(token)]],
-      ['a good header before a bad one', (token) => [bearer(token), bearer('x')]],
-      ['a bad header before a good one', (token) => [bearer('x'), bearer(token)]],
-      ['an empty header before a good one', (token) => ['Authorization:', bearer(token)]],
-    ])('JWT-25 %s is refused', async (_title, lines) => {
-      const answer = await send(lines(await mint()));
-      expect([400, 401]).toContain(answer?.status);
-      expect(answer?.body).not.toContain('"data"');
+      ['an empty header', () => ['Authorization:']],
+      ['a token without a scheme', (token) => [`Authorization: ${token}`]],
+      ['the same header twice', (token) => [bearer(token), bearer(token)]],
+      ['a valid header before an invalid one', (token) => [bearer(token), bearer('x')]],
+      ['an invalid header before a valid one', (token) => [bearer('x'), bearer(token)]],
+      ['an empty header before a valid one', (token) => ['Authorization:', bearer(token)]],
+    ])('JWT-25 %s is rejected', async (_title, lines) => {
+      const response = await send(lines(await mint()));
+      expect([400, 401]).toContain(response?.status);
+      expect(response?.body).not.toContain('"data"');
     });
   });
 
-  describe('JWT-26 with an identity elsewhere', () => {
+  describe('JWT-26 with an identity outside the Authorization header', () => {
     test.each<[string, (token: string) => readonly string[]]>([
       ['a cookie', (token) => [`Cookie: access_token=${token}; Authorization=Bearer ${token}`]],
       ['X-Authorization', (token) => [`X-Authorization: Bearer ${token}`]],
@@ -93,26 +93,26 @@ describe('a request with a bearer', () => {
       ['X-Forwarded-User', () => [`X-Forwarded-User: ${person().sub}`]],
     ])('JWT-26 %s is anonymous', async (_title, lines) => {
       const token = await mint();
-      const answer = await send(lines(token));
-      expect([answer?.status, answer?.body]).toEqual([200, '{"data":{"me":null}}\n']);
+      const response = await send(lines(token));
+      expect([response?.status, response?.body]).toEqual([200, '{"data":{"me":null}}\n']);
       const named = await send([...lines(token), bearer(token)]);
       expect(named?.body).toMatch(/"me":\{"id"/);
     });
 
     test('JWT-26 the query string is anonymous', async () => {
-      const answer = await send([], `/graphql?access_token=${await mint()}`);
-      expect([answer?.status, answer?.body]).toEqual([200, '{"data":{"me":null}}\n']);
+      const response = await send([], `/graphql?access_token=${await mint()}`);
+      expect([response?.status, response?.body]).toEqual([200, '{"data":{"me":null}}\n']);
     });
 
     test('JWT-26 a GraphQL variable, and members of the body, are anonymous', async () => {
       const token = await mint();
       const variables = { access_token: token, authorization: `Bearer ${token}` };
       const body = { query: ME, variables, access_token: token, extensions: variables };
-      const answer = await post('application/json', JSON.stringify(body));
-      expect(answer).toEqual([200, '{"data":{"me":null}}\n']);
+      const response = await post('application/json', JSON.stringify(body));
+      expect(response).toEqual([200, '{"data":{"me":null}}\n']);
     });
 
-    test('JWT-26 a form body is not even read', async () => {
+    test('JWT-26 a form body is rejected unread', async () => {
       const form = new URLSearchParams({ query: ME, access_token: await mint() });
       const [status, text] = await post('application/x-www-form-urlencoded', form.toString());
       expect([400, 415]).toContain(status);
@@ -121,8 +121,8 @@ describe('a request with a bearer', () => {
 
     async function post(type: string, body: string): Promise<[number, string]> {
       const headers = { 'content-type': type, 'apollo-require-preflight': 'true' };
-      const answer = await fetch(`${world.app.url}/graphql`, { method: 'POST', headers, body });
-      return [answer.status, await answer.text()];
+      const response = await fetch(`${world.app.url}/graphql`, { method: 'POST', headers, body });
+      return [response.status, await response.text()];
     }
   });
 
@@ -130,28 +130,28 @@ describe('a request with a bearer', () => {
     ['an expired', () => mint({ claims: { iat: nowSeconds() - 7_200, exp: nowSeconds() - 3_600 } })],
     ['a forged', async () => withSignature(await mint(), Buffer.alloc(64, 1))],
     ['a garbage', () => 'garbage'],
-  ])('JWT-27 %s bearer on a public query is refused, not anonymous', async (_title, create) => {
-    const answer = await send([bearer(await create())]);
-    expect([answer?.status, answer?.body.includes('"data"')]).toEqual([401, false]);
-    expect(answer?.head).toMatch(/^www-authenticate: Bearer error="invalid_token"\r?$/im);
+  ])('JWT-27 %s bearer on a public query is rejected, not treated as anonymous', async (_title, create) => {
+    const response = await send([bearer(await create())]);
+    expect([response?.status, response?.body.includes('"data"')]).toEqual([401, false]);
+    expect(response?.head).toMatch(/^www-authenticate: Bearer error="invalid_token"\r?$/im);
   });
 
-  test('JWT-35 the replies to a bad signature, an expired token, an unknown kid and a wrong audience are one', async () => {
-    const replies = [
+  test('JWT-35 a bad signature, an expired token, an unknown kid and a wrong audience get the same response', async () => {
+    const responses = [
       withSignature(await mint(), Buffer.alloc(64, 1)),
       await mint({ claims: { iat: nowSeconds() - 7_200, exp: nowSeconds() - 3_600 } }),
       await mint({ header: { kid: 'unknown' } }),
       await mint({ claims: { aud: ['another'] } }),
     ].map(async (token) => {
-      const answer = await send([bearer(token)]);
-      return { body: answer?.body, head: answer?.head.replace(/^date: .*$/im, '') };
+      const response = await send([bearer(token)]);
+      return { body: response?.body, head: response?.head.replace(/^date: .*$/im, '') };
     });
-    const [first, ...others] = await Promise.all(replies);
-    for (const reply of others) expect(reply).toEqual(first);
+    const [first, ...others] = await Promise.all(responses);
+    for (const response of others) expect(response).toEqual(first);
   });
 
-  describe('JWT-37 whose scopes do not suffice', () => {
-    test('JWT-37 email without the scope email: 403, and the rest of me stands', async () => {
+  describe('JWT-37 with insufficient scopes', () => {
+    test('JWT-37 email without the scope email: 403, and the rest of me is returned', async () => {
       const token = await mint({ scopes: ['openid', 'profile'] });
       const { status, headers, data, errors } = await world.ask('{ me { id name email } }', {}, { token });
       expect(status).toBe(403);
@@ -165,7 +165,7 @@ describe('a request with a bearer', () => {
       ]);
     });
 
-    test('JWT-37 the challenge names every scope that is lacking, once', async () => {
+    test('JWT-37 the challenge names every missing scope once', async () => {
       const token = await mint({ scopes: ['openid'] });
       const { status, headers, errors } = await world.ask('{ me { id name picture email } }', {}, { token });
       const challenge = 'Bearer error="insufficient_scope", scope="profile email"';
@@ -178,8 +178,8 @@ describe('a request with a bearer', () => {
 
   async function send(lines: readonly string[], path?: string): Promise<RawResponse | undefined> {
     const connection = await connectRaw(world.app.url);
-    const [answer] = await connection.send([rawRequest(ME, lines, path)]);
+    const [response] = await connection.send([rawRequest(ME, lines, path)]);
     connection.close();
-    return answer;
+    return response;
   }
 });

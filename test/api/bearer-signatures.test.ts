@@ -1,4 +1,4 @@
-import { constants, createHmac, createPublicKey, type JsonWebKey, randomBytes } from 'node:crypto';
+import { constants, createHmac, createPublicKey, randomBytes } from 'node:crypto';
 import { createServer } from 'node:net';
 import { decodeJwt, decodeProtectedHeader, type JWK } from 'jose';
 import {
@@ -9,9 +9,11 @@ import {
   segment,
   selfSigned,
   type Signer,
+  withSignature,
 } from '../kit/forged-token.js';
-import { withSignature } from '../kit/forged-token.js';
+import { listen } from '../kit/listen.js';
 import { bearerChecks } from '../kit/bearer-checks.js';
+
 import { startWorld, type World } from '../kit/world.js';
 
 const JWKS_MAX_AGE_MS = 600_000;
@@ -29,7 +31,7 @@ describe('a signature', () => {
     await world.link(person());
   });
 
-  describe('JWT-04 by the public key as an HMAC secret', () => {
+  describe('JWT-04 with the public key as an HMAC secret', () => {
     const forms: Readonly<Record<string, (jwk: JWK) => string | Buffer>> = {
       'JWK JSON': (jwk) => JSON.stringify(jwk),
       PEM: (jwk) => spki(jwk, 'pem'),
@@ -40,21 +42,21 @@ describe('a signature', () => {
       kid: ({ kid = '' }) => kid,
     };
     const table = ['256', '384', '512'].flatMap((bits) => Object.keys(forms).map((form) => ({ bits, form })));
-    test.each(table)('JWT-04 HS$bits keyed with the $form is refused', async ({ bits, form }) => {
-      const [key = {}] = await published();
+    test.each(table)('JWT-04 HS$bits keyed with the $form is rejected', async ({ bits, form }) => {
+      const [key = {}] = await publishedKeys();
       const secret = forms[form]?.(key) ?? '';
-      const { header, claims } = await honest();
+      const { header, claims } = await valid();
       const mac = (input: string): Buffer => createHmac(`sha${bits}`, secret).update(input).digest();
       await expectUnauthorized(compact({ ...header, alg: `HS${bits}` }, claims, mac));
     });
 
     function spki(jwk: JWK, format: 'pem' | 'der'): string | Buffer {
-      const key = createPublicKey({ key: jwk as JsonWebKey, format: 'jwk' });
+      const key = createPublicKey({ key: jwk, format: 'jwk' });
       return format === 'pem' ? key.export({ type: 'spki', format }) : key.export({ type: 'spki', format });
     }
   });
 
-  describe('JWT-05 by another algorithm, its key truly in the key set', () => {
+  describe('JWT-05 by another algorithm whose key is in the key set', () => {
     const pss = { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 };
     test.each<[string, () => Signer]>([
       ['RS256', () => rsaSigner('extra', 'RS256')],
@@ -63,10 +65,10 @@ describe('a signature', () => {
       ['ES256K', () => ecSigner('extra', 'secp256k1', 'ES256K')],
       ['EdDSA', () => edSigner('extra')],
       ['ES256 by a P-384 key', () => ecSigner('extra', 'P-384')],
-    ])('JWT-05 %s is refused', async (_title, create) => {
+    ])('JWT-05 %s is rejected', async (_title, create) => {
       const { jwk, sign } = create();
       await publish(jwk);
-      const { header, claims } = await honest();
+      const { header, claims } = await valid();
       await expectUnauthorized(compact({ ...header, alg: jwk.alg, kid: jwk.kid }, claims, sign));
       await expectAccepted(await mint());
     });
@@ -74,7 +76,7 @@ describe('a signature', () => {
     test('JWT-05 ES256 by a P-256 key beside the first is accepted', async () => {
       const { jwk, sign } = ecSigner('extra');
       await publish(jwk);
-      const { header, claims } = await honest();
+      const { header, claims } = await valid();
       await expectAccepted(compact({ ...header, kid: 'extra' }, claims, sign));
     });
   });
@@ -84,31 +86,33 @@ describe('a signature', () => {
       ['a genuine kid', {}],
       ['no kid', { kid: undefined }],
       ["the attacker's kid", { kid: 'attacker' }],
-    ])('JWT-06 jwk with %s is not read', async (_title, change) => {
-      const { header, claims } = await honest();
+    ])('JWT-06 jwk with %s is ignored', async (_title, change) => {
+      const { header, claims } = await valid();
       await expectUnauthorized(compact({ ...header, jwk: attacker.jwk, ...change }, claims, attacker.sign));
     });
 
-    test.each(['x5u', 'x5c', 'x5t', 'jku'])('JWT-08 %s is not read, and nobody is called', async (name) => {
-      let calls = 0;
-      const evil = createServer((socket) => {
-        calls += 1;
-        socket.destroy();
-      });
-      await new Promise<void>((resolve) => evil.listen(0, '127.0.0.1', resolve));
-      const address = evil.address();
-      const url = `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}/keys`;
-      const certificate = selfSigned(attacker).toString('base64');
-      const value = { x5u: url, x5c: [certificate], x5t: segment(randomBytes(20)), jku: url }[name];
-      const { header, claims } = await honest();
-      for (const kid of [header.kid, undefined, 'attacker'])
-        await expectUnauthorized(compact({ ...header, kid, [name]: value }, claims, attacker.sign));
-      await new Promise((resolve) => evil.close(resolve));
-      expect(calls).toBe(0);
-    });
+    test.each(['x5u', 'x5c', 'x5t', 'jku'])(
+      'JWT-08 %s is ignored, and its URL is not called',
+      async (name) => {
+        let calls = 0;
+        const evil = createServer((socket) => {
+          calls += 1;
+          socket.destroy();
+        });
+        const url = `http://127.0.0.1:${await listen(evil)}/keys`;
+        const certificate = selfSigned(attacker).toString('base64');
+        const value = { x5u: url, x5c: [certificate], x5t: segment(randomBytes(20)), jku: url }[name];
+        const { header, claims } = await valid();
+        for (const kid of [header.kid, undefined, 'attacker']) {
+          await expectUnauthorized(compact({ ...header, kid, [name]: value }, claims, attacker.sign));
+        }
+        await new Promise((resolve) => evil.close(resolve));
+        expect(calls).toBe(0);
+      },
+    );
   });
 
-  describe('JWT-09 with an odd kid', () => {
+  describe('JWT-09 with a malformed kid', () => {
     test.each<[string, unknown]>([
       ['a path', '../../dev/null'],
       ['SQL', "' or '1'='1' --"],
@@ -123,23 +127,23 @@ describe('a signature', () => {
       ['an array', ['k']],
       ['an object', { kid: 'k' }],
       ['null', null],
-    ])('JWT-09 %s is refused', async (_title, kid) => {
+    ])('JWT-09 %s is rejected', async (_title, kid) => {
       await expectUnauthorized(await mint({ header: { kid } }));
     });
 
-    test('JWT-09 a refusal is one record', async () => {
+    test('JWT-09 a rejection is one log record', async () => {
       const token = await mint({ header: { kid: 'k\r\nk' } });
       await expectUnauthorized(token);
       expect(world.logLines.filter((line) => line.includes('bearer_refused'))).toHaveLength(1);
     });
 
-    test('JWT-09 the kid of a key for another algorithm is refused', async () => {
+    test('JWT-09 the kid of a key for another algorithm is rejected', async () => {
       await publish(ecSigner('extra', 'P-384', 'ES384').jwk);
       await expectUnauthorized(await mint({ header: { kid: 'extra' } }));
     });
   });
 
-  describe('JWT-19 spoiled', () => {
+  describe('JWT-19 that is invalid', () => {
     const zero = Buffer.alloc(32);
     const n = Buffer.from(N.toString(16), 'hex');
     const more = Buffer.from((N + 1n).toString(16), 'hex');
@@ -157,36 +161,36 @@ describe('a signature', () => {
       ['a trailing byte', (r, s) => Buffer.concat([r, s, Buffer.of(0)])],
       ['r and s swapped', (r, s) => Buffer.concat([s, r])],
       ['empty', () => Buffer.alloc(0)],
-    ])('JWT-19 %s is refused', async (_title, spoil) => {
+    ])('JWT-19 %s is rejected', async (_title, change) => {
       const token = await mint();
       const signature = Buffer.from(token.split('.')[2] ?? '', 'base64url');
       await expectUnauthorized(
-        withSignature(token, spoil(signature.subarray(0, 32), signature.subarray(32))),
+        withSignature(token, change(signature.subarray(0, 32), signature.subarray(32))),
       );
       await expectAccepted(withSignature(token, signature));
     });
 
-    test("JWT-19 another token's signature is refused", async () => {
+    test("JWT-19 another token's signature is rejected", async () => {
       await expectUnauthorized(withSignature(await mint(), (await mint()).split('.')[2] ?? ''));
     });
   });
 
-  async function honest() {
+  async function valid() {
     const token = await mint();
     return { header: decodeProtectedHeader(token), claims: decodeJwt(token) };
   }
 
-  async function published(): Promise<JWK[]> {
-    const answer = await fetch(`${world.rollup.url}/.well-known/jwks.json`);
-    return ((await answer.json()) as { keys: JWK[] }).keys;
+  async function publishedKeys(): Promise<JWK[]> {
+    const response = await fetch(`${world.rollup.url}/.well-known/jwks.json`);
+    return ((await response.json()) as { keys: JWK[] }).keys;
   }
 
-  /** Puts a key into the provider's key set and lets the server's copy grow old. */
+  /** Adds a key to the provider's key set and lets the server's cached copy expire. */
   async function publish(extra: JWK): Promise<void> {
     world.rollup.switches.faults.jwks.standing = {
       transform: ({ keys }) => ({ keys: [...(keys as JWK[]), extra] }),
     };
-    expect(await published()).toContainEqual(extra);
+    expect(await publishedKeys()).toContainEqual(extra);
     world.clock.advance(JWKS_MAX_AGE_MS);
   }
 });

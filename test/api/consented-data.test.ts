@@ -7,18 +7,18 @@ import { startWorld, type World } from '../kit/world.js';
 const ALL = ['openid', 'profile', 'email', 'connected_accounts', 'erc_4337'];
 const REVOKED = 'Authorized data error. Re-authorization by user required';
 
-describe('what the consent unlocks', () => {
+describe('the data that consent unlocks', () => {
   let world: World;
   let mira: Person;
   beforeAll(async () => (world = await startWorld()));
   afterAll(() => world.close());
   beforeEach(async () => {
     await world.reset();
-    world.clock.advance(600_000); // longer than the pause after a failure
+    world.clock.advance(600_000); // longer than the back-off after a failure
     [mira] = world.rollup.people as [Person];
   });
 
-  test('is the profile, the public accounts and the applications of Galaxy', async () => {
+  test('is the profile, the public accounts and the authorized applications of Galaxy', async () => {
     const account = await read(await linked(mira));
     expect(account?.profile).toEqual({
       displayName: 'mira.eth',
@@ -40,7 +40,7 @@ describe('what the consent unlocks', () => {
     expect(account?.galaxyFreshness).toMatchObject({ ageSeconds: 0, stale: false });
   });
 
-  test('is all chosen connected accounts and the wallets of userinfo', async () => {
+  test('is the connected accounts and the wallets of userinfo', async () => {
     const account = await read(await linked(mira));
     const shown = mira.connectedAccounts.filter(({ type }) => type !== 'smart_contract_wallet');
     expect(account?.connectedAccounts).toEqual(
@@ -49,16 +49,16 @@ describe('what the consent unlocks', () => {
     expect(account?.smartContractWallets).toEqual(mira.wallets);
   });
 
-  test('a standard picture is no token, and a person without anything has empty answers', async () => {
+  test('an ordinary picture is no token, and a person without data gets empty values', async () => {
     const plain = createPerson({ name: 'Ada', picture: 'data:,a' });
     world.rollup.people.push(plain);
     expect((await read(await linked(plain)))?.profile).toEqual({
       displayName: 'Ada',
       pfp: { image: 'data:,a', isToken: false },
     });
-    const nobody = createPerson({ email: 'nobody@example.com' });
-    world.rollup.people.push(nobody);
-    expect(await read(await linked(nobody))).toMatchObject({
+    const empty = createPerson({ email: 'nobody@example.com' });
+    world.rollup.people.push(empty);
+    expect(await read(await linked(empty))).toMatchObject({
       profile: { displayName: null, pfp: null },
       publicAccounts: [],
       connectedAccounts: [],
@@ -66,7 +66,7 @@ describe('what the consent unlocks', () => {
     });
   });
 
-  test('wallets come in the other shape too, without a nickname', async () => {
+  test('wallets in the other format are read too, without a nickname', async () => {
     world.rollup.switches.walletShape = 'identifier';
     const account = await read(await linked(mira));
     expect(account?.smartContractWallets).toEqual(
@@ -74,7 +74,7 @@ describe('what the consent unlocks', () => {
     );
   });
 
-  test('unknown kinds are OTHER with their own name, and missing keys are fine', async () => {
+  test('unknown types become OTHER with their own name, and missing keys become null', async () => {
     const { token } = await linked(mira);
     world.rollup.switches.faults.userinfo.queue.push({
       transform: ({ sub }) => ({
@@ -99,7 +99,7 @@ describe('what the consent unlocks', () => {
     expect(account?.smartContractWallets).toEqual([]);
   });
 
-  test('costs one call of Galaxy and one of userinfo for each account, however many accounts and fields', async () => {
+  test('costs one call to Galaxy and one to userinfo per account, however many fields are selected', async () => {
     const { token } = await linked(mira);
     for (const person of world.rollup.people.slice(1, 3)) {
       person.email ??= 'somebody@example.com';
@@ -116,7 +116,7 @@ describe('what the consent unlocks', () => {
     expect(world.rollup.calls).toMatchObject({ galaxy: 3, userinfo: 3, refresh: 0 });
   });
 
-  test('of more accounts than Galaxy allows requests is given in turn, and asking again is fair', async () => {
+  test('of more accounts than the budget of Galaxy is fetched over several requests, accounts without data first', async () => {
     const { token } = await linked(mira);
     for (let index = 0; index < 11; index += 1) {
       const person = createPerson({ displayName: `Person ${index}`, email: 'somebody@example.com' });
@@ -128,7 +128,7 @@ describe('what the consent unlocks', () => {
     expect([first.length, first.filter(Boolean).length]).toEqual([12, 10]);
     world.clock.advance(61_000);
     await world.em().execute(`update galaxy_slot set taken_at = taken_at - interval '61 seconds'`);
-    // Those that were not answered yet come before those with an earlier answer.
+    // Accounts without any response are fetched before accounts with a stale one.
     expect((await names()).filter(Boolean)).toHaveLength(12);
     expect(world.rollup.calls).toMatchObject({
       galaxy: expect.any(Number) as number,
@@ -144,7 +144,7 @@ describe('what the consent unlocks', () => {
     }
   });
 
-  test('can be asked for with the query of the README', async () => {
+  test('can be queried with the example of the README', async () => {
     const readme = await readFile('README.md', 'utf8');
     const section = readme.split(/^## What the consent unlocks: Galaxy$/m)[1] ?? '';
     const scopes = JSON.parse(/`scopes: (\[.*?\])`/.exec(section)?.[1] ?? '') as string[];
@@ -157,7 +157,7 @@ describe('what the consent unlocks', () => {
     expect(Object.values(data.me.rollupAccounts[0] ?? {}).filter((value) => value === null)).toEqual([]);
   });
 
-  test('is asked for with a fresh access token of the account, refreshed once for both', async () => {
+  test('is fetched with a fresh access token of the account, refreshed once for both sources', async () => {
     const { token } = await linked(mira);
     world.clock.advance(3_590_000);
     const bearer = await world.rollup.mint('access', mira, { scopes: ALL });
@@ -168,7 +168,7 @@ describe('what the consent unlocks', () => {
     expect(world.rollup.calls.refresh).toBe(1);
   });
 
-  test("the server's Galaxy key is in no answer and in no line of the log", async () => {
+  test("the server's Galaxy key is in no response and in no log line", async () => {
     const { token } = await linked(mira);
     world.rollup.switches.faults.galaxy.queue.push({ status: 400, body: world.rollup.galaxyKey });
     const { text } = await world.ask(ConsentedDataDocument, {}, { token });
@@ -177,16 +177,18 @@ describe('what the consent unlocks', () => {
   });
 
   describe('a grant that the user revoked', () => {
-    test('shows itself at userinfo: only a new link helps, the status says so, and nothing is asked any more', async () => {
+    test('is detected at userinfo: the status asks for a new link, and no further calls are made', async () => {
       const { token } = await linked(mira);
       world.rollup.revoke(mira);
       const { data, errors } = await world.ask(ConsentedDataDocument, {}, { token });
       const account = data.me?.rollupAccounts[0];
       expect(account).toMatchObject({ connectedAccounts: null, smartContractWallets: null });
       expect(account?.profile?.displayName).toBe('mira.eth');
-      expect(errors.map(({ path, extensions }) => [path?.at(-1), extensions['code']]).toSorted()).toEqual([
-        ['connectedAccounts', 'REAUTHENTICATION_REQUIRED'],
-        ['smartContractWallets', 'REAUTHENTICATION_REQUIRED'],
+      expect(
+        errors.map(({ path, extensions }) => `${path?.at(-1)} ${String(extensions['code'])}`).toSorted(),
+      ).toEqual([
+        'connectedAccounts REAUTHENTICATION_REQUIRED',
+        'smartContractWallets REAUTHENTICATION_REQUIRED',
       ]);
       expect(await status(token)).toBe('REAUTHENTICATION_REQUIRED');
       world.rollup.calls.reset();
@@ -200,9 +202,9 @@ describe('what the consent unlocks', () => {
       expect((await read({ token }))?.smartContractWallets).toHaveLength(2);
     });
 
-    test('is not told by any other refusal', async () => {
+    test('is not inferred from any other error', async () => {
       const { token } = await linked(mira);
-      const clientErrors = [
+      const otherErrors = [
         { status: 401, body: { message: 'expired token', code: 'UNAUTHORIZED' } },
         { status: 401, body: { message: 'token verification failed' } },
         { status: 401, body: 'no' },
@@ -213,8 +215,8 @@ describe('what the consent unlocks', () => {
         { body: '<html>' },
         { reset: 'before-headers' as const },
       ];
-      for (const refusal of clientErrors) {
-        world.rollup.switches.faults.userinfo.queue.push(refusal);
+      for (const fault of otherErrors) {
+        world.rollup.switches.faults.userinfo.queue.push(fault);
         const { data, errors } = await world.ask(ConsentedDataDocument, {}, { token });
         expect(errors.map(({ extensions }) => extensions['code'])).toEqual(
           Array(2).fill('PROVIDER_UNAVAILABLE'),
@@ -225,7 +227,7 @@ describe('what the consent unlocks', () => {
       expect((await read({ token }))?.smartContractWallets).toHaveLength(2);
     });
 
-    test('does not end a link that was made anew meanwhile: its own tokens are asked with', async () => {
+    test('does not end a link that was replaced meanwhile: its new tokens are used', async () => {
       const { token } = await linked(mira);
       const gate = createGate();
       world.rollup.switches.faults.userinfo.queue.push({
@@ -233,11 +235,11 @@ describe('what the consent unlocks', () => {
         status: 401,
         body: { message: REVOKED },
       });
-      const asking = world.ask(ConsentedDataDocument, {}, { token });
+      const pending = world.ask(ConsentedDataDocument, {}, { token });
       await gate.arrived;
       await linked(mira);
       gate.release();
-      const { data, errors } = await asking;
+      const { data, errors } = await pending;
       expect(errors).toEqual([]);
       expect(data.me?.rollupAccounts[0]?.smartContractWallets).toHaveLength(2);
       expect(await status(token)).toBe('ACTIVE');
@@ -257,10 +259,10 @@ describe('what the consent unlocks', () => {
   }
 
   async function status(token: string): Promise<unknown> {
-    interface Answer {
+    interface Status {
       me: { rollupAccounts: { status: string }[] };
     }
-    const { data } = await world.ask<Answer, never>('{ me { rollupAccounts { status } } }', undefined, {
+    const { data } = await world.ask<Status, never>('{ me { rollupAccounts { status } } }', undefined, {
       token,
     });
     return data.me.rollupAccounts[0]?.status;

@@ -8,7 +8,7 @@ describe('consentedScopes', () => {
   afterAll(() => world.close());
   beforeEach(() => world.reset());
 
-  test('answers an identity that is not linked, and links nothing by it', async () => {
+  test('returns the scopes of an identity that is not linked, and does not link it', async () => {
     const { status, data, errors } = await ask(await mint(['openid', 'email']));
     expect({ status, errors }).toEqual({ status: 200, errors: [] });
     expect(data.consentedScopes).toEqual([
@@ -23,7 +23,7 @@ describe('consentedScopes', () => {
     expect(await world.em().execute('select * from app_user')).toEqual([]);
   });
 
-  test('answers what the token presented allows, whatever the stored one may', async () => {
+  test('returns the scopes of the presented token, not of the stored one', async () => {
     await world.link(person(), { scopes: ['openid', 'profile', 'email'] });
     const token = await mint(['openid']);
     const { data } = await world.ask(MeDocument, {}, { token });
@@ -33,7 +33,7 @@ describe('consentedScopes', () => {
   });
 
   test.each(['read:tea_leaves', 'constructor', '__proto__', 'OpenID'])(
-    'passes the unknown scope %s through with its name as its title',
+    'returns the unknown scope %s with its name as its title',
     async (name) => {
       const { data } = await ask(await mint(['openid', name]));
       expect(data.consentedScopes[1]).toEqual({ name, title: name, description: null, unlocks: [] });
@@ -48,12 +48,12 @@ describe('consentedScopes', () => {
     for (const order of orders) expect(await names(await mint(order))).toEqual(order);
   });
 
-  test('names a scope once, where it first stands, however often the token does', async () => {
+  test('returns a duplicate scope once, at its first position', async () => {
     const scope = ['email', 'openid', 'email', 'tea', 'openid', 'tea'];
     expect(await names(await mint(scope))).toEqual(['email', 'openid', 'tea']);
   });
 
-  test('knows all five scopes of Rollup ID, and unlocks only what the schema has', async () => {
+  test('describes all five scopes of Rollup ID, and unlocks only fields of the schema', async () => {
     const known = ['openid', 'profile', 'email', 'connected_accounts', 'erc_4337'];
     const { consentedScopes } = (await ask(await mint(known))).data;
     expect(consentedScopes.filter(({ name, title, description }) => name === title || !description)).toEqual(
@@ -65,14 +65,14 @@ describe('consentedScopes', () => {
     expect(unlocks.filter((coordinate) => !fields.includes(coordinate))).toEqual([]);
   });
 
-  test('challenges nobody in particular with 401 and no answer', async () => {
+  test('challenges an anonymous caller with 401 and no data', async () => {
     const { status, headers, data, errors } = await ask();
     expect({ status, data }).toEqual({ status: 401, data: null });
     expect(headers.get('www-authenticate')).toBe('Bearer');
     expect(errors.map(({ extensions }) => extensions)).toEqual([{ code: 'UNAUTHENTICATED' }]);
   });
 
-  test.each(['idToken', 'refreshToken'] as const)('refuses the %s of the same grant', async (kind) => {
+  test.each(['idToken', 'refreshToken'] as const)('rejects the %s of the same grant', async (kind) => {
     const tokens = await world.rollup.issue(person());
     const { status, headers, errors } = await ask(tokens[kind]);
     expect([status, headers.get('www-authenticate')]).toEqual([401, 'Bearer error="invalid_token"']);
@@ -80,12 +80,7 @@ describe('consentedScopes', () => {
     expect((await ask(tokens.accessToken)).status).toBe(200);
   });
 
-  function person(): Person {
-    const [first] = world.rollup.people;
-    if (!first) throw new Error('the provider has nobody');
-    return first;
-  }
-
+  const person = (): Person => world.rollup.people[0] as Person;
   const mint = (scopes: string[]): Promise<string> => world.rollup.mint('access', person(), { scopes });
   const ask = (token?: string) => world.ask(ConsentedScopesDocument, {}, { token });
   const names = async (token: string): Promise<string[]> =>

@@ -12,7 +12,7 @@ interface Freshness {
   readonly stale: boolean;
 }
 
-interface ProfileAnswer {
+interface ProfileData {
   me: { rollupAccounts: { profile: { displayName: string }; galaxyFreshness: Freshness }[] };
 }
 
@@ -30,7 +30,7 @@ describe('the budget of Galaxy', () => {
     world.rollup.calls.reset();
   });
 
-  test('is spared by an answer of the last minute, whose age can be seen', async () => {
+  test('is not used while a response is fresh, for a minute, and the age of the response is returned', async () => {
     expectAge(await read(), 0, false);
     world.clock.advance(40_000);
     expectAge(await read(), 40, false);
@@ -40,19 +40,21 @@ describe('the budget of Galaxy', () => {
     expect(world.rollup.calls.galaxy).toBe(2);
   });
 
-  test('is spared by a hundred callers of one account who ask at the same time', async () => {
+  test('is used once by a hundred concurrent callers of one account', async () => {
     const gate = createGate();
     world.rollup.switches.faults.galaxy.queue.push(gate.fault);
-    const answers = Array.from({ length: 100 }, () => read());
+    const pending = Array.from({ length: 100 }, () => read());
     await gate.arrived;
     gate.release();
-    for (const answer of await Promise.all(answers)) expectAge(answer, 0, false);
+    for (const freshness of await Promise.all(pending)) expectAge(freshness, 0, false);
     expect(world.rollup.calls.galaxy).toBe(1);
   });
 
-  test('is ten requests a minute; the eleventh account is told when to come back, and the rest stands', async () => {
-    for (let index = 0; index < 10; index += 1) expect((await readAs(await newcomer())).errors).toEqual([]);
-    const late = await newcomer();
+  test('is ten requests a minute; the eleventh account gets retryAfterMs, and the other fields are returned', async () => {
+    for (let index = 0; index < 10; index += 1) {
+      expect((await readAs(await linkNewPerson())).errors).toEqual([]);
+    }
+    const late = await linkNewPerson();
     const { status, data, errors } = await world.ask(ConsentedDataDocument, {}, { token: late });
     expect(status).toBe(200);
     expect(errors).toHaveLength(4);
@@ -70,7 +72,7 @@ describe('the budget of Galaxy', () => {
     expect((await readAs(late)).errors).toEqual([]);
   });
 
-  test('that was made smaller counts what was taken before', async () => {
+  test('that was reduced counts the requests before the reduction', async () => {
     const em = world.em();
     await em.execute(`update galaxy_slot set taken_at = clock_timestamp() where slot > 7`);
     expect(await takeGalaxyRequest(em, 3)).toBeGreaterThan(50_000);
@@ -79,9 +81,9 @@ describe('the budget of Galaxy', () => {
     expect(await takeGalaxyRequest(em, 3)).toBeGreaterThan(50_000);
   });
 
-  test('that is spent leaves an earlier answer, marked as stale, until it is too old', async () => {
+  test('that is exhausted leaves the cached response, marked as stale, until it is too old', async () => {
     await read();
-    for (let index = 0; index < 9; index += 1) await readAs(await newcomer());
+    for (let index = 0; index < 9; index += 1) await readAs(await linkNewPerson());
     world.clock.advance(120_000);
     expectAge(await read(), 120, true);
     world.clock.advance(3_480_000);
@@ -93,7 +95,7 @@ describe('the budget of Galaxy', () => {
     expectAge(await read(), 0, false);
   });
 
-  test('is not spent while Galaxy is away: an earlier answer serves, marked as stale', async () => {
+  test('is not used while Galaxy is unreachable: the cached response is served, marked as stale', async () => {
     await read();
     world.clock.advance(90_000);
     world.rollup.switches.faults.galaxy.standing = { status: 503 };
@@ -102,7 +104,7 @@ describe('the budget of Galaxy', () => {
     expect(world.rollup.calls.galaxy).toBe(2);
   });
 
-  test('a key that is refused is told, whatever was answered earlier', async () => {
+  test('a rejected key is an error even when a cached response exists', async () => {
     await read();
     world.clock.advance(90_000);
     world.rollup.switches.faults.galaxy.queue.push({ body: { errors: [{}], data: { profile: null } } });
@@ -110,7 +112,7 @@ describe('the budget of Galaxy', () => {
     expect(errors[0]?.extensions['code']).toBe('PROVIDER_MISCONFIGURED');
   });
 
-  test('an answer is never shown after an unlink, nor after the grant has ended', async () => {
+  test('a cached response is never served after an unlink, nor after the grant has ended', async () => {
     await read();
     await world.em().execute(`update sealed_tokens set status = 'REAUTHENTICATION_REQUIRED'`);
     const { errors } = await readAs(token);
@@ -129,7 +131,7 @@ describe('the budget of Galaxy', () => {
     mira.displayName = 'mira.eth';
   });
 
-  test('what is done is counted', async () => {
+  test('requests are counted by outcome', async () => {
     await read();
     const metrics = await (await fetch(`${world.app.url}/metrics`)).text();
     expect(metrics).toMatch(/rollup_accounts_galaxy_requests_total\{outcome="asked"\} [1-9]/);
@@ -137,7 +139,7 @@ describe('the budget of Galaxy', () => {
     expect(metrics).toMatch(/rollup_accounts_galaxy_requests_total\{outcome="failed"\} [1-9]/);
   });
 
-  test('with settings of the operator: nothing kept when stale, one request a minute', async () => {
+  test('with the settings of an operator: nothing served stale, one request a minute', async () => {
     const strict = await startWorld({
       env: { GALAXY_STALE_SECONDS: '0', GALAXY_CACHE_SECONDS: '30', GALAXY_REQUESTS_PER_MINUTE: '1' },
     });
@@ -157,14 +159,14 @@ describe('the budget of Galaxy', () => {
     }
   });
 
-  async function newcomer(): Promise<string> {
+  async function linkNewPerson(): Promise<string> {
     const person = createPerson({ name: 'Somebody' });
     world.rollup.people.push(person);
     return (await world.link(person, { scopes: SCOPES })).accessToken ?? '';
   }
 
   function readAs(by: string) {
-    return world.ask<ProfileAnswer, never>(PROFILE, undefined, { token: by });
+    return world.ask<ProfileData, never>(PROFILE, undefined, { token: by });
   }
 
   async function read(): Promise<Freshness | undefined> {
@@ -174,14 +176,14 @@ describe('the budget of Galaxy', () => {
     return data.me.rollupAccounts[0]?.galaxyFreshness;
   }
 
-  /** The clock of the world goes on by itself while a test runs. */
+  /** With a tolerance, since the clock of the world runs on during a test. */
   function expectAge(freshness: Freshness | undefined, seconds: number, stale: boolean): void {
     expect(freshness?.stale).toBe(stale);
     expect(freshness?.ageSeconds).toBeGreaterThanOrEqual(seconds);
     expect(freshness?.ageSeconds).toBeLessThan(seconds + 20);
   }
 
-  /** By the clock of the database, which the budget goes by, and by the server's own. */
+  /** Moves the clock of the database, which the budget uses, and the clock of the server. */
   function letPass(time: string): Promise<unknown> {
     world.clock.advance(61_000);
     return world.em().execute(`update galaxy_slot set taken_at = taken_at - interval '${time}'`);

@@ -19,7 +19,7 @@ beforeAll(async () => (world = await startWorld()));
 afterAll(() => world.close());
 beforeEach(async () => {
   await world.reset();
-  world.clock.advance(4_000_000); // past every pause and every remembered answer
+  world.clock.advance(4_000_000); // past every back-off and every cached response
   [mira] = world.rollup.people as [Person];
   token = (await world.link(mira, { scopes: SCOPES })).accessToken ?? '';
 });
@@ -31,14 +31,14 @@ const plain = (status: number, message: string): Fault => ({
 const withFaults =
   (...errors: unknown[]) =>
   (data: Record<string, unknown> = {}): Fault => ({
-    transform: (answer) => ({ errors, data: { ...(answer['data'] as object), ...data } }),
+    transform: (response) => ({ errors, data: { ...(response['data'] as object), ...data } }),
   });
 const tokenError = (message: string): Fault => ({
   status: 401,
   body: { errors: [{ code: 'UNAUTHORIZED', message, name: 'RollupError' }], data: NOTHING },
 });
 
-describe('an answer of Galaxy that is an error', () => {
+describe('an error response of Galaxy', () => {
   test.each<[string, string, Fault]>([
     ['the key, masked', 'PROVIDER_MISCONFIGURED', { body: { errors: [{}, {}, {}], data: NOTHING } }],
     ['the key, masked and once', 'PROVIDER_MISCONFIGURED', { body: { errors: [{}], data: NOTHING } }],
@@ -48,7 +48,7 @@ describe('an answer of Galaxy that is an error', () => {
     ["another application's key", 'PROVIDER_MISCONFIGURED', plain(401, FOREIGN)],
     ['another issuer', 'PROVIDER_MISCONFIGURED', plain(400, 'The access token issuer does not match')],
     [
-      'a query it does not know',
+      'an unknown field in the query',
       'PROVIDER_MISCONFIGURED',
       { body: { errors: [{ message: 'Cannot query field "pfp"', locations: [{ line: 1, column: 1 }] }] } },
     ],
@@ -68,7 +68,7 @@ describe('an answer of Galaxy that is an error', () => {
     ['no data', 'PROVIDER_UNAVAILABLE', { body: {} }],
     ['a lost connection', 'PROVIDER_UNAVAILABLE', { reset: 'after-headers' }],
     [
-      'every field by itself',
+      'an error for each field',
       'PROVIDER_UNAVAILABLE',
       {
         body: {
@@ -80,11 +80,11 @@ describe('an answer of Galaxy that is an error', () => {
         },
       },
     ],
-  ])('(%s) is %s at each field of Galaxy, and the rest of the answer stands', async (_, code, fault) => {
+  ])('(%s) is %s at each field of Galaxy, and the other fields are returned', async (_, code, fault) => {
     world.rollup.switches.faults.galaxy.queue.push(fault);
     const { status, data, errors, text } = await ask();
     expect(status).toBe(200);
-    expect(errors.map(({ path }) => path?.at(-1)).toSorted()).toEqual(FIELDS);
+    expect(errors.map(({ path }) => String(path?.at(-1))).toSorted()).toEqual(FIELDS);
     expect(new Set(errors.map(({ extensions }) => extensions['code']))).toEqual(new Set([code]));
     const waits = errors.map(({ extensions }) => extensions['retryAfterMs']);
     expect(waits.every((ms) => (code === 'PROVIDER_UNAVAILABLE' ? Number(ms) > 0 : ms === undefined))).toBe(
@@ -113,7 +113,7 @@ describe('an answer of Galaxy that is an error', () => {
       'below a field',
       withFaults({ message: 'x', path: ['authorizedApps', 0, 'icon'] })({ authorizedApps: [APP] }),
     ],
-  ])('about one field, %s, leaves the others', async (_, fault) => {
+  ])('about one field, %s, does not affect the others', async (_, fault) => {
     world.rollup.switches.faults.galaxy.queue.push(fault);
     const { data, errors, text } = await ask();
     expect(errors.map(({ path, extensions }) => [path?.at(-1), extensions['code']])).toEqual([
@@ -127,7 +127,7 @@ describe('an answer of Galaxy that is an error', () => {
     expect((await ask()).errors).toEqual([]);
   });
 
-  test('about one field asks again after a while that doubles, and takes no complete answer away', async () => {
+  test('about one field backs off exponentially, and does not evict a complete response', async () => {
     expect((await ask()).errors).toEqual([]);
     world.clock.advance(60_000);
     world.rollup.switches.faults.galaxy.standing = withFaults({})({ authorizedApps: null });
@@ -139,7 +139,7 @@ describe('an answer of Galaxy that is an error', () => {
       expect(world.rollup.calls.galaxy).toBe(1 + failures);
       world.clock.advance(waits.at(-1) ?? 0);
     }
-    expectDoubling(waits);
+    expectExponentialBackOff(waits);
     world.rollup.switches.faults.galaxy.standing = { status: 503 };
     const { data, errors } = await ask();
     expect(errors).toEqual([]);
@@ -149,7 +149,7 @@ describe('an answer of Galaxy that is an error', () => {
     await recover();
   });
 
-  test('keeps everybody from asking for a while that doubles, and says how long', async () => {
+  test('backs off exponentially for all accounts, and returns retryAfterMs', async () => {
     world.rollup.switches.faults.galaxy.standing = { status: 503 };
     const waits: number[] = [];
     for (let failures = 1; failures <= 3; failures += 1) {
@@ -159,12 +159,12 @@ describe('an answer of Galaxy that is an error', () => {
       expect(world.rollup.calls.galaxy).toBe(failures);
       world.clock.advance(waits.at(-1) ?? 0);
     }
-    expectDoubling(waits);
+    expectExponentialBackOff(waits);
     world.rollup.switches.faults.galaxy.standing = undefined;
     expect((await ask()).errors).toEqual([]);
   });
 
-  test('counts those that fail at the same time as one failure', async () => {
+  test('counts concurrent failures as one failure', async () => {
     const others = world.rollup.people.slice(1, 3);
     const bearers = [token];
     for (const person of others) {
@@ -173,10 +173,10 @@ describe('an answer of Galaxy that is an error', () => {
     }
     const gate = createGate();
     world.rollup.switches.faults.galaxy.standing = { ...gate.fault, status: 503 };
-    const asking = bearers.map((bearer) => ask(bearer));
+    const pending = bearers.map((bearer) => ask(bearer));
     await eventually(() => expect(world.rollup.calls.galaxy).toBe(3));
     gate.release();
-    const waits = (await Promise.all(asking)).map(
+    const waits = (await Promise.all(pending)).map(
       ({ errors }) => errors.find(isUnavailable)?.extensions['retryAfterMs'],
     );
     expect(Math.max(...waits.map(Number))).toBeLessThanOrEqual(7_500);
@@ -185,9 +185,9 @@ describe('an answer of Galaxy that is an error', () => {
   test('honours a date in Retry-After', async () => {
     const at = new Date(Date.now() + 90_000).toUTCString();
     world.rollup.switches.faults.galaxy.queue.push({ status: 503, headers: { 'retry-after': at } });
-    const told = Number((await ask()).errors[0]?.extensions['retryAfterMs']);
-    expect(told).toBeGreaterThan(60_000);
-    expect(told).toBeLessThanOrEqual(90_000);
+    const retryAfterMs = Number((await ask()).errors[0]?.extensions['retryAfterMs']);
+    expect(retryAfterMs).toBeGreaterThan(60_000);
+    expect(retryAfterMs).toBeLessThanOrEqual(90_000);
   });
 
   test('honours Retry-After', async () => {
@@ -202,7 +202,7 @@ describe('an answer of Galaxy that is an error', () => {
     expect((await ask()).errors).toEqual([]);
   });
 
-  test('about the key goes on being told as such while nobody asks', async () => {
+  test('about the key is returned again during the back-off, without another call', async () => {
     world.rollup.switches.faults.galaxy.queue.push({ body: { errors: [{}], data: NOTHING } });
     await ask();
     const { errors } = await ask();
@@ -214,36 +214,33 @@ describe('an answer of Galaxy that is an error', () => {
     ['its token', 'PROVIDER_UNAVAILABLE', tokenError('expired token')],
     ['a token of another application', 'PROVIDER_MISCONFIGURED', plain(400, FOREIGN)],
     ['all its fields', 'PROVIDER_UNAVAILABLE', withFaults({ message: 'x' })(NOTHING)],
-    ['nothing that can be seen', 'PROVIDER_UNAVAILABLE', withFaults({})()],
-    ['somebody who is not found', 'PROVIDER_UNAVAILABLE', { status: 404, body: NOT_FOUND }],
+    ['nothing specific', 'PROVIDER_UNAVAILABLE', withFaults({})()],
+    ['a person who is not found', 'PROVIDER_UNAVAILABLE', { status: 404, body: NOT_FOUND }],
     [
       'a picture that is too large',
       'PROVIDER_UNAVAILABLE',
       { body: { data: { profile: 'x'.repeat(300_000) } } },
     ],
-  ])(
-    'about one account (%s) puts that one off for a while that doubles, and nobody else',
-    async (_, code, fault) => {
-      const other = world.rollup.people[1] as Person;
-      const theirs = (await world.link(other, { scopes: SCOPES })).accessToken ?? '';
-      const waits: number[] = [];
-      for (let failures = 1; failures <= 3; failures += 1) {
-        world.rollup.switches.faults.galaxy.queue.push(fault);
-        const asked = world.rollup.calls.galaxy;
-        const { errors } = await ask();
-        expect(errors.map(({ extensions }) => extensions['code'])).toEqual(FIELDS.map(() => code));
-        waits.push(Number(errors[0]?.extensions['retryAfterMs'] ?? 5_000 * 1.5 * 2 ** (failures - 1)));
-        await ask();
-        expect(world.rollup.calls.galaxy).toBe(asked + 1);
-        expect((await ask(theirs)).errors).toEqual([]);
-        world.clock.advance(waits.at(-1) ?? 0);
-      }
-      expectDoubling(waits);
-      expect((await ask()).errors).toEqual([]);
-    },
-  );
+  ])('about one account (%s) backs off exponentially for that account only', async (_, code, fault) => {
+    const other = world.rollup.people[1] as Person;
+    const theirs = (await world.link(other, { scopes: SCOPES })).accessToken ?? '';
+    const waits: number[] = [];
+    for (let failures = 1; failures <= 3; failures += 1) {
+      world.rollup.switches.faults.galaxy.queue.push(fault);
+      const callsBefore = world.rollup.calls.galaxy;
+      const { errors } = await ask();
+      expect(errors.map(({ extensions }) => extensions['code'])).toEqual(FIELDS.map(() => code));
+      waits.push(Number(errors[0]?.extensions['retryAfterMs'] ?? 5_000 * 1.5 * 2 ** (failures - 1)));
+      await ask();
+      expect(world.rollup.calls.galaxy).toBe(callsBefore + 1);
+      expect((await ask(theirs)).errors).toEqual([]);
+      world.clock.advance(waits.at(-1) ?? 0);
+    }
+    expectExponentialBackOff(waits);
+    expect((await ask()).errors).toEqual([]);
+  });
 
-  test('to somebody keeps everybody from asking, although another who asked before is answered meanwhile', async () => {
+  test('backs off for all accounts even when an earlier concurrent request succeeds afterwards', async () => {
     const other = world.rollup.people[1] as Person;
     const theirs = (await world.link(other, { scopes: SCOPES })).accessToken ?? '';
     const gate = createGate();
@@ -251,11 +248,11 @@ describe('an answer of Galaxy that is an error', () => {
       { ...gate.fault },
       { status: 429, headers: { 'retry-after': '90' } },
     );
-    const answered = ask(theirs);
+    const earlier = ask(theirs);
     await gate.arrived;
     await ask();
     gate.release();
-    expect((await answered).errors).toEqual([]);
+    expect((await earlier).errors).toEqual([]);
     expect(Number((await ask()).errors[0]?.extensions['retryAfterMs'])).toBeGreaterThan(80_000);
     expect(world.rollup.calls.galaxy).toBe(2);
     await recover();
@@ -264,11 +261,11 @@ describe('an answer of Galaxy that is an error', () => {
 
 describe('the embedded Galaxy', () => {
   let misconfigured: World;
-  beforeAll(async () => (misconfigured = await startWorld({ env: { GALAXY_API_KEY: 'no-key-of-anybody' } })));
+  beforeAll(async () => (misconfigured = await startWorld({ env: { GALAXY_API_KEY: 'no-valid-key' } })));
   afterAll(() => misconfigured.close());
 
   test.each(['masked', 'plain'] as const)(
-    'refuses a wrong key with %s errors, and the operator is to blame',
+    'rejects a wrong key with %s errors, which is PROVIDER_MISCONFIGURED',
     async (shape) => {
       await misconfigured.reset();
       misconfigured.clock.advance(4_000_000);
@@ -292,8 +289,8 @@ function ask(by = token) {
   return world.ask(ConsentedDataDocument, {}, { token: by });
 }
 
-/** The base of five seconds, doubled each time, and up to half of it again. */
-function expectDoubling(waits: readonly number[]): void {
+/** Expects an exponential back-off: a base of five seconds, doubled each time, with a jitter of up to half of it. */
+function expectExponentialBackOff(waits: readonly number[]): void {
   for (const [index, ms] of waits.entries()) {
     expect(ms).toBeGreaterThanOrEqual(5_000 * 2 ** index);
     expect(ms).toBeLessThanOrEqual(7_500 * 2 ** index);
@@ -304,7 +301,7 @@ function isUnavailable({ extensions }: GraphqlError): boolean {
   return extensions['code'] === 'PROVIDER_UNAVAILABLE';
 }
 
-/** Galaxy is well again, and the server finds out. */
+/** Ends the fault and lets the server fetch again. */
 async function recover(): Promise<void> {
   world.rollup.switches.faults.galaxy.standing = undefined;
   world.clock.advance(90_000);

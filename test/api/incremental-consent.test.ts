@@ -32,11 +32,11 @@ describe('incremental consent', () => {
     [mira] = world.rollup.people as [Person];
   });
 
-  test('a refused field names the scopes, a new link gets them, and the history keeps them all', async () => {
+  test('a forbidden field names its scopes, a new link grants them, and grantedScopes keeps them all', async () => {
     const first = (await world.link(mira, { scopes: ['openid', 'profile'] })).accessToken ?? '';
-    const refused = await ask(first);
-    expect(refused.status).toBe(403);
-    expect(refused.errors.map(({ path, extensions }) => [path?.at(-1), extensions])).toEqual([
+    const forbidden = await ask(first);
+    expect(forbidden.status).toBe(403);
+    expect(forbidden.errors.map(({ path, extensions }) => [path?.at(-1), extensions])).toEqual([
       [
         'connectedAccounts',
         {
@@ -46,7 +46,7 @@ describe('incremental consent', () => {
         },
       ],
     ]);
-    const before = accountOf(refused);
+    const before = accountOf(forbidden);
     expect(before).toMatchObject({
       missingScopes: ['connected_accounts', 'erc_4337'],
       connectedAccounts: null,
@@ -74,7 +74,7 @@ describe('incremental consent', () => {
     expect(narrower.missingScopes).toEqual(['connected_accounts', 'erc_4337', 'profile']);
   });
 
-  test('a caller is judged by the token presented, not by what the stored one may', async () => {
+  test('access depends on the scopes of the presented token, not of the stored one', async () => {
     await world.link(mira, { scopes: ['openid', 'profile', 'connected_accounts'] });
     world.rollup.calls.reset();
     const { errors } = await ask(await world.rollup.mint('access', mira, { scopes: ['openid'] }));
@@ -82,13 +82,13 @@ describe('incremental consent', () => {
     expect(world.rollup.calls.userinfo).toBe(0);
   });
 
-  test('a caller with less than the account may is told what a new token has to allow', async () => {
+  test('a bearer with fewer scopes than the account gets the missing scopes of a new token', async () => {
     await world.link(mira, { scopes: ['openid', 'profile', 'connected_accounts'] });
-    const answer = await ask(await world.rollup.mint('access', mira, { scopes: ['openid'] }));
-    expect(accountOf(answer).missingScopes).toEqual(['connected_accounts', 'erc_4337', 'profile']);
+    const response = await ask(await world.rollup.mint('access', mira, { scopes: ['openid'] }));
+    expect(accountOf(response).missingScopes).toEqual(['connected_accounts', 'erc_4337', 'profile']);
   });
 
-  test('forceConsent lets the user choose anew where an earlier consent would pass in silence', async () => {
+  test('forceConsent shows the consent page again where an earlier consent would skip it', async () => {
     const { accessToken } = await world.link(mira, { scopes: ['openid', 'profile'] });
     const begin = async (forceConsent: boolean) => {
       const redirectUri = world.config.rollup.redirectUris[0] ?? '';
@@ -107,7 +107,7 @@ describe('incremental consent', () => {
     expect((await world.finish(begun, url, accessToken ?? '')).userErrors).toEqual([]);
   });
 
-  test('a mutation after another one in the same request sees what that changed', async () => {
+  test('a mutation sees the changes of an earlier mutation in the same request', async () => {
     const first = (await world.link(mira, { scopes: ['openid', 'profile'] })).accessToken ?? '';
     const tokens = await world.rollup.issue(mira, ['openid', 'email']);
     const seen = 'account { scopes { name } }';
@@ -124,7 +124,7 @@ describe('incremental consent', () => {
     expect(names(data.after.account.scopes)).toEqual(['openid', 'email']);
   });
 
-  test('what the tokens of an account do not allow is FORBIDDEN too, though the bearer is good enough', async () => {
+  test('a scope that the stored tokens lack is FORBIDDEN even when the bearer has it', async () => {
     await world.link(mira, { scopes: ['openid'] });
     const { status, headers, errors } = await ask(
       await world.rollup.mint('access', mira, { scopes: ['openid', 'connected_accounts'] }),
@@ -140,7 +140,7 @@ describe('incremental consent', () => {
     ['User.name.first'],
     [''],
     ['String.length'],
-  ])('missingScopes refuses %j, which is no field of the schema', async (coordinate) => {
+  ])('missingScopes rejects %j, which is no field of the schema', async (coordinate) => {
     const token = (await world.link(mira, { scopes: ['openid'] })).accessToken ?? '';
     const { errors } = await world.ask(
       `query ($for: [String!]!) { me { rollupAccounts { missingScopes(for: $for) } } }`,

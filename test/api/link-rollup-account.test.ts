@@ -14,14 +14,14 @@ const TTL_SECONDS = 100;
 
 type Fields = Record<string, unknown>;
 type Edit = () => Fields | Promise<Fields>;
-/** A begun link, and the URL that the browser came back to. */
+/** A started link, and the callback URL. */
 type Attempt = Readonly<{ begun: StartPayload; url: string }>;
 
 describe('linkRollupAccount with a callback', () => {
   let world: World;
   let mira: Person;
   let tomas: Person;
-  /** Whether our client sends another secret than the provider knows. */
+  /** Whether the server sends a wrong client secret. */
   let secretIsWrong: boolean;
   beforeAll(async () => {
     world = await startWorld({
@@ -31,9 +31,7 @@ describe('linkRollupAccount with a callback', () => {
         return fetch(input, init);
       },
     });
-    const [first, second] = world.rollup.people;
-    if (!first || !second) throw new Error('the provider has nobody');
-    [mira, tomas] = [first, second];
+    [mira, tomas] = world.rollup.people as [Person, Person];
   });
   afterAll(() => world.close());
   beforeEach(async () => {
@@ -41,7 +39,7 @@ describe('linkRollupAccount with a callback', () => {
     await world.reset();
   });
 
-  /** Begins, and approves as Mira. */
+  /** Starts a link, and approves as Mira. */
   async function approve(scopes?: readonly string[]): Promise<Attempt> {
     const begun = await world.start(scopes);
     return { begun, url: await world.rollup.approve(begun.authorizationUrl ?? '') };
@@ -53,26 +51,29 @@ describe('linkRollupAccount with a callback', () => {
     (await finish(attempt)).userErrors.map(({ code }) => code);
   const sealed = async (): Promise<Fields[]> => world.em().execute('select * from sealed_tokens');
   async function expectNothingStored(): Promise<void> {
-    for (const table of ['app_user', 'rollup_account', 'sealed_tokens'])
+    for (const table of ['app_user', 'rollup_account', 'sealed_tokens']) {
       expect(await world.em().execute(`select * from ${table}`)).toEqual([]);
+    }
   }
-  async function expectRefused(attempt: Attempt, code: Code, exchangeCalls: number): Promise<void> {
+  async function expectRejected(attempt: Attempt, code: Code, exchangeCalls: number): Promise<void> {
     const { userErrors, ...rest } = await finish(attempt);
     expect(userErrors).toMatchObject([{ code }]);
     expect(new Set(Object.values(rest))).toEqual(new Set([null]));
     expect(world.rollup.calls.exchange).toBe(exchangeCalls);
     await expectNothingStored();
   }
-  async function expectRefusedForGood(code: Code, scopes?: readonly string[]): Promise<void> {
+  async function expectRejectedForGood(code: Code, scopes?: readonly string[]): Promise<void> {
     const attempt = await approve(scopes);
-    await expectRefused(attempt, code, 1);
-    await expectRefused(attempt, 'LINK_NOT_FOUND', 1);
+    await expectRejected(attempt, code, 1);
+    await expectRejected(attempt, 'LINK_NOT_FOUND', 1);
   }
-  /** Lets the provider's good answers carry these fields; `undefined` leaves one out. */
-  const edited = (edit: Edit): Fault => ({ transform: async (answer) => ({ ...answer, ...(await edit()) }) });
+  /** Overrides fields of the provider's successful responses; `undefined` omits one. */
+  const edited = (edit: Edit): Fault => ({
+    transform: async (response) => ({ ...response, ...(await edit()) }),
+  });
   const faults = () => world.rollup.switches.faults;
   const fieldOf = { access: 'access_token', id: 'id_token', refresh: 'refresh_token' } as const;
-  /** A field with a token like Mira's own, or with other claims, or somebody else's. */
+  /** A response field with a token of Mira, or with other claims, or of another person. */
   async function token(kind: TokenKind, claims: Fields = {}, person = mira): Promise<Fields> {
     return { [fieldOf[kind]]: await world.rollup.mint(kind, person, { claims, scopes: ['openid'] }) };
   }
@@ -82,34 +83,34 @@ describe('linkRollupAccount with a callback', () => {
     return { iat: now - 7_200, exp: now - 3_600 };
   }
 
-  test.each<[string, Code, string, 'is used up' | 'stays open', string | RegExp]>([
-    ['LNK-03 an unknown state', 'LINK_NOT_FOUND', 'state=unknown', 'stays open', /state=.*/],
-    ['LNK-03 an empty state', 'LINK_NOT_FOUND', 'state=', 'stays open', /state=.*/],
-    ['LNK-04 no code', 'CODE_REJECTED', '', 'stays open', /code=\w+&/],
-    ['LNK-04 no state', 'LINK_NOT_FOUND', '', 'stays open', /&state=.*/],
-    ['LNK-04 the code twice', 'LINK_NOT_FOUND', '&code=other', 'stays open', /$/],
-    ['LNK-04 the state twice', 'LINK_NOT_FOUND', '&state=other', 'stays open', /$/],
-    ['LNK-04 the code as an array', 'CODE_REJECTED', 'code[]=', 'stays open', 'code='],
-    ['LNK-04 a code and an error', 'CODE_REJECTED', '&error=access_denied', 'stays open', /$/],
-    ['LNK-04 something that is no URL', 'LINK_NOT_FOUND', 'nowhere', 'stays open', /.*/],
-    ['LNK-04 another path', 'LINK_NOT_FOUND', '/more?', 'is used up', '?'],
-    ['LNK-12 the issuer of somebody else', 'CODE_REJECTED', '&iss=https://evil.example', 'is used up', /$/],
-    ['LNK-12 the issuer with a slash', 'CODE_REJECTED', '$&&iss=$1/', 'is used up', /^(.*)\/app.*/],
-    ['LNK-04 server_error', 'PROVIDER_UNAVAILABLE', 'error=server_error', 'is used up', /code=\w+/],
-    ['LNK-04 an unknown error', 'CODE_REJECTED', 'error=oops', 'is used up', /code=\w+/],
-  ])('%s in the callback is %s without a token call', async (_what, code, replacement, then, part) => {
+  test.each<[string, Code, string, 'is consumed' | 'stays pending', string | RegExp]>([
+    ['LNK-03 an unknown state', 'LINK_NOT_FOUND', 'state=unknown', 'stays pending', /state=.*/],
+    ['LNK-03 an empty state', 'LINK_NOT_FOUND', 'state=', 'stays pending', /state=.*/],
+    ['LNK-04 no code', 'CODE_REJECTED', '', 'stays pending', /code=\w+&/],
+    ['LNK-04 no state', 'LINK_NOT_FOUND', '', 'stays pending', /&state=.*/],
+    ['LNK-04 the code twice', 'LINK_NOT_FOUND', '&code=other', 'stays pending', /$/],
+    ['LNK-04 the state twice', 'LINK_NOT_FOUND', '&state=other', 'stays pending', /$/],
+    ['LNK-04 the code as an array', 'CODE_REJECTED', 'code[]=', 'stays pending', 'code='],
+    ['LNK-04 a code and an error', 'CODE_REJECTED', '&error=access_denied', 'stays pending', /$/],
+    ['LNK-04 a value that is no URL', 'LINK_NOT_FOUND', 'nowhere', 'stays pending', /.*/],
+    ['LNK-04 another path', 'LINK_NOT_FOUND', '/more?', 'is consumed', '?'],
+    ['LNK-12 another issuer', 'CODE_REJECTED', '&iss=https://evil.example', 'is consumed', /$/],
+    ['LNK-12 the issuer with a slash', 'CODE_REJECTED', '$&&iss=$1/', 'is consumed', /^(.*)\/app.*/],
+    ['LNK-04 server_error', 'PROVIDER_UNAVAILABLE', 'error=server_error', 'is consumed', /code=\w+/],
+    ['LNK-04 an unknown error', 'CODE_REJECTED', 'error=oops', 'is consumed', /code=\w+/],
+  ])('%s in the callback is %s without a token request', async (_what, code, replacement, then, part) => {
     const attempt = await approve();
-    await expectRefused({ ...attempt, url: attempt.url.replace(part, replacement) }, code, 0);
-    expect(await codesOf(attempt)).toEqual(then === 'is used up' ? ['LINK_NOT_FOUND'] : []);
+    await expectRejected({ ...attempt, url: attempt.url.replace(part, replacement) }, code, 0);
+    expect(await codesOf(attempt)).toEqual(then === 'is consumed' ? ['LINK_NOT_FOUND'] : []);
   });
 
-  test("LNK-03 the state of somebody else's expired attempt is not found, without a token call", async () => {
+  test('LNK-03 the state of another, expired link is not found, without a token request', async () => {
     const { url } = await approve();
     world.clock.advance(TTL_SECONDS * 1_000);
-    await expectRefused({ begun: await world.start(), url }, 'LINK_NOT_FOUND', 0);
+    await expectRejected({ begun: await world.start(), url }, 'LINK_NOT_FOUND', 0);
   });
 
-  test('LNK-05 a callback is refused the second time, and the first link stays as it is', async () => {
+  test('LNK-05 a callback is rejected the second time, and the first link does not change', async () => {
     const attempt = await approve();
     expect(await codesOf(attempt)).toEqual([]);
     const stored = await sealed();
@@ -118,7 +119,7 @@ describe('linkRollupAccount with a callback', () => {
     expect(await sealed()).toEqual(stored);
   });
 
-  test('LNK-07 a callback is good for LINK_TTL_SECONDS and no longer', async () => {
+  test('LNK-07 a callback expires after LINK_TTL_SECONDS', async () => {
     const [early, late] = [await approve(), await approve()];
     world.clock.advance(TTL_SECONDS * 500);
     expect(await codesOf(early)).toEqual([]);
@@ -129,26 +130,27 @@ describe('linkRollupAccount with a callback', () => {
 
   test('LNK-09 a callback without its own link token is not found; with it the link completes', async () => {
     const attempt = await approve();
-    for (const linkToken of [(await world.start()).linkToken, attempt.begun.state, ''])
-      await expectRefused({ ...attempt, begun: { ...attempt.begun, linkToken } }, 'LINK_NOT_FOUND', 0);
+    for (const linkToken of [(await world.start()).linkToken, attempt.begun.state, '']) {
+      await expectRejected({ ...attempt, begun: { ...attempt.begun, linkToken } }, 'LINK_NOT_FOUND', 0);
+    }
     expect(await codesOf(attempt)).toEqual([]);
   });
 
-  test('LNK-05 Cancel is ACCESS_DENIED and uses the attempt up', async () => {
+  test('LNK-05 Cancel is ACCESS_DENIED and consumes the link', async () => {
     const attempt = await approve();
     const url = await world.rollup.cancel(attempt.begun.authorizationUrl ?? '');
-    await expectRefused({ ...attempt, url }, 'ACCESS_DENIED', 0);
-    await expectRefused(attempt, 'LINK_NOT_FOUND', 0);
+    await expectRejected({ ...attempt, url }, 'ACCESS_DENIED', 0);
+    await expectRejected(attempt, 'LINK_NOT_FOUND', 0);
   });
 
   test.each([500, 401] as const)(
-    'LNK-30 an expired code, told with status %i, is CODE_REJECTED',
+    'LNK-30 an expired code, reported with status %i, is CODE_REJECTED',
     async (status) => {
       world.rollup.switches.expiredCodeStatus = status;
       const [code = ''] = /code=\w+/.exec((await approve()).url) ?? [];
       world.clock.advance(120_000);
       const { begun, url } = await approve();
-      await expectRefused({ begun, url: url.replace(/code=\w+/, code) }, 'CODE_REJECTED', 1);
+      await expectRejected({ begun, url: url.replace(/code=\w+/, code) }, 'CODE_REJECTED', 1);
     },
   );
 
@@ -157,37 +159,45 @@ describe('linkRollupAccount with a callback', () => {
     ['LNK-14 an ID token of another sub', 'SUBJECT_MISMATCH', () => token('id', {}, tomas)],
     ['LNK-15 no ID token', 'TOKEN_INVALID', () => ({ id_token: undefined })],
     ['LNK-16 an opaque access token', 'TOKEN_INVALID', () => ({ access_token: 'opaque' })],
-    ['LNK-16 an access token for others', 'TOKEN_INVALID', () => token('access', { aud: ['other'] })],
-    ['LNK-16 an access token of others', 'TOKEN_INVALID', () => token('access', { iss: 'https://x.y' })],
+    [
+      'LNK-16 an access token for another audience',
+      'TOKEN_INVALID',
+      () => token('access', { aud: ['other'] }),
+    ],
+    [
+      'LNK-16 an access token of another issuer',
+      'TOKEN_INVALID',
+      () => token('access', { iss: 'https://x.y' }),
+    ],
     ['LNK-16 an expired access token', 'TOKEN_INVALID', () => token('access', hoursAgo())],
     ['LNK-16 a refresh token as access token', 'TOKEN_INVALID', () => asAccess('refresh')],
     ['LNK-16 an ID token as access token', 'TOKEN_INVALID', () => asAccess('id')],
-    ['LNK-16 an endless access token', 'TOKEN_INVALID', () => token('access', { pad: 'x'.repeat(20_000) })],
+    ['LNK-16 an oversized access token', 'TOKEN_INVALID', () => token('access', { pad: 'x'.repeat(20_000) })],
     ['LNK-16 an access token of another sub', 'SUBJECT_MISMATCH', () => token('access', {}, tomas)],
     ['LNK-17 a refresh token of another sub', 'SUBJECT_MISMATCH', () => token('refresh', {}, tomas)],
     ['LNK-18 the token type mac', 'TOKEN_INVALID', () => ({ token_type: 'mac' })],
     ['LNK-18 no token type', 'TOKEN_INVALID', () => ({ token_type: undefined })],
     ['LNK-30 status 500', 'PROVIDER_UNAVAILABLE', { status: 500 }],
-    ['LNK-30 a page', 'PROVIDER_UNAVAILABLE', { body: '<html>' }],
-    ['LNK-30 a hang', 'PROVIDER_UNAVAILABLE', createGate().fault],
+    ['LNK-30 an HTML page', 'PROVIDER_UNAVAILABLE', { body: '<html>' }],
+    ['LNK-30 no response', 'PROVIDER_UNAVAILABLE', createGate().fault],
     ['LNK-30 a reset', 'PROVIDER_UNAVAILABLE', { reset: 'before-headers' }],
-    ['LNK-30 a reset half-way', 'PROVIDER_UNAVAILABLE', { reset: 'after-headers' }],
-  ])('%s is %s, nothing is stored and the code not sent again', async (_what, code, fault) => {
+    ['LNK-30 a reset in mid-response', 'PROVIDER_UNAVAILABLE', { reset: 'after-headers' }],
+  ])('%s is %s, nothing is stored, and the code is not sent again', async (_what, code, fault) => {
     faults().exchange.standing = typeof fault === 'function' ? edited(fault) : fault;
-    await expectRefusedForGood(code, ['openid']); // for which userinfo is not asked
+    await expectRejectedForGood(code, ['openid']); // needs no call to userinfo
   });
 
   test('LNK-30 userinfo that is down is PROVIDER_UNAVAILABLE, and nothing is stored', async () => {
     faults().userinfo.standing = { status: 503 };
-    await expectRefusedForGood('PROVIDER_UNAVAILABLE');
+    await expectRejectedForGood('PROVIDER_UNAVAILABLE');
   });
 
   test('LNK-14 userinfo of another sub is SUBJECT_MISMATCH, and nothing is stored', async () => {
     faults().userinfo.standing = edited(() => ({ sub: tomas.sub }));
-    await expectRefusedForGood('SUBJECT_MISMATCH');
+    await expectRejectedForGood('SUBJECT_MISMATCH');
   });
 
-  test('LNK-30 a wrong client secret is PROVIDER_MISCONFIGURED, and the answer says no more', async () => {
+  test('LNK-30 a wrong client secret is PROVIDER_MISCONFIGURED, and the response discloses no more', async () => {
     secretIsWrong = true;
     const { data, errors, text } = await ask(await approve());
     expect(data).toBeNull();
@@ -202,7 +212,7 @@ describe('linkRollupAccount with a callback', () => {
     ['PROVIDER_UNAVAILABLE', { status: 500 }],
     ['CODE_REJECTED', { status: 500, body: { message: 'expired code' } }],
     ['TOKEN_INVALID', { body: { token_type: 'Bearer', access_token: 'opaque' } }],
-  ])('LNK-30 the log tells the operator of %s, which a caller learns no more about', async (code, fault) => {
+  ])('LNK-30 %s is in the response and in the log', async (code, fault) => {
     faults().exchange.standing = fault;
     expect((await ask(await approve())).text).toContain(code);
     expect(world.logLines.join('')).toContain(code);
@@ -213,21 +223,21 @@ describe('linkRollupAccount with a callback', () => {
     ['60 seconds', { expires_in: 60 }, 60],
     ['60 seconds as text', { expires_in: '60' }, 60],
     ['-1 second', { expires_in: -1 }, undefined],
-    ['the whole life as text', { expires_in: '3600' }, undefined],
-    ['an absurd life', { expires_in: 1e12 }, undefined],
+    ['the whole lifetime as text', { expires_in: '3600' }, undefined],
+    ['an absurd lifetime', { expires_in: 1e12 }, undefined],
     ['the token type in lower case', { token_type: 'bearer' }, undefined],
   ])(
-    'LNK-18 an answer with %s gives the life that the token and the answer agree on',
-    async (_what, fields, told) => {
+    'LNK-18 a response with %s sets the expiry from expires_in and exp, whichever is valid and earlier',
+    async (_what, fields, expiresIn) => {
       faults().exchange.standing = edited(() => fields);
       const earliest = world.clock.now();
-      const answer = await finish(await approve());
-      const end = Date.parse(answer.accessTokenExpiresAt ?? '');
-      const exp = (decodeJwt(answer.accessToken ?? '').exp ?? 0) * 1_000;
-      expect(answer.userErrors).toEqual([]);
-      expect(answer.account?.accessTokenExpiresAt).toBe(answer.accessTokenExpiresAt);
-      expect(end).toBeGreaterThanOrEqual(told ? earliest + told * 1_000 : exp);
-      expect(end).toBeLessThanOrEqual(told ? world.clock.now() + told * 1_000 : exp);
+      const response = await finish(await approve());
+      const end = Date.parse(response.accessTokenExpiresAt ?? '');
+      const exp = (decodeJwt(response.accessToken ?? '').exp ?? 0) * 1_000;
+      expect(response.userErrors).toEqual([]);
+      expect(response.account?.accessTokenExpiresAt).toBe(response.accessTokenExpiresAt);
+      expect(end).toBeGreaterThanOrEqual(expiresIn ? earliest + expiresIn * 1_000 : exp);
+      expect(end).toBeLessThanOrEqual(expiresIn ? world.clock.now() + expiresIn * 1_000 : exp);
     },
   );
 
@@ -242,7 +252,7 @@ describe('linkRollupAccount with a callback', () => {
     [['openid', 'profile'], { name: 'x'.repeat(10_001), picture: 'P' }, 0, { name: null, picture: 'P' }],
     [['openid', 'profile'], { name: ['M'], picture: 'P' }, 0, { name: null, picture: 'P' }],
   ])(
-    'LNK-01 with %j consented and %j told, userinfo is asked %i times and the user is %j',
+    'LNK-01 with consent to %j and the ID token claims %j, userinfo is called %i times and the user is %j',
     async (scopes, claims, calls, user) => {
       faults().exchange.standing = edited(() => token('id', { name: mira.name, ...claims }));
       expect((await finish(await approve(scopes))).user).toMatchObject(user);
@@ -250,7 +260,7 @@ describe('linkRollupAccount with a callback', () => {
     },
   );
 
-  test('LNK-17 without a refresh token the link works until its access token ends', async () => {
+  test('LNK-17 without a refresh token the link works until its access token expires', async () => {
     faults().exchange.standing = edited(() => ({ refresh_token: undefined }));
     const { userErrors, accessToken } = await finish(await approve());
     expect(userErrors).toEqual([]);

@@ -6,16 +6,17 @@ import type { Person } from '../../src/dev/rollup-id/people.js';
 import type { MintOverrides } from '../../src/dev/rollup-id/tokens.js';
 import { createSchema } from '../../src/graphql/schema.js';
 import { LinkRollupAccountDocument, RenewAccessTokenDocument } from '../generated/graphql.js';
+import { urlOf } from '../kit/fetch-url.js';
 import type { StartPayload } from '../kit/link-flow.js';
 import { startWorld, type World } from '../kit/world.js';
 
-const BEGINS = 1_000;
+const STARTS = 1_000;
 const VERIFIERS = 25;
 const HOUR = 3_600;
 /** 32 bytes in base64url. */
 const SECRET = /^[\w-]{43}$/;
 
-/** A call to the provider, as it left. */
+/** A request to the provider. */
 interface Sent {
   readonly url: string;
   readonly headers: string;
@@ -32,14 +33,12 @@ describe('the secrets of a link', () => {
       env: { RATE_LIMIT_SUBJECT: '100000', RATE_LIMIT_ADDRESS: '100000' },
       fetch: async (input, init) => {
         const body = init?.body instanceof URLSearchParams ? new URLSearchParams(init.body) : undefined;
-        sent.push({ url: String(input), headers: JSON.stringify([...new Headers(init?.headers)]), body });
+        sent.push({ url: urlOf(input), headers: JSON.stringify([...new Headers(init?.headers)]), body });
         return fetch(input, init);
       },
     });
     otherKey = (await generateKeyPair('ES256')).privateKey;
-    const [first] = world.rollup.people;
-    if (!first) throw new Error('the provider has nobody');
-    mira = first;
+    [mira] = world.rollup.people as [Person];
   });
   afterAll(() => world.close());
   beforeEach(async () => {
@@ -56,24 +55,22 @@ describe('the secrets of a link', () => {
     const { accessToken, user } = await world.link(mira);
     return { token: accessToken ?? '', userId: user?.id ?? '' };
   }
-  /** The line of a request is written after its answer. */
+  /** The log record of a request is written after its response. */
   async function requestsLogged(atLeast: number): Promise<void> {
-    while (world.logLines.filter((line) => line.includes('"msg":"request"')).length < atLeast)
+    while (world.logLines.filter((line) => line.includes('"msg":"request"')).length < atLeast) {
       await new Promise(setImmediate);
+    }
   }
 
-  test(`LNK-02 ${BEGINS} begins by one user share no secret, and each secret is 256 random bits`, async () => {
+  test(`LNK-02 ${STARTS} links started by one user share no secret, and each secret is 256 random bits`, async () => {
     const { token, userId } = await signIn();
     const secrets: string[] = [];
-    for (let begun = 0; begun < BEGINS; begun += 20) {
+    for (let begun = 0; begun < STARTS; begun += 20) {
       const some = await Promise.all(Array.from({ length: 20 }, () => world.start(['openid'], token)));
-      for (const one of some)
-        secrets.push(
-          one.state ?? '',
-          one.linkToken ?? '',
-          parameterOf(one, 'nonce'),
-          parameterOf(one, 'code_challenge'),
-        );
+      for (const one of some) {
+        const parameters = [parameterOf(one, 'nonce'), parameterOf(one, 'code_challenge')];
+        secrets.push(one.state ?? '', one.linkToken ?? '', ...parameters);
+      }
     }
     sent.length = 0;
     for (let begun = 0; begun < VERIFIERS; begun += 1) {
@@ -81,16 +78,18 @@ describe('the secrets of a link', () => {
       await world.finish(one, `${world.config.rollup.redirectUris[0]}?code=any&state=${one.state}`, token);
     }
     secrets.push(...sent.flatMap(({ body }) => body?.get('code_verifier') ?? []));
-    expect(secrets).toHaveLength(4 * BEGINS + VERIFIERS);
+    expect(secrets).toHaveLength(4 * STARTS + VERIFIERS);
     expect(secrets.filter((secret) => !SECRET.test(secret))).toEqual([]);
     expect(new Set(secrets).size).toBe(secrets.length);
     const bytes = secrets.map((secret) => Buffer.from(secret, 'base64url'));
-    const telling = [mira.sub, userId, userId.replaceAll('-', '')].flatMap((text) => [
+    const identifying = [mira.sub, userId, userId.replaceAll('-', '')].flatMap((text) => [
       Buffer.from(text).subarray(0, 8),
       Buffer.from(text.replace(/^.*0x/, ''), 'hex').subarray(0, 8),
     ]);
-    expect(bytes.filter((one) => telling.some((part) => part.length > 0 && one.includes(part)))).toEqual([]);
-    // Each of the 256 bits is set in about half of them: nothing constant, no counter, no clock.
+    expect(bytes.filter((one) => identifying.some((part) => part.length > 0 && one.includes(part)))).toEqual(
+      [],
+    );
+    // Each of the 256 bits is set in about half of the secrets, so no part is constant, a counter or a time.
     for (let bit = 0; bit < 256; bit += 1) {
       const set = bytes.filter((one) => ((one[bit >> 3] ?? 0) >> (bit & 7)) & 1).length;
       expect(Math.abs(set / bytes.length - 0.5)).toBeLessThan(0.05);
@@ -105,48 +104,49 @@ describe('the secrets of a link', () => {
     ['another issuer', () => ({ claims: { iss: 'https://evil.example' } })],
     ['another audience', () => ({ claims: { aud: ['other'] } })],
     [
-      'an audience too many',
+      'an additional audience',
       () => ({ claims: { aud: [world.rollup.clientId, 'other'], azp: world.rollup.clientId } }),
     ],
     ['another authorized party', () => ({ claims: { azp: 'other' } })],
-    ['a life that is over', () => ({ claims: { iat: now() - 2 * HOUR, exp: now() - HOUR } })],
+    ['an expired lifetime', () => ({ claims: { iat: now() - 2 * HOUR, exp: now() - HOUR } })],
     ['no exp', () => ({ claims: { exp: undefined } })],
     ['no iat', () => ({ claims: { iat: undefined } })],
     ['no sub', () => ({ claims: { sub: undefined } })],
     ['an iat in the future', () => ({ claims: { iat: now() + HOUR, exp: now() + 2 * HOUR } })],
-  ])('LNK-15 an ID token with %s is refused and nothing is stored', async (_what, overrides) => {
+  ])('LNK-15 an ID token with %s is rejected and nothing is stored', async (_what, overrides) => {
     faults().exchange.standing = withIdToken(async () => overrides());
-    await expectRefused();
+    await expectRejected();
   });
 
-  test('LNK-15 an answer without an ID token is refused and nothing is stored', async () => {
+  test('LNK-15 a response without an ID token is rejected and nothing is stored', async () => {
     faults().exchange.standing = { transform: ({ id_token: _none, ...rest }) => rest };
-    await expectRefused();
+    await expectRejected();
   });
 
-  test('LNK-15 an ID token without kid is refused while the key set holds two keys, and nothing is stored', async () => {
+  test('LNK-15 an ID token without kid is rejected while the key set holds two keys, and nothing is stored', async () => {
     await world.rollup.rotateKeys();
     faults().exchange.standing = withIdToken(() => ({ header: { kid: undefined } }));
-    await expectRefused();
+    await expectRejected();
   });
 
-  test('LNK-15 an ID token that is minted without any fault is accepted', async () => {
+  test('LNK-15 a valid ID token of the same mint is accepted', async () => {
     faults().exchange.standing = withIdToken(() => ({}));
     expect((await world.link(mira, { scopes: ['openid'] })).userErrors).toEqual([]);
   });
 
   const withIdToken = (overrides: () => Promise<MintOverrides> | MintOverrides): Fault => ({
-    transform: async (answer) => ({
-      ...answer,
+    transform: async (response) => ({
+      ...response,
       id_token: await world.rollup.mint('id', mira, await overrides()),
     }),
   });
-  async function expectRefused(): Promise<void> {
+  async function expectRejected(): Promise<void> {
     const { userErrors, user, accessToken } = await world.link(mira, { scopes: ['openid'] });
     expect(userErrors).toMatchObject([{ code: 'TOKEN_INVALID' }]);
     expect([user, accessToken]).toEqual([null, null]);
-    for (const table of ['app_user', 'rollup_account', 'sealed_tokens', 'pending_link'])
+    for (const table of ['app_user', 'rollup_account', 'sealed_tokens', 'pending_link']) {
       expect(await count(table)).toBe(0);
+    }
   }
   async function publicKeyAsSecret(): Promise<CryptoKey> {
     const { keys } = (await (await fetch(`${world.rollup.url}/.well-known/jwks.json`)).json()) as {
@@ -156,11 +156,11 @@ describe('the secrets of a link', () => {
     return crypto.subtle.importKey('raw', bytes, { name: 'HMAC', hash: 'SHA-256' }, false, ['sign']);
   }
 
-  const badWords = (message: string, status: number): Fault => ({ status, body: { message } });
+  const errorResponse = (message: string, status: number): Fault => ({ status, body: { message } });
   test.each<[string, Fault | undefined]>([
-    ['works', undefined],
-    ['has its code refused', badWords('expired code', 500)],
-    ['has its credentials refused', badWords('invalid client credentials', 400)],
+    ['succeeds', undefined],
+    ['has its code rejected', errorResponse('expired code', 500)],
+    ['has its credentials rejected', errorResponse('invalid client credentials', 400)],
     ['is cut off', { reset: 'after-headers' }],
   ])(
     'LNK-28 LNK-29 when a link %s, no secret is in a URL, a header, a log line or an error',
@@ -169,41 +169,35 @@ describe('the secrets of a link', () => {
       const begun = await world.start();
       const url = await world.rollup.approve(begun.authorizationUrl ?? '');
       const input = { callback: { url, linkToken: begun.linkToken ?? '' } };
-      const answer = await world.ask(LinkRollupAccountDocument, { input });
-      const renewed = async () => {
-        world.clock.advance(HOUR * 1_000);
-        const token = await world.rollup.mint('access', mira);
-        return (await world.ask(RenewAccessTokenDocument, { input: {} }, { token })).errors;
-      };
-      expect(fault ? [] : await renewed()).toEqual([]);
+      const response = await world.ask(LinkRollupAccountDocument, { input });
+      expect(fault ? [] : await renewalErrors()).toEqual([]);
       await requestsLogged(fault ? 2 : 3);
       const { clientSecret } = world.rollup;
       const posts = sent.filter(({ body }) => body !== undefined);
       expect(posts.map((post) => post.url)).toEqual(posts.map(() => `${world.rollup.url}/token`));
       expect(posts.map(({ body }) => body?.get('client_secret'))).toEqual(posts.map(() => clientSecret));
       expect(posts).toHaveLength(fault ? 1 : 2);
-      const code = new URL(url).searchParams.get('code') ?? '';
-      const verifier = posts[0]?.body?.get('code_verifier') ?? '';
-      const refreshToken = posts[1]?.body?.get('refresh_token') ?? [];
+      const verifier = fieldOf(posts[0], 'code_verifier');
       const secrets = [
         clientSecret,
-        code,
-        begun.state ?? '',
-        begun.linkToken ?? '',
+        new URL(url).searchParams.get('code') ?? '',
+        String(begun.state),
+        String(begun.linkToken),
         verifier,
         parameterOf(begun, 'nonce'),
+        ...posts.slice(1).map((post) => fieldOf(post, 'refresh_token')),
       ];
       expect(Math.min(...secrets.map(({ length }) => length))).toBeGreaterThan(20);
       const places = {
         log: world.logLines.join(''),
         statements: world.statements.join('\n'),
-        answer: answer.text + JSON.stringify([...answer.headers]),
+        response: response.text + JSON.stringify([...response.headers]),
         urls: sent.map((one) => one.url).join('\n'),
         headers: sent.map((one) => one.headers).join('\n'),
       };
       expect(world.logLines.some((line) => line.includes('"level":"trace"'))).toBe(true);
       for (const [place, text] of Object.entries(places)) {
-        const found = [...secrets, ...[refreshToken].flat()].filter((secret) => text.includes(secret));
+        const found = secrets.filter((secret) => text.includes(secret));
         expect({ place, found: found.map((secret) => secrets.indexOf(secret)) }).toEqual({
           place,
           found: [],
@@ -215,23 +209,30 @@ describe('the secrets of a link', () => {
     },
   );
 
-  test('LNK-29 the page that a browser lands on is not stored and gives no address away', async () => {
+  const fieldOf = (post: Sent | undefined, name: string): string => post?.body?.get(name) ?? '';
+  async function renewalErrors(): Promise<unknown[]> {
+    world.clock.advance(HOUR * 1_000);
+    const token = await world.rollup.mint('access', mira);
+    return [...(await world.ask(RenewAccessTokenDocument, { input: {} }, { token })).errors];
+  }
+
+  test('LNK-29 the callback page is not cached and sends no referrer', async () => {
     const begun = await world.start();
     const page = await fetch(await world.rollup.approve(begun.authorizationUrl ?? ''));
     expect(page.status).toBe(200);
     expect(page.headers.get('cache-control')).toContain('no-store');
     expect(page.headers.get('referrer-policy')).toBe('no-referrer');
-    // The code leaves the address bar and the history: by the one script that the page may run.
+    // The only script that the page may run removes the code from the address bar and the history.
     const [, script = ''] = /<script>(.*?)<\/script>/s.exec(await page.text()) ?? [];
     expect(script).toContain("history.replaceState(null, '', location.pathname)");
     const digest = createHash('sha256').update(script).digest('base64');
     expect(page.headers.get('content-security-policy')).toContain(`script-src 'sha256-${digest}';`);
   });
 
-  // The embedded database is a single connection: there nobody can hold a row while another waits.
+  // The embedded database has a single connection, so no other transaction can hold a row lock.
   const onServer = process.env['TEST_DATABASE_URL'] ? describe : undefined;
-  onServer?.('while others take attempts out', () => {
-    test('LNK-31 a begin does not wait for them: two who wait for each other would do so for ever', async () => {
+  onServer?.('while other transactions lock pending links', () => {
+    test('LNK-31 a start does not wait for the locks, which could deadlock', async () => {
       const { token } = await signIn();
       for (let begun = 0; begun < 25; begun += 1) await world.start(['openid'], token);
       await world.em().transactional(async (tx) => {
@@ -244,7 +245,7 @@ describe('the secrets of a link', () => {
     });
   });
 
-  test('LNK-31 of all begins of one user the newest twenty may be completed, and the expired are gone', async () => {
+  test('LNK-31 a user keeps the newest twenty pending links, and expired ones are deleted', async () => {
     const { token } = await signIn();
     const begun: StartPayload[] = [];
     for (let round = 0; round < 25; round += 1) {
@@ -267,7 +268,7 @@ describe('the secrets of a link', () => {
     expect(other.userErrors).toEqual([]);
   });
 
-  test('LNK-25 no input or field says where to go on afterwards, so nothing can send a browser elsewhere', async () => {
+  test('LNK-25 no input or field names a URL to continue at, so there is no open redirect', async () => {
     const types = Object.values((await createSchema()).getTypeMap()).filter(
       ({ name }) => !name.startsWith('__'),
     );

@@ -1,3 +1,4 @@
+import type { Person } from '../../src/dev/rollup-id/people.js';
 import { MeDocument } from '../generated/graphql.js';
 import { startWorld, type World } from '../kit/world.js';
 
@@ -7,20 +8,20 @@ describe('me', () => {
   afterAll(() => world.close());
   beforeEach(() => world.reset());
 
-  test('is null when nobody is signed in', async () => {
+  test('is null for an anonymous caller', async () => {
     const { status, data } = await world.ask(MeDocument);
     expect({ status, data }).toEqual({ status: 200, data: { me: null } });
   });
 
-  test('is null when the access token is good but its identity is not linked', async () => {
-    const [person] = world.rollup.people;
-    const token = await world.rollup.mint('access', person ?? fail());
+  test('is null when the access token is valid but its identity is not linked', async () => {
+    const [person] = world.rollup.people as [Person];
+    const token = await world.rollup.mint('access', person);
     const { status, data, errors } = await world.ask(MeDocument, {}, { token });
     expect({ status, data, errors }).toEqual({ status: 200, data: { me: null }, errors: [] });
   });
 
-  test('JWT-01 answers the caller of a Rollup-shaped access token, the sub byte for byte', async () => {
-    const [person = fail()] = world.rollup.people;
+  test('JWT-01 returns the caller of an access token of Rollup ID, with the exact sub', async () => {
+    const [person] = world.rollup.people as [Person];
     const linked = await world.link(person);
     const { data } = await world.ask(MeDocument, {}, { token: linked.accessToken ?? '' });
     expect(linked.userErrors).toEqual([]);
@@ -35,8 +36,8 @@ describe('me', () => {
     ]);
   });
 
-  test('costs a constant number of statements, however many identities are linked', async () => {
-    const [first = fail(), ...others] = world.rollup.people;
+  test('costs a constant number of statements for any number of linked identities', async () => {
+    const [first, ...others] = world.rollup.people as [Person];
     const { accessToken } = await world.link(first);
     const token = accessToken ?? '';
     const one = await countStatements(token);
@@ -45,8 +46,8 @@ describe('me', () => {
     expect(one).toBe(3);
   });
 
-  test('costs one statement by itself: the door adds none, and whom it refuses costs none', async () => {
-    const [person = fail()] = world.rollup.people;
+  test('costs one statement: authentication adds none, and rejected requests cost none', async () => {
+    const [person] = world.rollup.people as [Person];
     const token = (await world.link(person)).accessToken ?? '';
     expect(await countStatements(token, ME)).toBe(1);
     expect(await countStatements(await world.rollup.mint('access', person), ME)).toBe(1);
@@ -62,7 +63,3 @@ describe('me', () => {
     return world.statements.length - before;
   }
 });
-
-function fail(): never {
-  throw new Error('the provider has nobody');
-}

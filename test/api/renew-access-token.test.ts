@@ -8,7 +8,15 @@ import {
 import { startWorld, type World } from '../kit/world.js';
 
 const MARGIN_SECONDS = 60;
-const LIFE_SECONDS = 3_600;
+const LIFETIME_SECONDS = 3_600;
+
+interface Row {
+  readonly access_token: string;
+  readonly refresh_token: string;
+  readonly refresh_token_rotates: boolean;
+  readonly id_token: string;
+  readonly generation: number;
+}
 
 describe('renewAccessToken', () => {
   let world: World;
@@ -26,9 +34,9 @@ describe('renewAccessToken', () => {
     accountId = linked.account?.id ?? '';
   });
 
-  test('RFR-01 refreshes an access token near its end with one call, and keeps the refresh token it was not given anew', async () => {
+  test('RFR-01 refreshes an access token near its expiry with one call, and keeps a refresh token that is not replaced', async () => {
     const before = await readRow();
-    world.clock.advance((LIFE_SECONDS - MARGIN_SECONDS + 1) * 1_000);
+    world.clock.advance((LIFETIME_SECONDS - MARGIN_SECONDS + 1) * 1_000);
     const { data } = await renew();
     expect(data.renewAccessToken.userErrors).toEqual([]);
     expect(data.renewAccessToken.accessToken).not.toBe(token);
@@ -47,9 +55,9 @@ describe('renewAccessToken', () => {
   });
 
   test.each([
-    ['does not ask the provider for a token far from its end', 0, 0],
-    ['asks once inside the margin', LIFE_SECONDS - MARGIN_SECONDS + 5, 1],
-    ['does not ask just outside the margin', LIFE_SECONDS - MARGIN_SECONDS - 5, 0],
+    ['does not call the provider for a token far from its expiry', 0, 0],
+    ['calls once inside the margin', LIFETIME_SECONDS - MARGIN_SECONDS + 5, 1],
+    ['does not call just outside the margin', LIFETIME_SECONDS - MARGIN_SECONDS - 5, 0],
   ])('RFR-02 %s', async (_title, elapsedSeconds, calls) => {
     world.clock.advance(elapsedSeconds * 1_000);
     const { data } = await renew();
@@ -57,21 +65,21 @@ describe('renewAccessToken', () => {
     expect(world.rollup.calls.refresh).toBe(calls);
   });
 
-  test('RFR-03 gives 200 callers at once the same new token for one call', async () => {
-    world.clock.advance((LIFE_SECONDS - 20) * 1_000);
-    const answers = await Promise.all(Array.from({ length: 200 }, () => renew()));
-    const tokens = new Set(answers.map(({ data }) => data.renewAccessToken.accessToken));
+  test('RFR-03 returns the same new token to 200 concurrent callers with one call', async () => {
+    world.clock.advance((LIFETIME_SECONDS - 20) * 1_000);
+    const responses = await Promise.all(Array.from({ length: 200 }, () => renew()));
+    const tokens = new Set(responses.map(({ data }) => data.renewAccessToken.accessToken));
     expect(world.rollup.calls.refresh).toBe(1);
     expect([...tokens]).toHaveLength(1);
     expect(tokens.has(token)).toBe(false);
   });
 
   test.each(['absent', 'null', 'empty', 'the same', 'new'])(
-    'RFR-14 a refresh token in the answer: %s',
+    'RFR-14 a refresh token in the response: %s',
     async (kind) => {
       const [held, fresh] = [await world.rollup.issue(person), await world.rollup.issue(person)];
       await world.ask(LinkRollupAccountDocument, { input: { tokens: held } });
-      const answered = {
+      const values = {
         absent: undefined,
         null: null,
         empty: '',
@@ -79,10 +87,10 @@ describe('renewAccessToken', () => {
         new: fresh.refreshToken,
       };
       world.rollup.switches.faults.refresh.standing = {
-        transform: (answer) => ({ ...answer, refresh_token: answered[kind as keyof typeof answered] }),
+        transform: (response) => ({ ...response, refresh_token: values[kind as keyof typeof values] }),
       };
       const before = await readRow();
-      world.clock.advance((LIFE_SECONDS - 20) * 1_000);
+      world.clock.advance((LIFETIME_SECONDS - 20) * 1_000);
       expect((await renew()).data.renewAccessToken.userErrors).toEqual([]);
       const after = await readRow();
       expect(after.generation).toBe(before.generation + 1);
@@ -91,20 +99,20 @@ describe('renewAccessToken', () => {
     },
   );
 
-  test('asks for at least the life that the caller wants', async () => {
-    world.clock.advance((LIFE_SECONDS - 300) * 1_000);
+  test('returns a token with at least the remaining lifetime that the caller requests', async () => {
+    world.clock.advance((LIFETIME_SECONDS - 300) * 1_000);
     await renew({ minTtlSeconds: 200 });
     expect(world.rollup.calls.refresh).toBe(0);
     await renew({ minTtlSeconds: 400 });
     expect(world.rollup.calls.refresh).toBe(1);
   });
 
-  test.each([-1, 1_801, 2_147_483_647])('refuses minTtlSeconds %d', async (minTtlSeconds) => {
+  test.each([-1, 1_801, 2_147_483_647])('rejects minTtlSeconds %d', async (minTtlSeconds) => {
     const { errors } = await renew({ minTtlSeconds });
     expect(errors[0]?.extensions).toEqual({ code: 'BAD_USER_INPUT' });
   });
 
-  test('is refused without a bearer token, and for an identity that is not linked', async () => {
+  test('is rejected without a bearer token, and for an identity that is not linked', async () => {
     const anonymous = await world.ask(RenewAccessTokenDocument, { input: {} });
     expect([anonymous.status, anonymous.errors[0]?.extensions]).toEqual([401, { code: 'UNAUTHENTICATED' }]);
     const stranger = await world.rollup.mint('access', world.rollup.people[1] as Person);
@@ -113,9 +121,9 @@ describe('renewAccessToken', () => {
   });
 
   test.each([
-    ['of nobody', '5b0ed2a4-8a6e-4b5e-9a37-1f5b3a2c9d10'],
-    ['that is no id', "1' or '1'='1"],
-  ])('answers an account %s like one of another user', async (_title, id) => {
+    ['that does not exist', '5b0ed2a4-8a6e-4b5e-9a37-1f5b3a2c9d10'],
+    ['with an invalid id', "1' or '1'='1"],
+  ])('returns the same for an account %s as for one of another user', async (_title, id) => {
     const other = await world.link(world.rollup.people[1] as Person);
     const unknown = await renew({ accountId: id });
     const foreign = await renew({ accountId: other.account?.id ?? '' });
@@ -123,13 +131,13 @@ describe('renewAccessToken', () => {
     expect(foreign.data.renewAccessToken.userErrors).toMatchObject([{ code: 'ACCOUNT_NOT_FOUND' }]);
   });
 
-  test('serves the token that still lives while the provider is down, and says when to come back after that', async () => {
+  test('serves the unexpired token while the provider is down, and returns retryAfterMs after its expiry', async () => {
     world.rollup.switches.faults.refresh.standing = { status: 503, headers: { 'Retry-After': '7' } };
-    world.clock.advance((LIFE_SECONDS - 20) * 1_000);
+    world.clock.advance((LIFETIME_SECONDS - 20) * 1_000);
     expect((await renew()).data.renewAccessToken.accessToken).toBe(token);
     world.clock.advance(30_000);
-    const stillGood = await world.rollup.mint('access', person);
-    const { errors } = await world.ask(RenewAccessTokenDocument, { input: {} }, { token: stillGood });
+    const validBearer = await world.rollup.mint('access', person);
+    const { errors } = await world.ask(RenewAccessTokenDocument, { input: {} }, { token: validBearer });
     expect(errors[0]?.extensions).toMatchObject({ code: 'PROVIDER_UNAVAILABLE' });
     expect(errors[0]?.extensions['retryAfterMs']).toBeGreaterThan(0);
     expect(await readRow()).toMatchObject({ status: 'ACTIVE' });
@@ -140,8 +148,8 @@ describe('renewAccessToken', () => {
     return world.ask(RenewAccessTokenDocument, { input }, { token });
   }
 
-  async function readRow(): Promise<Record<string, unknown> & { generation: number }> {
+  async function readRow(): Promise<Row> {
     const [row] = await world.em().execute('select * from sealed_tokens where account_id = ?', [accountId]);
-    return row as Record<string, unknown> & { generation: number };
+    return row as Row;
   }
 });

@@ -1,12 +1,11 @@
-import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { type CachingProxy, startCachingProxy } from '../kit/caching-proxy.js';
+import { listen } from '../kit/listen.js';
 import { startWorld, type World } from '../kit/world.js';
 
 const QUERY = '{ me { rollupAccounts { sub } } }';
 
-describe('through a cache that everybody shares', () => {
+describe('through a shared cache', () => {
   let world: World;
   let proxy: CachingProxy;
   let callers: { readonly sub: string; readonly token: string }[];
@@ -27,33 +26,31 @@ describe('through a cache that everybody shares', () => {
   });
 
   test.each(['GET', 'POST', 'GET with If-None-Match'])(
-    'PRV-04 %s: everybody gets their own answer, again and again, and nothing is kept',
+    'PRV-04 %s: every caller repeatedly gets their own response, and nothing is stored',
     async (method) => {
       for (const { sub, token } of [...callers, ...callers.toReversed(), ...callers]) {
-        const answer = await ask(method, token);
-        expect(answer.status).toBe(200);
-        expect(await answer.text()).toBe(
+        const response = await ask(method, token);
+        expect(response.status).toBe(200);
+        expect(await response.text()).toBe(
           JSON.stringify({ data: { me: { rollupAccounts: [{ sub }] } } }) + '\n',
         );
-        expect(answer.headers.get('cache-control')).toBe('private, no-store');
-        expect(answer.headers.get('vary')?.split(/, */)).toContain('Authorization');
-        expect([answer.headers.get('etag'), answer.headers.get('last-modified')]).toEqual([null, null]);
+        expect(response.headers.get('cache-control')).toBe('private, no-store');
+        expect(response.headers.get('vary')?.split(/, */)).toContain('Authorization');
+        expect([response.headers.get('etag'), response.headers.get('last-modified')]).toEqual([null, null]);
       }
       expect([proxy.stored(), proxy.hits()]).toEqual([0, 0]);
     },
   );
 
-  test('PRV-04 which does keep what it may', async () => {
+  test('PRV-04 that stores cacheable responses of another server', async () => {
     const server = createServer((_request, response) =>
       response.writeHead(200, { 'cache-control': 'public, max-age=60' }).end(String(Math.random())),
     );
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const open = await startCachingProxy(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
-    const [first, second] = [await fetch(open.url), await fetch(open.url)];
+    const publicProxy = await startCachingProxy(`http://127.0.0.1:${await listen(server)}`);
+    const [first, second] = [await fetch(publicProxy.url), await fetch(publicProxy.url)];
     expect(await second.text()).toBe(await first.text());
-    expect([open.stored(), open.hits()]).toEqual([1, 1]);
-    await open.close();
+    expect([publicProxy.stored(), publicProxy.hits()]).toEqual([1, 1]);
+    await publicProxy.close();
     server.closeAllConnections();
     server.close();
   });
@@ -66,8 +63,9 @@ describe('through a cache that everybody shares', () => {
       'content-type': 'application/json',
       ...(method.includes('If') && { 'if-none-match': '*' }),
     };
-    if (method === 'POST')
+    if (method === 'POST') {
       return fetch(`${proxy.url}/graphql`, { method, headers, body: JSON.stringify({ query: QUERY }) });
+    }
     return fetch(`${proxy.url}/graphql?query=${encodeURIComponent(QUERY)}`, { headers });
   }
 });

@@ -7,6 +7,7 @@ import {
   UnlinkRollupAccountDocument,
 } from '../generated/graphql.js';
 import type { LinkPayload, StartPayload } from '../kit/link-flow.js';
+import { urlOf } from '../kit/fetch-url.js';
 import { type StandardProvider, startStandardProvider } from '../kit/standard-provider.js';
 import { startWorld, type World } from '../kit/world.js';
 
@@ -14,16 +15,16 @@ const REDIRECT_URI = 'https://app.example/callback';
 const ada = { sub: 'urn:standard:ada', name: 'Ada', email: 'ada@example.com' };
 const ben = { sub: 'urn:standard:ben', name: 'Ben', email: 'ben@example.com' };
 
-/** A begun link, and the URL that the browser came back to. */
+/** A started link, and the callback URL. */
 type Attempt = Readonly<{ begun: StartPayload; url: string }>;
 type Row = Record<string, unknown>;
 
 describe('with a standard OpenID provider', () => {
   let standard: StandardProvider;
   let world: World;
-  /** What the token endpoint answered. */
-  const answers: Row[] = [];
-  /** Answers instead of the provider. */
+  /** The responses of the token endpoint. */
+  const tokenResponses: Row[] = [];
+  /** Replaces the provider's revocation endpoint. */
   let revocation: (() => Promise<Response>) | undefined;
   beforeAll(async () => {
     standard = await startStandardProvider({ people: [ada, ben], redirectUris: [REDIRECT_URI] });
@@ -31,10 +32,11 @@ describe('with a standard OpenID provider', () => {
       provider: standard,
       env: { ROLLUP_NONCE: 'required' },
       fetch: async (input, init) => {
-        if (revocation && String(input).endsWith('revocation')) return revocation();
+        const isRevocation = urlOf(input).endsWith('revocation');
+        if (revocation && isRevocation) return revocation();
         const response = await fetch(input, init);
-        if (init?.method === 'POST' && !String(input).endsWith('revocation'))
-          answers.push((await response.clone().json()) as Row);
+        const isToken = init?.method === 'POST' && !isRevocation;
+        if (isToken) tokenResponses.push((await response.clone().json()) as Row);
         return response;
       },
     });
@@ -47,7 +49,7 @@ describe('with a standard OpenID provider', () => {
     await world.reset();
     standard.accessTokenLifetimeSeconds = 3_600;
     standard.calls.exchange = standard.calls.refresh = standard.calls.reuse = 0;
-    answers.length = 0;
+    tokenResponses.length = 0;
   });
 
   async function approve(sub = ada.sub, token?: string): Promise<Attempt> {
@@ -72,19 +74,19 @@ describe('with a standard OpenID provider', () => {
     return { begun, url: other.href };
   }
 
-  test('LNK-01 links with PKCE and nonce, and me answers who it is', async () => {
+  test('LNK-01 links with PKCE and nonce, and me returns the identity', async () => {
     const attempt = await approve();
     const { searchParams } = new URL(attempt.begun.authorizationUrl ?? '');
     const { accessToken, account, userErrors } = await finish(attempt);
     expect(userErrors).toEqual([]);
     expect(account).toMatchObject({ sub: ada.sub, issuer: standard.url, status: 'ACTIVE' });
-    expect(decodeJwt(String(answers[0]?.['id_token']))['nonce']).toBe(searchParams.get('nonce'));
+    expect(decodeJwt(String(tokenResponses[0]?.['id_token']))['nonce']).toBe(searchParams.get('nonce'));
     const { data } = await world.ask(MeDocument, {}, { token: accessToken ?? '' });
     expect(data.me).toMatchObject({ name: ada.name, email: ada.email });
     expect(data.me?.rollupAccounts.map(({ id }) => id)).toEqual([account?.id]);
   });
 
-  test('LNK-05 refuses the same callback a second time without a token call', async () => {
+  test('LNK-05 rejects the same callback a second time without a token request', async () => {
     const attempt = await approve();
     expect(codesOf(await finish(attempt))).toEqual([]);
     const stored = await rows('sealed_tokens');
@@ -93,7 +95,7 @@ describe('with a standard OpenID provider', () => {
     expect(await rows('sealed_tokens')).toEqual(stored);
   });
 
-  test('LNK-05 learns from the provider that a code was used before', async () => {
+  test('LNK-05 rejects a code that the provider reports as used', async () => {
     const first = await approve();
     expect(codesOf(await finish(first))).toEqual([]);
     const stored = await rows('sealed_tokens');
@@ -102,14 +104,14 @@ describe('with a standard OpenID provider', () => {
     expect(await rows('sealed_tokens')).toEqual(stored);
   });
 
-  test('LNK-10 is refused the code of somebody else, because it belongs to another challenge', async () => {
+  test('LNK-10 rejects the code of another person, which belongs to another challenge', async () => {
     const victim = await approve(ben.sub);
     expect(codesOf(await finish(withCode(await approve(), codeOf(victim.url))))).toEqual(['CODE_REJECTED']);
     expect(await rows('app_user')).toEqual([]);
     expect(await rows('sealed_tokens')).toEqual([]);
   });
 
-  test('LNK-11 refuses an ID token that was made for another request', async () => {
+  test('LNK-11 rejects an ID token with the nonce of another request', async () => {
     const begun = await world.start();
     const forged = new URL(begun.authorizationUrl ?? '');
     forged.searchParams.set('nonce', 'of-another-request');
@@ -118,18 +120,18 @@ describe('with a standard OpenID provider', () => {
     expect(await rows('app_user')).toEqual([]);
   });
 
-  test('LNK-11 refuses an ID token without a nonce where the settings say that the provider keeps it', async () => {
+  test('LNK-11 rejects an ID token without a nonce when ROLLUP_NONCE is required', async () => {
     const strict = await startWorld({ env: { ROLLUP_NONCE: 'required' } });
     const [person] = strict.rollup.people;
     const link = async () => (person ? strict.link(person) : undefined);
     expect((await link())?.userErrors).toMatchObject([{ code: 'TOKEN_INVALID' }]);
     await strict.close();
-    // This provider keeps it.
+    // This provider returns the nonce.
     expect(world.config.provider.nonceRequired).toBe(true);
     expect((await finish(await approve())).userErrors).toEqual([]);
   });
 
-  test('LNK-12 refuses a callback that names another issuer, without a token call', async () => {
+  test('LNK-12 rejects a callback with another issuer, without a token request', async () => {
     const { begun, url } = await approve();
     const other = new URL(url);
     expect(other.searchParams.get('iss')).toBe(standard.url);
@@ -138,7 +140,7 @@ describe('with a standard OpenID provider', () => {
     expect(standard.calls.exchange).toBe(0);
   });
 
-  test('LNK-01 renews a token near its end and keeps the refresh token that replaces the old one', async () => {
+  test('LNK-01 renews a token near its expiry and stores the rotated refresh token', async () => {
     standard.accessTokenLifetimeSeconds = 50;
     const { accessToken } = await finish(await approve());
     const [before] = await rows('sealed_tokens');
@@ -164,9 +166,12 @@ describe('with a standard OpenID provider', () => {
     expect((await world.ask(MeDocument, {}, { token: third ?? '' })).data.me?.name).toBe(ada.name);
   });
 
-  test('PRV-06 an unlink revokes the grant at the provider, and stands also when it cannot', async () => {
+  test('PRV-06 an unlink revokes the grant at the provider, and succeeds even when the revocation fails', async () => {
     const refresh = async (): Promise<unknown> => {
-      const form = { grant_type: 'refresh_token', refresh_token: String(answers.at(-1)?.['refresh_token']) };
+      const form = {
+        grant_type: 'refresh_token',
+        refresh_token: String(tokenResponses.at(-1)?.['refresh_token']),
+      };
       const client = { client_id: standard.clientId, client_secret: standard.clientSecret };
       const body = new URLSearchParams({ ...form, ...client });
       return (await (await fetch(`${standard.url}/token`, { method: 'POST', body })).json()) as Row;
@@ -191,7 +196,7 @@ describe('with a standard OpenID provider', () => {
     }
   });
 
-  test('LNK-01 learns of a revoked grant when it renews, and a new link brings the account back', async () => {
+  test('LNK-01 detects a revoked grant at the next renewal, and a new link reactivates the account', async () => {
     standard.accessTokenLifetimeSeconds = 50;
     const { accessToken, account } = await finish(await approve());
     const token = accessToken ?? '';

@@ -4,6 +4,7 @@ import { type Database, openDatabase } from '../../src/database/orm.js';
 import { ProviderMisconfiguredError } from '../../src/errors.js';
 import { createLog } from '../../src/log.js';
 import { type StartRollupLinkInput, StartRollupLinkDocument } from '../generated/graphql.js';
+import { urlOf } from '../kit/fetch-url.js';
 import { createGraphqlClient } from '../kit/graphql-client.js';
 import type { StartPayload } from '../kit/link-flow.js';
 import { createTestDatabase, type TestDatabase } from '../kit/test-database.js';
@@ -15,7 +16,7 @@ const REDIRECT_URI = `https://${HOST}/callback`;
 const TTL_MS = 600_000;
 /** 32 bytes in base64url. */
 const SECRET = /^[\w-]{43}$/;
-/** An issuer with TLS, which exists only as answers of a `fetch`. */
+/** An issuer with TLS that exists only in the `fetch` of the test. */
 const ISSUER = 'https://passport.example';
 const METADATA = {
   issuer: ISSUER,
@@ -33,7 +34,7 @@ describe('startRollupLink', () => {
   let world: World;
   let spareDatabase: TestDatabase;
   let spare: Database;
-  /** Bodies of the calls to the provider; null where there is none. */
+  /** Bodies of the requests to the provider; null for a request without one. */
   const sent: (RequestInit['body'] | null)[] = [];
   beforeAll(async () => {
     world = await startWorld({
@@ -56,25 +57,25 @@ describe('startRollupLink', () => {
     sent.length = 0;
   });
 
-  async function begin(input: Partial<StartRollupLinkInput> = {}): Promise<StartPayload> {
+  async function start(input: Partial<StartRollupLinkInput> = {}): Promise<StartPayload> {
     const whole = { redirectUri: REDIRECT_URI, scopes: ['openid', 'email'], ...input };
     return (await world.ask(StartRollupLinkDocument, { input: whole })).data.startRollupLink;
   }
   const parametersOf = (begun: StartPayload): Record<string, string> =>
     Object.fromEntries(new URL(begun.authorizationUrl ?? '').searchParams);
-  const attempts = async (em = world.em()): Promise<Record<string, unknown>[]> =>
+  const pendingLinks = async (em = world.em()): Promise<Record<string, unknown>[]> =>
     em.execute('select * from pending_link');
 
-  /** The PKCE verifier, which leaves the server with the code and at no other time. */
+  /** The PKCE verifier, which the server sends only with the code. */
   async function verifierOf(begun: StartPayload): Promise<string> {
     await world.finish(begun, `${REDIRECT_URI}?code=any&state=${begun.state}`);
     const body = sent.findLast((one) => one instanceof URLSearchParams);
     return body?.get('code_verifier') ?? '';
   }
 
-  test('answers where to send the browser, and until when the link may be completed', async () => {
+  test('returns the authorization URL, and when the link expires', async () => {
     const earliest = world.clock.now() + TTL_MS;
-    const begun = await begin();
+    const begun = await start();
     const expiresAt = Date.parse(begun.expiresAt ?? '');
     expect(begun.userErrors).toEqual([]);
     expect(begun.authorizationUrl).toMatch(`${world.rollup.url}/authorize?`);
@@ -85,8 +86,8 @@ describe('startRollupLink', () => {
     expect(expiresAt).toBeLessThanOrEqual(world.clock.now() + TTL_MS);
   });
 
-  test('LNK-01 sends exactly what the code flow with PKCE needs, and the scopes asked for once each', async () => {
-    const begun = await begin({ scopes: ['email', 'openid', 'email'] });
+  test('LNK-01 sends exactly the parameters of the code flow with PKCE, and each requested scope once', async () => {
+    const begun = await start({ scopes: ['email', 'openid', 'email'] });
     expect(parametersOf(begun)).toEqual({
       response_type: 'code',
       client_id: world.rollup.clientId,
@@ -100,7 +101,7 @@ describe('startRollupLink', () => {
   });
 
   test('LNK-01 exchanges the code with the verifier of the challenge and the same redirect URI', async () => {
-    const begun = await begin();
+    const begun = await start();
     const verifier = await verifierOf(begun);
     expect(verifier).toMatch(SECRET);
     expect(sha256(verifier).toString('base64url')).toBe(parametersOf(begun)['code_challenge']);
@@ -108,10 +109,10 @@ describe('startRollupLink', () => {
     expect(Object.fromEntries(body ?? [])).toMatchObject({ redirect_uri: REDIRECT_URI, code: 'any' });
   });
 
-  test('LNK-01 state, nonce, challenge and link token are 256 bits each and never come twice', async () => {
+  test('LNK-01 state, nonce, challenge and link token have 256 bits each and are unique', async () => {
     const secrets: (string | null | undefined)[] = [];
     for (let count = 0; count < 50; count += 1) {
-      const begun = await begin();
+      const begun = await start();
       const { nonce, code_challenge: challenge } = parametersOf(begun);
       secrets.push(begun.state, begun.linkToken, nonce, challenge);
     }
@@ -119,9 +120,9 @@ describe('startRollupLink', () => {
     expect(new Set(secrets).size).toBe(200);
   });
 
-  test('LNK-01 asks for the consent screen with forceConsent only', async () => {
-    expect(parametersOf(await begin({ forceConsent: true }))['prompt']).toBe('consent');
-    expect(parametersOf(await begin({ forceConsent: false }))).not.toHaveProperty('prompt');
+  test('LNK-01 requests the consent page only with forceConsent', async () => {
+    expect(parametersOf(await start({ forceConsent: true }))['prompt']).toBe('consent');
+    expect(parametersOf(await start({ forceConsent: false }))).not.toHaveProperty('prompt');
   });
 
   test.each([
@@ -137,63 +138,63 @@ describe('startRollupLink', () => {
     ['a script', `javascript:location="${REDIRECT_URI}"`],
     ['another case', `HTTPS://${HOST.toUpperCase()}/callback`],
     ['an international name', `https://ａpp.example.com/callback`],
-  ])('LNK-24 refuses a redirect URI with %s and remembers and sends nothing', async (_what, redirectUri) => {
-    const begun = await begin({ redirectUri });
+  ])('LNK-24 rejects a redirect URI with %s, and stores and sends nothing', async (_what, redirectUri) => {
+    const begun = await start({ redirectUri });
     expect(begun).toMatchObject({ authorizationUrl: null, state: null, linkToken: null, expiresAt: null });
     expect(begun.userErrors).toMatchObject([{ code: 'REDIRECT_URI_NOT_ALLOWED', field: 'redirectUri' }]);
-    expect(await attempts()).toEqual([]);
+    expect(await pendingLinks()).toEqual([]);
     expect(sent).toEqual([]);
   });
 
   test.each([[[]], [['openid', 'admin']], [['openid email']], [['openid', '']], [['OpenID']]])(
-    'LNK-24 refuses the scopes %j',
+    'LNK-24 rejects the scopes %j',
     async (scopes) => {
-      const begun = await begin({ scopes });
+      const begun = await start({ scopes });
       expect(begun).toMatchObject({ authorizationUrl: null, linkToken: null });
       expect(begun.userErrors).toMatchObject([{ code: 'SCOPE_NOT_ALLOWED', field: 'scopes' }]);
-      expect(await attempts()).toEqual([]);
+      expect(await pendingLinks()).toEqual([]);
       expect(sent).toEqual([]);
     },
   );
 
-  test('LNK-01 keeps state, nonce, verifier and link token as hash or ciphertext only', async () => {
-    const begun = await begin();
-    const rows = await attempts();
+  test('LNK-01 stores state, nonce, verifier and link token only as hash or ciphertext', async () => {
+    const begun = await start();
+    const rows = await pendingLinks();
     const { state = '', nonce = '' } = parametersOf(begun);
     const secrets = [state, nonce, await verifierOf(begun), begun.linkToken ?? ''];
     expect(rows).toHaveLength(1);
     expect(Object.values(rows[0] ?? {})).toContain(sha256(state).toString('hex'));
-    const kept = [JSON.stringify(rows), ...world.logLines, ...world.statements].join('\n');
+    const stored = [JSON.stringify(rows), ...world.logLines, ...world.statements].join('\n');
     for (const secret of secrets) {
       expect(secret).toMatch(SECRET);
-      expect(kept).not.toContain(secret);
-      expect(kept).not.toContain(Buffer.from(secret, 'base64url').toString('hex'));
+      expect(stored).not.toContain(secret);
+      expect(stored).not.toContain(Buffer.from(secret, 'base64url').toString('hex'));
     }
   });
 
-  test('LNK-31 forgets expired attempts when another one begins', async () => {
-    await begin();
-    const [old] = await attempts();
+  test('LNK-31 deletes expired links when another one starts', async () => {
+    await start();
+    const [old] = await pendingLinks();
     world.clock.advance(TTL_MS);
-    await begin();
-    const left = await attempts();
+    await start();
+    const left = await pendingLinks();
     expect(left).toHaveLength(1);
     expect(left).not.toContainEqual(old);
   });
 
-  test('LNK-26 a server that never saw the provider says so, recovers, and trusts no wrong answer', async () => {
-    let answer = (): Response => Response.error();
-    const app = await serve(() => answer()).starting;
+  test('LNK-26 a server that starts without the provider returns an error, recovers, and trusts no wrong response', async () => {
+    let respond = (): Response => Response.error();
+    const app = await serve(() => respond()).starting;
     const input = { redirectUri: REDIRECT_URI, scopes: ['openid'] };
     const ask = async () => createGraphqlClient(app.url)(StartRollupLinkDocument, { input });
     try {
-      answer = () => new Response('<html>', { status: 502 });
+      respond = () => new Response('<html>', { status: 502 });
       const { userErrors } = (await ask()).data.startRollupLink;
       expect(userErrors).toMatchObject([{ code: 'PROVIDER_UNAVAILABLE', field: null }]);
-      answer = () => Response.json({ ...METADATA, issuer: 'https://evil.example' });
+      respond = () => Response.json({ ...METADATA, issuer: 'https://evil.example' });
       expect((await ask()).errors).toMatchObject([{ extensions: { code: 'PROVIDER_MISCONFIGURED' } }]);
-      expect(await attempts(spare.em.fork())).toEqual([]);
-      answer = () => Response.json(METADATA);
+      expect(await pendingLinks(spare.em.fork())).toEqual([]);
+      respond = () => Response.json(METADATA);
       expect((await ask()).data.startRollupLink.userErrors).toEqual([]);
     } finally {
       await app.close();
@@ -206,36 +207,36 @@ describe('startRollupLink', () => {
     ['a token endpoint on another origin', { token_endpoint: 'https://evil.example/token' }],
     ['keys on another origin', { jwks_uri: `${ISSUER}.evil.example/jwks.json` }],
     ['no userinfo endpoint', { userinfo_endpoint: undefined }],
-  ])('LNK-26 refuses to start when discovery names %s', async (_what, edit) => {
-    const { done, logLines, starting } = serve(() => Response.json({ ...METADATA, ...edit }));
+  ])('LNK-26 does not start when discovery returns %s', async (_what, edit) => {
+    const { events, logLines, starting } = serve(() => Response.json({ ...METADATA, ...edit }));
     const error: unknown = await starting.catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(ProviderMisconfiguredError);
-    expect(done).toEqual([`${ISSUER}/.well-known/openid-configuration`, 'close']);
-    const told = [String(error), ...logLines].join('\n');
-    expect(told).not.toMatch(new RegExp(`evil|${world.rollup.clientId}|${world.rollup.clientSecret}`));
+    expect(events).toEqual([`${ISSUER}/.well-known/openid-configuration`, 'close']);
+    const disclosed = [String(error), ...logLines].join('\n');
+    expect(disclosed).not.toMatch(new RegExp(`evil|${world.rollup.clientId}|${world.rollup.clientSecret}`));
   });
 
-  test('LNK-26 starts when discovery names nothing wrong, even if the keys cannot be had', async () => {
-    const { done, starting } = serve((url) =>
+  test('LNK-26 starts when discovery is valid, even if the keys cannot be fetched', async () => {
+    const { events, starting } = serve((url) =>
       url.endsWith('/jwks.json') ? Response.error() : Response.json(METADATA),
     );
     await (await starting).close();
-    expect(done).toContain(`${ISSUER}/jwks.json`);
+    expect(events).toContain(`${ISSUER}/jwks.json`);
   });
 
-  /** Starts a second server, whose provider is this function and whose database outlives it. */
-  function serve(answer: (url: string) => Response) {
-    const done: string[] = [];
+  /** Starts a second server, with this function as its provider, on a database that outlives it. */
+  function serve(respond: (url: string) => Response) {
+    const events: string[] = [];
     const logLines: string[] = [];
     const config = { ...world.config, rollup: { ...world.config.rollup, issuer: ISSUER } };
     const starting = createApp(config, {
       log: createLog('trace', [], { write: (line) => void logLines.push(line) }),
-      openDatabase: async () => ({ ...spare, close: async () => void done.push('close') }),
+      openDatabase: async () => ({ ...spare, close: async () => void events.push('close') }),
       fetch: async (input) => {
-        done.push(String(input));
-        return answer(String(input));
+        events.push(urlOf(input));
+        return respond(urlOf(input));
       },
     });
-    return { done, logLines, starting };
+    return { events, logLines, starting };
   }
 });

@@ -12,7 +12,7 @@ describe('unlinkRollupAccount', () => {
     [ada, ben] = world.rollup.people;
   });
 
-  test('erases the tokens and, with the last identity, the user', async () => {
+  test('deletes the tokens and, with the last identity, the user', async () => {
     const { accountId, token } = await link(ada);
     const { data } = await unlink(accountId, token);
     expect(data.unlinkRollupAccount).toEqual({ unlinkedAccountId: accountId, userErrors: [] });
@@ -31,7 +31,7 @@ describe('unlinkRollupAccount', () => {
     expect(await countRows()).toEqual({ users: 1, accounts: 1, tokens: 1 });
   });
 
-  test('answers another user like somebody who names an account of nobody', async () => {
+  test('returns the same for an account of another user as for an unknown account', async () => {
     const { accountId } = await link(ada);
     const { token } = await link(ben);
     const foreign = await unlink(accountId, token);
@@ -43,17 +43,17 @@ describe('unlinkRollupAccount', () => {
     expect(await countRows()).toEqual({ users: 2, accounts: 2, tokens: 2 });
   });
 
-  test('of the same account twice at once succeeds once', async () => {
+  test('of the same account twice concurrently succeeds once', async () => {
     const { accountId, token } = await link(ada);
-    const answers = await Promise.all([unlink(accountId, token), unlink(accountId, token)]);
-    const succeeded = answers.filter(
+    const responses = await Promise.all([unlink(accountId, token), unlink(accountId, token)]);
+    const succeeded = responses.filter(
       ({ data }) => data?.unlinkRollupAccount?.unlinkedAccountId === accountId,
     );
     expect(succeeded).toHaveLength(1);
     expect(await countRows()).toEqual({ users: 0, accounts: 0, tokens: 0 });
   });
 
-  test('is refused without a bearer token', async () => {
+  test('is rejected without a bearer token', async () => {
     const { status, errors } = await unlink('5b0ed2a4-8a6e-4b5e-9a37-1f5b3a2c9d10');
     expect([status, errors[0]?.extensions]).toEqual([401, { code: 'UNAUTHENTICATED' }]);
   });
