@@ -12,14 +12,14 @@ import {
 
 const onPostgres = ON_POSTGRES ? describe : undefined;
 const CALLERS = 8;
-const HASTY = { REFRESH_LEASE_SECONDS: '4', ROLLUP_TIMEOUT_MS: '3000' };
+const SHORT_TIMEOUTS = { REFRESH_LEASE_SECONDS: '4', ROLLUP_TIMEOUT_MS: '3000' };
 
-describe('a holder that dies', () => {
+describe('a lease holder that dies', () => {
   let world: Servers;
   let person: LinkedPerson;
   beforeAll(async () => {
-    // Much longer than the lease: callers outwait a holder that died.
-    world = await startServers(4, { env: { ...HASTY, REFRESH_WAIT_MS: '20000' } });
+    // Much longer than the lease, so that callers wait until the lease of a dead holder ends.
+    world = await startServers(4, { env: { ...SHORT_TIMEOUTS, REFRESH_WAIT_MS: '20000' } });
   });
   afterAll(() => world.close());
   beforeEach(async () => {
@@ -28,7 +28,7 @@ describe('a holder that dies', () => {
     await world.expire(person.accountId);
   });
 
-  test('leaves a lease that a server started after it takes over with one call', async () => {
+  test('leaves a lease that a later started server takes over with one call', async () => {
     await world.em().execute(
       `update sealed_tokens set lease_id = gen_random_uuid(), lease_expires_at = clock_timestamp()
        where account_id = ?`,
@@ -38,21 +38,21 @@ describe('a holder that dies', () => {
     expect(tokens).toEqual(new Set([expect.any(String)]));
     expect(tokens).not.toContain(person.token);
     expect(world.rollup.calls.refreshesOf(person.sub)).toBe(1);
-    expect(await world.row(person.accountId)).toMatchObject(fresh(2));
+    expect(await world.row(person.accountId)).toMatchObject(idleRow(2));
   });
 
-  test('leaves an outcome that nobody knows: Rollup ID does not rotate, so it is asked again', async () => {
+  test('leaves an unknown outcome: Rollup ID does not rotate, so the call is repeated', async () => {
     world.rollup.switches.faults.refresh.queue.push({ reset: 'after-headers' });
     expect(await world.renew(world.server, person.bearer)).toMatchObject({ code: 'PROVIDER_UNAVAILABLE' });
     await world.elapse(person.accountId, 'retry_at');
     const tokens = new Set(await tokensFrom(world, world.servers, person));
     expect(tokens).toEqual(new Set([expect.any(String)]));
     expect(world.rollup.calls.refreshesOf(person.sub)).toBe(2);
-    expect(await world.row(person.accountId)).toMatchObject(fresh(2));
+    expect(await world.row(person.accountId)).toMatchObject(idleRow(2));
   });
 
   onPostgres?.('by SIGKILL', () => {
-    test('lets its lease run out, and another process asks once more for all', async () => {
+    test('leaves its lease to expire, and one other process repeats the call for all callers', async () => {
       const [holder, ...others] = [await world.add(), ...world.servers.slice(0, 4)];
       const gate = createGate();
       world.rollup.switches.faults.refresh.queue.push(gate.fault);
@@ -65,13 +65,13 @@ describe('a holder that dies', () => {
       const tokens = new Set(await tokensFrom(world, others, person));
       expect(tokens).toEqual(new Set([expect.any(String)]));
       expect(world.rollup.calls.refreshesOf(person.sub)).toBe(2);
-      expect(await world.row(person.accountId)).toMatchObject(fresh(2));
+      expect(await world.row(person.accountId)).toMatchObject(idleRow(2));
       expect(others.filter((server) => tookOver(server, person))).toHaveLength(1);
     });
   });
 });
 
-onPostgres?.('a holder that is frozen', () => {
+onPostgres?.('a frozen lease holder', () => {
   let world: Servers;
   let holder: Server;
   let other: Server;
@@ -89,30 +89,30 @@ onPostgres?.('a holder that is frozen', () => {
     await world.expire(person.accountId);
   });
 
-  /** Freezes the holder while it asks; when there is an answer, it comes in its sleep. */
-  async function freeze({ answered }: { answered: boolean }): Promise<{ late: Promise<Renewal> }> {
+  /** Freezes the holder during its call; the response, if any, arrives while it is frozen. */
+  async function freeze({ responded }: { responded: boolean }): Promise<{ late: Promise<Renewal> }> {
     const gate = createGate();
     world.rollup.switches.faults.refresh.queue.push(gate.fault);
     const late = world.renew(holder, person.bearer);
     await gate.arrived;
     holder.run?.process.kill('SIGSTOP');
-    if (answered) gate.release();
+    if (responded) gate.release();
     return { late };
   }
 
   test.each([
-    { answered: true, event: 'superseded' },
-    { answered: false, event: 'failed' },
+    { responded: true, event: 'superseded' },
+    { responded: false, event: 'failed' },
   ])(
-    'and wakes too late, with the answer there: $answered, writes nothing and hands out nothing older',
-    async ({ answered, event }) => {
-      if (!answered) holder = await world.add(HASTY);
-      const { late } = await freeze({ answered });
+    'that resumes too late (response arrived: $responded) writes nothing and returns no older token',
+    async ({ responded, event }) => {
+      if (!responded) holder = await world.add(SHORT_TIMEOUTS);
+      const { late } = await freeze({ responded });
       await world.elapse(person.accountId, 'lease_expires_at');
       const renewed = await world.renew(other, person.bearer);
       expect(renewed.token).not.toBe(person.token);
       const stored = await world.row(person.accountId);
-      expect(stored).toMatchObject(fresh(2));
+      expect(stored).toMatchObject(idleRow(2));
 
       holder.run?.process.kill('SIGCONT');
       expect(await late).toEqual(renewed);
@@ -123,8 +123,8 @@ onPostgres?.('a holder that is frozen', () => {
     },
   );
 
-  test('and wakes after an unlink and a new link, leaves the new link as it is', async () => {
-    const { late } = await freeze({ answered: true });
+  test('that resumes after an unlink and a new link does not change the new link', async () => {
+    const { late } = await freeze({ responded: true });
     const { data } = await other.ask(
       UnlinkRollupAccountDocument,
       { input: { accountId: person.accountId } },
@@ -143,12 +143,12 @@ onPostgres?.('a holder that is frozen', () => {
   });
 });
 
-/** What a row looks like when nobody is at work on it. */
-function fresh(generation: number): Record<string, unknown> {
+/** The columns of a row without lease and back-off. */
+function idleRow(generation: number): Record<string, unknown> {
   return { generation, status: 'ACTIVE', lease_id: null, lease_expires_at: null, retry_at: null };
 }
 
-/** What many callers at each of these servers get at once. */
+/** The tokens of many concurrent callers at each of these servers. */
 async function tokensFrom(
   world: Servers,
   servers: readonly Server[],

@@ -5,6 +5,7 @@ import { eventually } from '../kit/eventually.js';
 import { findViolations, History } from '../kit/history.js';
 import { type PostgresCluster, startPostgresCluster } from '../kit/postgres-cluster.js';
 import { type ProxiedServers, startProxiedServers } from '../kit/proxied-servers.js';
+import { serverAt } from '../kit/renewals.js';
 import {
   type LinkedPerson,
   ON_POSTGRES,
@@ -18,7 +19,7 @@ import type { TcpProxy } from '../kit/tcp-proxy.js';
 
 const onPostgres = ON_POSTGRES ? describe : undefined;
 const DATABASE_TIMEOUT_MS = '1000';
-/** Nobody waits longer than this for a database that does not answer. */
+/** The longest time to an error while the database does not respond. */
 const LONGEST_WAIT_MS = 5_000;
 
 onPostgres?.('a database that crashes', () => {
@@ -33,28 +34,28 @@ onPostgres?.('a database that crashes', () => {
     await cluster?.close();
   });
 
-  test('RFR-20 a crash in mid-refresh, twenty times: no server exits, all heal, one extra call at the most', async () => {
+  test('RFR-20 a crash during a refresh, twenty times: no server exits, all recover, at most one extra call', async () => {
     const person = await world.linkPerson();
     for (let round = 1; round <= 20; round += 1) {
       await eventually(() => world.expire(person.accountId));
       const callsBefore = world.rollup.calls.refreshesOf(person.sub);
-      const { gate, renewals } = askEverywhere(world, person);
+      const { gate, renewals } = renewEverywhere(world, person);
       await gate.arrived;
       const crash = cluster.crash();
-      // In turns: the answer comes while the database is away, and when it is back.
+      // Alternates: the response arrives while the database is down, or after its recovery.
       if (round % 2 === 0) await crash;
       gate.release();
       await crash;
-      const refused = (await renewals).filter(({ token }) => token === undefined);
-      expect(refused.filter(({ code }) => code !== 'INTERNAL_SERVER_ERROR')).toEqual([]);
-      await expectAllToAgree(world, person);
+      const failed = (await renewals).filter(({ token }) => token === undefined);
+      expect(failed.filter(({ code }) => code !== 'INTERNAL_SERVER_ERROR')).toEqual([]);
+      await expectSameToken(world, person);
       expect([1, 2]).toContain(world.rollup.calls.refreshesOf(person.sub) - callsBefore);
     }
     for (const { run } of world.servers) expect(run?.process.exitCode).toBeNull();
   });
 });
 
-onPostgres?.('a connection to the database that is lost', () => {
+onPostgres?.('a lost database connection', () => {
   let servers: ProxiedServers;
   let proxy: TcpProxy;
   let world: Servers;
@@ -66,17 +67,17 @@ onPostgres?.('a connection to the database that is lost', () => {
   afterAll(() => servers.close());
   beforeEach(async () => (person = await world.linkPerson()));
 
-  test('RFR-21 cut between the answer and the commit, ten times: the row is whole, one extra call at the most', async () => {
+  test('RFR-21 between the response and the commit, ten times: the row is consistent, at most one extra call', async () => {
     for (let round = 1; round <= 10; round += 1) {
       const { generation: before } = await world.row(person.accountId);
       const callsBefore = world.rollup.calls.refreshesOf(person.sub);
       await world.expire(person.accountId);
-      const { gate, renewals } = askEverywhere(world, person);
+      const { gate, renewals } = renewEverywhere(world, person);
       await gate.arrived;
-      // In turns: the statement finds no connection, and the statement is under way when its connection goes.
+      // Alternates: there is no connection for the statement, or it is cut during the statement.
       await (round % 2 === 0 ? cutBeforeWriting(gate) : cutWhileWriting(gate));
       await renewals;
-      await expectAllToAgree(world, person);
+      await expectSameToken(world, person);
       const extraCalls = world.rollup.calls.refreshesOf(person.sub) - callsBefore - 1;
       expect([0, 1]).toContain(extraCalls);
       expect(await world.row(person.accountId)).toMatchObject({
@@ -108,54 +109,57 @@ onPostgres?.('a connection to the database that is lost', () => {
     });
   }
 
-  test('RFR-22 swallowing everything: 503 within the timeouts for everyone, and all well when it is back', async () => {
+  test('RFR-22 that drops all packets: 503 within the timeouts for every caller, and recovery afterwards', async () => {
     proxy.mode = 'hold';
     await world.expire(person.accountId);
     const { server } = world;
     for (let wave = 0; wave < 3; wave += 1) {
       const begun = performance.now();
-      const answers = await Promise.all(
+      const responses = await Promise.all(
         Array.from({ length: 60 }, () => server.ask(MeDocument, {}, { token: person.bearer })),
       );
       // One timeout for the connection and one for the statement.
       expect(performance.now() - begun).toBeLessThan(LONGEST_WAIT_MS);
-      expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([503]));
-      for (const { errors } of answers)
+      expect(new Set(responses.map(({ status }) => status))).toEqual(new Set([503]));
+      for (const { errors } of responses) {
         expect(errors[0]?.extensions).toEqual({
           code: 'INTERNAL_SERVER_ERROR',
           correlationId: expect.any(String),
         });
+      }
     }
     expect(await world.renew(server, person.bearer)).toMatchObject({ code: 'INTERNAL_SERVER_ERROR' });
     expect(world.rollup.calls.refreshesOf(person.sub)).toBe(0);
     proxy.mode = 'pass';
-    await expectAllToAgree(world, person);
+    await expectSameToken(world, person);
     expect(world.rollup.calls.refreshesOf(person.sub)).toBe(1);
   });
 });
 
-describe('a link that is refreshed, ended and made anew at once', () => {
+describe('a link that is refreshed, unlinked and linked again concurrently', () => {
   let world: Servers;
   beforeAll(async () => (world = await startServers(4)));
   afterAll(() => world.close());
 
-  test('RFR-24 two hundred times over: no deadlock, no internal error, every invariant holds', async () => {
+  test('RFR-24 two hundred times: no deadlock, no internal error, every invariant holds', async () => {
     const history = new History();
     const operations = createOperations(world, history);
     const actor = await createActor(world);
-    const at = (index: number): Server => world.servers[index % world.servers.length] ?? world.server;
+    const at = (index: number): Server => serverAt(world, index);
     await operations.link(world.server, actor);
     const rounds = 200;
     for (let round = 0; round < rounds; round += 1) {
-      // Every round they overlap in another way.
+      // The operations overlap differently in every round.
       world.rollup.switches.faults.refresh.standing = { delayMs: round % 16 };
       await world.expire(actor.accountId);
       await Promise.all([
         operations.read(at(round), actor),
-        later(at(round), round % 5, () => operations.unlink(at(round + 1), actor)),
-        later(at(round), round % 3, () => operations.link(at(round + 2), actor)),
-        later(at(round), round % 7, () => operations.link(at(round + 3), actor, { signedIn: true })),
-        later(at(round), round % 4, () => operations.read(at(round + 3), actor)),
+        afterRoundTrips(at(round), round % 5, () => operations.unlink(at(round + 1), actor)),
+        afterRoundTrips(at(round), round % 3, () => operations.link(at(round + 2), actor)),
+        afterRoundTrips(at(round), round % 7, () =>
+          operations.link(at(round + 3), actor, { signedIn: true }),
+        ),
+        afterRoundTrips(at(round), round % 4, () => operations.read(at(round + 3), actor)),
       ]);
       await operations.read(at(round), actor);
       await operations.link(at(round + 1), actor);
@@ -164,21 +168,21 @@ describe('a link that is refreshed, ended and made anew at once', () => {
     const costs = new Map([[actor.person.sub, { calls, expiries: rounds, faults: 0 }]]);
     expect(findViolations(history.operations, costs)).toEqual([]);
     expect(calls).toBeGreaterThan(0);
-    const usual = new Set(['DONE', ...EXPECTED_REJECTIONS]);
-    expect([...operations.codes.keys()].filter((code) => !usual.has(code))).toEqual([]);
+    const expected = new Set(['DONE', ...EXPECTED_REJECTIONS]);
+    expect([...operations.codes.keys()].filter((code) => !expected.has(code))).toEqual([]);
     for (const server of world.servers) expect(server.output()).not.toContain('internal error');
     const database = 'select deadlocks::int from pg_stat_database where datname = current_database()';
     expect(await world.em().execute(database)).toEqual([{ deadlocks: 0 }]);
   });
 });
 
-/** Acts after so many round trips. */
-async function later({ url }: Server, trips: number, act: () => Promise<void>): Promise<void> {
+/** Acts after a number of round trips. */
+async function afterRoundTrips({ url }: Server, trips: number, act: () => Promise<void>): Promise<void> {
   for (let trip = 0; trip < trips; trip += 1) await fetch(`${url}/healthz`);
   await act();
 }
 
-/** Servers on a database of another server than the tests' usual one. */
+/** Starts servers on another database server than `TEST_DATABASE_URL`. */
 async function startServersOn(url: string): Promise<Servers> {
   const usual = process.env['TEST_DATABASE_URL'];
   process.env['TEST_DATABASE_URL'] = url;
@@ -189,8 +193,8 @@ async function startServersOn(url: string): Promise<Servers> {
   }
 }
 
-/** Three callers at each server, and a gate for the first call to the provider. */
-function askEverywhere(
+/** Starts three renewals at each server, and holds the first call to the provider at a gate. */
+function renewEverywhere(
   world: Servers,
   { bearer }: LinkedPerson,
 ): { gate: Gate; renewals: Promise<Renewal[]> } {
@@ -200,8 +204,8 @@ function askEverywhere(
   return { gate, renewals: Promise.all(callers.map((server) => world.renew(server, bearer))) };
 }
 
-/** Soon all servers hand out the same token again. */
-async function expectAllToAgree(world: Servers, { bearer }: LinkedPerson): Promise<void> {
+/** Eventually all servers return the same token. */
+async function expectSameToken(world: Servers, { bearer }: LinkedPerson): Promise<void> {
   await eventually(async () => {
     const renewals = await Promise.all(world.servers.map((server) => world.renew(server, bearer)));
     expect(new Set(renewals.map(({ token }) => token))).toEqual(new Set([expect.any(String)]));

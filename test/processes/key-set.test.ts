@@ -6,21 +6,22 @@ import { type Servers, startServers } from '../kit/servers.js';
 
 const QUERY = '{ consentedScopes { name } }';
 const PROCESSES = 4;
-const STORM = 2_000;
-const AT_ONCE = 50;
+const REQUESTS = 2_000;
+const CONCURRENT = 50;
 const person = createPerson();
 
-test('JWT-28 a storm of made-up key ids costs each process one fetch, and good tokens are answered among it', async () => {
+test('JWT-28 a flood of unknown key ids costs each process one fetch, and valid tokens are accepted meanwhile', async () => {
   await withServers({}, async (all) => {
-    const good = await all.rollup.mint('access', person);
-    for (const { ask } of all.servers)
-      expect((await ask(QUERY, undefined, { token: good })).status).toBe(200);
+    const valid = await all.rollup.mint('access', person);
+    for (const { ask } of all.servers) {
+      expect((await ask(QUERY, undefined, { token: valid })).status).toBe(200);
+    }
     const before = all.rollup.calls.jwks;
-    for (let sent = 0; sent < STORM; sent += AT_ONCE) {
+    for (let sent = 0; sent < REQUESTS; sent += CONCURRENT) {
       const statuses = await Promise.all(
-        Array.from({ length: AT_ONCE }, async (_, index) => {
+        Array.from({ length: CONCURRENT }, async (_, index) => {
           const header = { kid: randomUUID() };
-          const token = index % 10 === 0 ? good : await all.rollup.mint('access', person, { header });
+          const token = index % 10 === 0 ? valid : await all.rollup.mint('access', person, { header });
           return (await serverAt(all, index).ask(QUERY, undefined, { token })).status;
         }),
       );
@@ -30,7 +31,7 @@ test('JWT-28 a storm of made-up key ids costs each process one fetch, and good t
   });
 });
 
-test('JWT-33 a key that was taken away is refused by every process, and the new one accepted', async () => {
+test('JWT-33 a removed key is rejected by every process, and the new one is accepted', async () => {
   await withServers({ JWKS_MAX_AGE_SECONDS: '1' }, async (all) => {
     const old = await all.rollup.mint('access', person);
     const statusesOf = (token: string) =>
@@ -38,8 +39,8 @@ test('JWT-33 a key that was taken away is refused by every process, and the new 
     expect(await statusesOf(old)).toEqual(all.servers.map(() => 200));
     await all.rollup.rotateKeys({ keepOld: false });
     await eventually(async () => expect(await statusesOf(old)).toEqual(all.servers.map(() => 401)));
-    const young = await all.rollup.mint('access', person);
-    expect(await statusesOf(young)).toEqual(all.servers.map(() => 200));
+    const fresh = await all.rollup.mint('access', person);
+    expect(await statusesOf(fresh)).toEqual(all.servers.map(() => 200));
   });
 });
 

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { createGate } from '../../src/dev/instruments/faults.js';
 import { MeDocument, UnlinkRollupAccountDocument } from '../generated/graphql.js';
 import { codesOf, renewConcurrently } from '../kit/renewals.js';
@@ -16,10 +16,10 @@ import { createDataDirectory } from '../kit/test-database.js';
 
 const DELAY_MS = 2_000;
 const LOAD_MS = 60_000;
-/** Longer than the load balancer needs to see that a server is not ready any more. */
+/** Longer than the load balancer needs to notice that a server is not ready. */
 const BALANCED_DELAY_MS = '1000';
 
-/** Only processes can be restarted one after the other, and the embedded database is one process wide. */
+/** The embedded database allows a single process, so there is no rolling restart. */
 const onServer = ON_POSTGRES ? describe : undefined;
 
 onServer?.('four servers behind haproxy', () => {
@@ -36,7 +36,7 @@ onServer?.('four servers behind haproxy', () => {
     await all.close();
   });
 
-  test('HTP-12 are restarted one after the other, and no client sees an error in a minute of load', async () => {
+  test('HTP-12 restart one after the other, and no client sees an error in a minute of load', async () => {
     const running = new Map<number, Server>();
     for (const port of ports) running.set(port, await start(port));
     await eventually(async () => expect((await fetch(`${haproxy.url}/readyz`)).status).toBe(200));
@@ -59,7 +59,7 @@ onServer?.('four servers behind haproxy', () => {
   const start = (port: number): Promise<Server> => all.add({ PORT: String(port) });
 });
 
-describe('the end of a server', () => {
+describe('the shutdown of a server', () => {
   let all: Servers;
   const started: Server[] = [];
   const directories: string[] = [];
@@ -72,25 +72,25 @@ describe('the end of a server', () => {
     await Promise.all(directories.splice(0).map((path) => rm(path, { recursive: true, force: true })));
   });
 
-  test('RFR-27 ten refreshes that are under way at SIGTERM are finished and stored, and the exit is 0', async () => {
+  test('RFR-27 ten refreshes in flight at SIGTERM are finished and stored, and the exit code is 0', async () => {
     const server = await all.add();
     const people = await Promise.all(Array.from({ length: 10 }, () => all.linkPerson()));
     await Promise.all(people.map(({ accountId }) => all.expire(accountId)));
     const gate = createGate();
     all.rollup.switches.faults.refresh.standing = gate.fault;
-    const answers = people.map(({ bearer }) => all.renew(server, bearer));
+    const renewals = people.map(({ bearer }) => all.renew(server, bearer));
     await waitUntil(() => all.rollup.calls.refresh === people.length);
     const exit = server.stop('SIGTERM');
     await waitUntil(async () => (await readiness(server)) === 503);
     gate.release();
-    expect(codesOf(await Promise.all(answers))).toEqual([undefined]);
+    expect(codesOf(await Promise.all(renewals))).toEqual([undefined]);
     expect(await exit).toBe(0);
     const rows = await Promise.all(people.map(({ accountId }) => all.row(accountId)));
     expect(rows.filter((row) => row['generation'] !== 2 || row['lease_id'] !== null)).toEqual([]);
     expect(all.rollup.calls.refresh).toBe(people.length);
   });
 
-  test('RFR-27 a refresh whose caller is gone is finished and stored after SIGTERM too', async () => {
+  test('RFR-27 a refresh whose caller has disconnected is finished and stored after SIGTERM too', async () => {
     const server = await all.add({ REFRESH_WAIT_MS: '50' });
     const { accountId, bearer } = await all.linkPerson();
     await all.expire(accountId);
@@ -98,7 +98,7 @@ describe('the end of a server', () => {
     all.rollup.switches.faults.refresh.standing = gate.fault;
     expect(await all.renew(server, bearer)).toMatchObject({ code: 'PROVIDER_UNAVAILABLE' });
     const exit = server.stop('SIGTERM');
-    await pause(100);
+    await delay(100);
     gate.release();
     expect(await exit).toBe(0);
     expect(await all.row(accountId)).toMatchObject({ generation: 2, lease_id: null });
@@ -111,20 +111,20 @@ describe('the end of a server', () => {
       const server = await startOnDirectory({ SHUTDOWN_DELAY_MS: String(DELAY_MS) });
       const gate = createGate();
       all.rollup.switches.faults.refresh.standing = gate.fault;
-      all.rollup.switches.accessTokenLifetimeSeconds = 30; // inside the margin: a renewal asks the provider
+      all.rollup.switches.accessTokenLifetimeSeconds = 30; // inside the margin, so a renewal calls the provider
       const { bearer } = await all.linkPerson(undefined, server);
       const inFlight = all.renew(server, bearer);
       await gate.arrived;
       const load = startLoad(server, bearer, 16);
-      await waitUntil(() => load.answered() > 200);
+      await waitUntil(() => load.responses() > 200);
       const exits = Array.from({ length: signals }, () => server.stop('SIGTERM'));
       await waitUntil(async () => (await readiness(server)) === 503);
-      const before = load.answered();
-      await pause(DELAY_MS / 10);
+      const before = load.responses();
+      await delay(DELAY_MS / 10);
       await load.stop();
       gate.release();
       expect(load.failures).toEqual([]);
-      expect(load.answered()).toBeGreaterThan(before);
+      expect(load.responses()).toBeGreaterThan(before);
       expect(await inFlight).toMatchObject({ token: expect.any(String) });
       expect(await Promise.all(exits)).toEqual(exits.map(() => 0));
       await expect(fetch(`${server.url}/healthz`)).rejects.toThrow('fetch failed');
@@ -132,7 +132,7 @@ describe('the end of a server', () => {
   );
 
   test.each(ON_POSTGRES ? ['PostgreSQL', 'the embedded database'] : ['the embedded database'])(
-    'HTP-11 kill -9 and start again on %s: ready, nothing manual, and every link is there',
+    'HTP-11 kill -9 and restart on %s: ready without manual steps, and every link is there',
     async (kind) => {
       const env: Record<string, string> = kind === 'PostgreSQL' ? {} : { DATABASE_URL: '' };
       const server = await startOnDirectory(env);
@@ -149,7 +149,7 @@ describe('the end of a server', () => {
     60_000,
   );
 
-  /** A process in either mode, on a data directory of its own where no database is named. */
+  /** Starts a process; without a database URL on a data directory of its own. */
   async function startOnDirectory(env: Readonly<Record<string, string>>): Promise<Server> {
     const directory = env['DATA_DIR'] ?? createDataDirectory();
     directories.push(directory);
@@ -159,32 +159,33 @@ describe('the end of a server', () => {
   }
 });
 
-describe('an account that was unlinked', () => {
+describe('an unlinked account', () => {
   let all: Servers;
   beforeAll(async () => (all = await startServers(4)));
   afterAll(() => all.close());
   beforeEach(() => all.rollup.reset());
 
-  test('PRV-06 is erased, and unknown to every process at once', async () => {
+  test('PRV-06 is deleted, and immediately unknown to every process', async () => {
     const { accountId, bearer } = await all.linkPerson();
     expect(codesOf(await renewConcurrently(all, bearer, 40))).toEqual([undefined]);
     await unlink(accountId, bearer);
     expect(codesOf(await renewConcurrently(all, bearer, 40))).toEqual(['NOT_LINKED']);
     expect(await all.row(accountId)).toEqual({});
-    for (const table of ['app_user', 'rollup_account', 'sealed_tokens', 'pending_link'])
+    for (const table of ['app_user', 'rollup_account', 'sealed_tokens', 'pending_link']) {
       expect(await all.em().execute(`select * from ${table}`)).toEqual([]);
+    }
   });
 
-  test('PRV-06 is not brought back by a refresh that was under way', async () => {
+  test('PRV-06 is not restored by a refresh in flight', async () => {
     const { accountId, bearer } = await all.linkPerson();
     await all.expire(accountId);
     const gate = createGate();
     all.rollup.switches.faults.refresh.standing = gate.fault;
-    const answers = renewConcurrently(all, bearer, 8);
+    const renewals = renewConcurrently(all, bearer, 8);
     await gate.arrived;
     await unlink(accountId, bearer);
     gate.release();
-    expect((await answers).filter(({ token }) => token !== undefined)).toEqual([]);
+    expect((await renewals).filter(({ token }) => token !== undefined)).toEqual([]);
     expect(codesOf(await renewConcurrently(all, bearer, 8))).toEqual(['NOT_LINKED']);
     expect(await all.row(accountId)).toEqual({});
     expect(all.rollup.calls.refresh).toBe(1);
@@ -200,16 +201,16 @@ async function readiness({ url }: Server): Promise<number> {
   return (await fetch(`${url}/readyz`)).status;
 }
 
-/** Clients that keep their connections and ask one request after the other, for 20 000 requests at the most. */
+/** Starts clients that send requests one after the other on kept connections, at most 20 000. */
 function startLoad({ ask }: Server, token: string, clients: number) {
   const failures: unknown[] = [];
   const end = new AbortController();
-  let answered = 0;
+  let responses = 0;
   const run = async (): Promise<void> => {
-    while (!end.signal.aborted && answered < 20_000) {
+    while (!end.signal.aborted && responses < 20_000) {
       try {
         const { status } = await ask(MeDocument, {}, { token });
-        answered += 1;
+        responses += 1;
         if (status !== 200) failures.push(status);
       } catch (error) {
         failures.push((error as Error).cause);
@@ -219,7 +220,7 @@ function startLoad({ ask }: Server, token: string, clients: number) {
   const running = Array.from({ length: clients }, run);
   return {
     failures,
-    answered: () => answered,
+    responses: () => responses,
     stop: async () => {
       end.abort();
       await Promise.all(running);

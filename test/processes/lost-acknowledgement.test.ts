@@ -5,7 +5,7 @@ import { type LinkedPerson, ON_POSTGRES, type Servers, startServers } from '../k
 import { WAITING_FOR_LOCKS } from '../kit/test-database.js';
 
 const onPostgres = ON_POSTGRES ? describe : undefined;
-onPostgres?.('a statement that the database carried out, and whose answer was lost', () => {
+onPostgres?.('a statement that the database executed and whose acknowledgement was lost', () => {
   let servers: ProxiedServers;
   let world: Servers;
   let person: LinkedPerson;
@@ -20,8 +20,8 @@ onPostgres?.('a statement that the database carried out, and whose answer was lo
     await world.expire(person.accountId);
   });
 
-  /** Lets statements on the row reach the database, and cuts every connection before an answer comes back. */
-  async function losingAnswers(
+  /** Lets statements on the row reach the database, and cuts every connection before they are acknowledged. */
+  async function losingAcknowledgements(
     act: () => Promise<unknown>,
     done: (row: Record<string, unknown>) => boolean,
   ): Promise<void> {
@@ -42,22 +42,22 @@ onPostgres?.('a statement that the database carried out, and whose answer was lo
   }
 
   test.each([{ rotates: false }, { rotates: true }])(
-    'a claim: nobody asked the provider, so nobody has to link anew, with a provider that rotates: $rotates',
+    'a claim: the provider was not called, so no new link is needed (provider rotates: $rotates)',
     async ({ rotates }) => {
-      await tell(rotates);
+      await setProviderRotates(rotates);
       const renewal = (): Promise<unknown> => world.renew(world.server, person.bearer);
-      await losingAnswers(renewal, ({ lease_id: leaseId }) => leaseId !== null);
-      await expectToHeal();
+      await losingAcknowledgements(renewal, ({ lease_id: leaseId }) => leaseId !== null);
+      await expectRecovery();
       expect(world.rollup.calls.refreshesOf(person.sub)).toBe(1);
     },
   );
 
-  test('a claim that the database carries out when nobody waits for it any more is given back', async () => {
-    await tell(true);
-    const impatient = await world.add({ DATABASE_TIMEOUT_MS: '1000' });
+  test('a claim that the database executes after its timeout is released', async () => {
+    await setProviderRotates(true);
+    const shortTimeout = await world.add({ DATABASE_TIMEOUT_MS: '1000' });
     await world.em().transactional(async (tx) => {
       await tx.execute('select 1 from sealed_tokens where account_id = ? for update', [person.accountId]);
-      const renewal = await world.renew(impatient, person.bearer);
+      const renewal = await world.renew(shortTimeout, person.bearer);
       expect(renewal).toMatchObject({ code: 'INTERNAL_SERVER_ERROR' });
       expect(await world.em().execute(WAITING_FOR_LOCKS)).not.toHaveLength(0);
     });
@@ -70,34 +70,34 @@ onPostgres?.('a statement that the database carried out, and whose answer was lo
   });
 
   test.each([{ rotates: false }, { rotates: true }])(
-    'a release after a clear refusal is made again or was made, with a provider that rotates: $rotates',
+    'a release after an error response is retried or was executed (provider rotates: $rotates)',
     async ({ rotates }) => {
-      await tell(rotates);
-      const answer = Promise.withResolvers<void>();
+      await setProviderRotates(rotates);
+      const response = Promise.withResolvers<void>();
       const arrival = Promise.withResolvers<void>();
-      const fault: Fault = { status: 503, hold: answer.promise, onArrival: arrival.resolve };
+      const fault: Fault = { status: 503, hold: response.promise, onArrival: arrival.resolve };
       world.rollup.switches.faults.refresh.queue.push(fault);
       const late = world.renew(world.server, person.bearer);
       await arrival.promise;
       servers.proxy.mode = 'refuse';
       servers.proxy.cut();
       const { refused } = servers.proxy;
-      answer.resolve();
+      response.resolve();
       await eventually(() => expect(servers.proxy.refused).toBeGreaterThan(refused));
       servers.proxy.mode = 'pass';
       await late;
-      await expectToHeal();
+      await expectRecovery();
       expect(world.rollup.calls.refreshesOf(person.sub)).toBe(2);
     },
   );
 
-  const tell = (rotates: boolean): Promise<void> => setRotation(world, person, rotates);
+  const setProviderRotates = (rotates: boolean): Promise<void> => setRotation(world, person, rotates);
 
-  /** Whoever holds the lease has time to give it back before it ends. */
-  async function expectToHeal(): Promise<void> {
-    const givenBack = async (): Promise<void> =>
+  /** Gives the holder time to release the lease; otherwise ends it. */
+  async function expectRecovery(): Promise<void> {
+    const released = async (): Promise<void> =>
       expect(await world.row(person.accountId)).toMatchObject({ lease_id: null });
-    await eventually(givenBack, 3_000).catch(() => world.elapse(person.accountId, 'lease_expires_at'));
+    await eventually(released, 3_000).catch(() => world.elapse(person.accountId, 'lease_expires_at'));
     await eventually(async () => {
       const renewals = await Promise.all(world.servers.map((server) => world.renew(server, person.bearer)));
       expect(new Set(renewals.map(({ token }) => token))).toEqual(new Set([expect.any(String)]));
@@ -111,7 +111,7 @@ describe('a release whose acknowledgement arrives', () => {
   afterAll(() => world.close());
 
   test.each([{ rotates: false }, { rotates: true }])(
-    'leaves nothing behind, with a provider that rotates: $rotates',
+    'leaves no lease (provider rotates: $rotates)',
     async ({ rotates }) => {
       const person = await world.linkPerson();
       await world.expire(person.accountId);
@@ -125,7 +125,7 @@ describe('a release whose acknowledgement arrives', () => {
   );
 });
 
-/** What an earlier answer of the provider would have taught. */
+/** Sets what the server learned from earlier responses of the provider. */
 async function setRotation(world: Servers, { accountId }: LinkedPerson, rotates: boolean): Promise<void> {
   const sql = 'update sealed_tokens set refresh_token_rotates = ? where account_id = ?';
   await world.em().execute(sql, [rotates, accountId]);

@@ -14,20 +14,14 @@ const GUESSES = [
   'mutation { startRollupLink(input: { redirectUris: "x" }) { state } }',
 ];
 
-test('HTP-24 production refuses the embedded database and everything that would be generated', async () => {
+test('HTP-24 production rejects the embedded database and every generated setting', async () => {
   const run = runProgram(['serve'], { NODE_ENV: 'production' });
   expect(await run.exited).toBe(1);
-  for (const setting of [
-    'DATABASE_URL',
-    'ROLLUP_ISSUER',
-    'ROLLUP_CLIENT_SECRET',
-    'TOKEN_KEYS',
-    'GALAXY_API_KEY',
-  ])
-    expect(run.output()).toContain(`${setting} is required`);
+  const settings = ['DATABASE_URL', 'ROLLUP_ISSUER', 'ROLLUP_CLIENT_SECRET', 'TOKEN_KEYS', 'GALAXY_API_KEY'];
+  for (const setting of settings) expect(run.output()).toContain(`${setting} is required`);
 });
 
-/** Production needs a real server; its provider may be out of reach when it starts. */
+/** Production needs PostgreSQL; the provider may be unreachable at the start. */
 const inProduction = ON_POSTGRES ? describe : undefined;
 
 inProduction?.('a server in production', () => {
@@ -55,9 +49,9 @@ inProduction?.('a server in production', () => {
   });
 
   test.each(['/', '/graphiql', '/graphql'])('GQL-28 shows a browser no page at %s', async (path) => {
-    const answer = await fetch(`${server.url}${path}`, { headers: { accept: 'text/html' } });
-    expect(answer.status).toBeGreaterThanOrEqual(400);
-    expect(await answer.text()).not.toContain('<html');
+    const response = await fetch(`${server.url}${path}`, { headers: { accept: 'text/html' } });
+    expect(response.status).toBeGreaterThanOrEqual(400);
+    expect(await response.text()).not.toContain('<html');
   });
 
   test.each([
@@ -65,19 +59,19 @@ inProduction?.('a server in production', () => {
     '{ __type(name: "User") { name } }',
     '{ x: __schema { types { name } } }',
     '{ ...Q } fragment Q on Query { __schema { types { name } } }',
-  ])('GQL-16 answers no introspection: %s', async (query) => {
+  ])('GQL-16 rejects introspection: %s', async (query) => {
     const { text, errors } = await server.ask(query);
     expect(errors.map(({ extensions }) => extensions['code'])).toEqual(['GRAPHQL_VALIDATION_FAILED']);
     expect(text).not.toContain('RollupAccount');
   });
 
-  test.each(GUESSES)('GQL-17 offers no name to who guesses: %s', async (query) => {
+  test.each(GUESSES)('GQL-17 suggests no names for a guess: %s', async (query) => {
     const { text, errors } = await server.ask(query);
     expect(errors.length).toBeGreaterThan(0);
     expect(text).not.toMatch(/did you mean/i);
   });
 
-  test('serves without its provider: alive, not ready, and 503 for whoever needs it', async () => {
+  test('serves without its provider: alive, not ready, and 503 for requests that need the provider', async () => {
     expect((await server.ask('{ me { id } }')).data).toEqual({ me: null });
     const bearer = await server.ask('{ me { id } }', undefined, { token: 'eyJhIjoxfQ.eyJhIjoxfQ.c2ln' });
     expect([bearer.status, bearer.errors[0]?.extensions['code']]).toEqual([503, 'PROVIDER_UNAVAILABLE']);
@@ -85,11 +79,11 @@ inProduction?.('a server in production', () => {
     expect(probes.map(({ status }) => status)).toEqual([200, 503]);
   });
 
-  test('GQL-24 knows no persisted queries of its clients', async () => {
+  test('GQL-24 supports no automatic persisted queries', async () => {
     const persistedQuery = { version: 1, sha256Hash: 'a'.repeat(64) };
     const body = JSON.stringify({ extensions: { persistedQuery } });
-    const answer = await fetch(`${server.url}/graphql`, { method: 'POST', headers: JSON_TYPE, body });
-    expect(await answer.json()).toMatchObject({
+    const response = await fetch(`${server.url}/graphql`, { method: 'POST', headers: JSON_TYPE, body });
+    expect(await response.json()).toMatchObject({
       errors: [{ extensions: { code: 'PERSISTED_QUERY_NOT_SUPPORTED' } }],
     });
   });

@@ -28,20 +28,23 @@ describe('failures of the provider', () => {
   afterAll(() => all.close());
   beforeEach(() => all.rollup.reset());
 
-  test.each(transient)('RFR-08 %s: backed off, alive, and healed by itself', async (_title, fault) => {
-    const person = await all.linkPerson();
-    all.rollup.switches.faults.refresh.standing = fault;
-    const leastMs = fault.headers ? 7_000 : 5_000;
-    await expectBackOff(all, person, { leastMs, arrives: true });
-    all.rollup.switches.faults.refresh.standing = undefined;
-    await all.elapse(person.accountId, 'retry_at');
-    expect((await all.renew(all.server, person.bearer)).token).toBeTruthy();
-    expect(await all.row(person.accountId)).toMatchObject({
-      failure_count: 0,
-      retry_at: null,
-      generation: 2,
-    });
-  });
+  test.each(transient)(
+    'RFR-08 %s: backs off, keeps the link, and recovers automatically',
+    async (_title, fault) => {
+      const person = await all.linkPerson();
+      all.rollup.switches.faults.refresh.standing = fault;
+      const leastMs = fault.headers ? 7_000 : 5_000;
+      await expectBackOff(all, person, { leastMs, arrives: true });
+      all.rollup.switches.faults.refresh.standing = undefined;
+      await all.elapse(person.accountId, 'retry_at');
+      expect((await all.renew(all.server, person.bearer)).token).toBeTruthy();
+      expect(await all.row(person.accountId)).toMatchObject({
+        failure_count: 0,
+        retry_at: null,
+        generation: 2,
+      });
+    },
+  );
 
   test.each([
     ['expired token', knownError('UNAUTHORIZED', 'expired token')],
@@ -74,7 +77,7 @@ describe('failures of the provider', () => {
     ['mismatch client id', knownError('BAD_REQUEST', 'mismatch client id')],
     ['invalid_client', { status: 401, body: { error: 'invalid_client' } }],
   ])(
-    '"%s" is the fault of the operator: no account changes, and the circuit opens until it is mended',
+    '"%s" is a misconfiguration: no account changes, and the circuitOpen stays open until it is fixed',
     async (_title, fault) => {
       const [first, ...others] = await Promise.all(Array.from({ length: 6 }, () => all.linkPerson()));
       await Promise.all([first, ...others].map((person) => all.expire(person?.accountId ?? '')));
@@ -86,7 +89,7 @@ describe('failures of the provider', () => {
       expect(all.rollup.calls.refresh).toBe(1);
       expect(await all.row(first?.accountId ?? '')).toEqual(before);
       expect(errorLines()).toBe(errorsBefore + 1);
-      expect(await circuit()).toBe('1');
+      expect(await circuitOpen()).toBe('1');
       await waitUntil(async () => {
         await ask(others[0]);
         return all.rollup.calls.refresh > 1;
@@ -97,23 +100,23 @@ describe('failures of the provider', () => {
       await waitUntil(async () => (await ask(first)) === undefined);
       expect(all.rollup.calls.refresh).toBe(3);
       expect(await Promise.all(others.map(ask))).toEqual(Array(5).fill(undefined));
-      expect(await circuit()).toBe('0');
+      expect(await circuitOpen()).toBe('0');
     },
   );
 
-  test('a crowd that waits for its turn is turned away when the credentials are refused', async () => {
+  test('queued callers are rejected once the provider rejects the credentials', async () => {
     const people = await linkPeople(all, 60);
     await Promise.all(people.map(({ accountId }) => all.expire(accountId)));
     all.rollup.switches.faults.refresh.standing = {
       ...knownError('BAD_REQUEST', 'invalid client credentials'),
       delayMs: 50,
     };
-    const answers = await Promise.all(people.map(({ bearer }) => all.renew(all.server, bearer)));
-    expect(codesOf(answers)).toEqual(['PROVIDER_MISCONFIGURED']);
+    const renewals = await Promise.all(people.map(({ bearer }) => all.renew(all.server, bearer)));
+    expect(codesOf(renewals)).toEqual(['PROVIDER_MISCONFIGURED']);
     expect(all.rollup.calls.refresh).toBeLessThanOrEqual(MAX_IN_FLIGHT + 1);
   });
 
-  test('RFR-17 a lease that is no longer than the timeout of the provider is refused at boot', async () => {
+  test('RFR-17 a lease that is not longer than the timeout of the provider is rejected at start', async () => {
     const run = runProgram(['serve'], {
       ...all.env,
       REFRESH_LEASE_SECONDS: '5',
@@ -130,6 +133,6 @@ describe('failures of the provider', () => {
       .output()
       .split('\n')
       .filter((line) => line.includes('misconfigured') && /"level":("error"|50)/.test(line)).length;
-  const circuit = async (): Promise<string | undefined> =>
+  const circuitOpen = async (): Promise<string | undefined> =>
     /^rollup_accounts_circuit_open (\d)/m.exec(await (await fetch(`${all.server.url}/metrics`)).text())?.[1];
 });

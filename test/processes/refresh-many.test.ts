@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { createGate, type Fault } from '../../src/dev/instruments/faults.js';
 import { waitUntil } from '../kit/eventually.js';
 import { linkPeople, renewConcurrently, serverAt } from '../kit/renewals.js';
@@ -20,35 +20,35 @@ describe('many expiries at once', () => {
   });
   afterAll(() => all.close());
 
-  test(`RFR-05 ${count} accounts that end at once cost ${count} calls, never more than the cap at a time`, async () => {
+  test(`RFR-05 ${count} tokens that expire at once cost ${count} calls, never more than the limit concurrently`, async () => {
     const people = await linkPeople(all, count);
     await all
       .em()
       .execute("update sealed_tokens set access_token_expires_at = clock_timestamp() - interval '1 s'");
-    const flight = countFlight();
-    all.rollup.switches.faults.refresh.standing = { delayMs: 100, ...flight.fault };
-    const answers = await Promise.all(
+    const inFlight = countInFlight();
+    all.rollup.switches.faults.refresh.standing = { delayMs: 100, ...inFlight.fault };
+    const renewals = await Promise.all(
       people.map(({ bearer }, index) => all.renew(serverAt(all, index), bearer)),
     );
-    expect(answers.filter(({ token }, index) => !token || token === people[index]?.token)).toEqual([]);
+    expect(renewals.filter(({ token }, index) => !token || token === people[index]?.token)).toEqual([]);
     expect(all.rollup.calls.refresh).toBe(count);
     expect([...all.rollup.calls.refreshesBySub.values()].filter((calls) => calls !== 1)).toEqual([]);
     expect(all.rollup.calls.refreshesBySub.size).toBe(count);
-    expect(flight.most()).toBeLessThanOrEqual(MAX_IN_FLIGHT * all.servers.length);
-    expect(flight.most()).toBeGreaterThan(1);
+    expect(inFlight.most()).toBeLessThanOrEqual(MAX_IN_FLIGHT * all.servers.length);
+    expect(inFlight.most()).toBeGreaterThan(1);
   });
 
-  test('RFR-06 callers who can wait all get the token of the one call', async () => {
+  test('RFR-06 callers who wait long enough all get the token of the one call', async () => {
     const { accountId, bearer, sub } = await all.linkPerson();
     await all.expire(accountId);
     all.rollup.switches.faults.refresh.standing = { delayMs: 1_000 };
-    const answers = await renewConcurrently(all, bearer, 40);
-    expect(answers[0]?.token).toBeTruthy();
-    expect(new Set(answers.map(({ token }) => token)).size).toBe(1);
+    const renewals = await renewConcurrently(all, bearer, 40);
+    expect(renewals[0]?.token).toBeTruthy();
+    expect(new Set(renewals.map(({ token }) => token)).size).toBe(1);
     expect(all.rollup.calls.refreshesOf(sub)).toBe(1);
   });
 
-  test('RFR-29 waiters of other processes find the result by looking, inside their own time', async () => {
+  test('RFR-29 waiters in other processes get the result by polling, within their own timeout', async () => {
     const { accountId, bearer, sub } = await all.linkPerson();
     await all.expire(accountId);
     const gate = createGate();
@@ -71,9 +71,9 @@ describe('many expiries at once', () => {
     const order = new Map(people.map(({ token }) => [token, 0]));
     all.rollup.switches.faults.refresh.standing = {
       delayMs: 10,
-      transform: (answer) => {
-        order.set(String(answer['access_token']), order.size);
-        return answer;
+      transform: (response) => {
+        order.set(String(response['access_token']), order.size);
+        return response;
       },
     };
     const histories = await Promise.all(people.map((person) => readThroughExpiries(person, 12)));
@@ -85,7 +85,7 @@ describe('many expiries at once', () => {
     }
   });
 
-  /** Four readers on every server, while the token ends again and again. */
+  /** Two readers on every server, while the token expires repeatedly. */
   async function readThroughExpiries(
     { accountId, bearer }: LinkedPerson,
     expiries: number,
@@ -102,7 +102,7 @@ describe('many expiries at once', () => {
     const readers = [...all.servers, ...all.servers].map(read);
     for (let count = 0; count < expiries; count += 1) {
       await all.expire(accountId);
-      await pause(80);
+      await delay(80);
     }
     end.abort();
     await Promise.all(readers);
@@ -116,7 +116,7 @@ interface Reading {
   readonly ended: number;
 }
 
-/** Readings that began after a newer token had been returned already. */
+/** Readings that began after a newer token had been returned. */
 function findOlderAfterNewer(history: readonly Reading[], order: ReadonlyMap<string, number>): Reading[] {
   const age = ({ token }: Reading): number => order.get(token) ?? -1;
   const byEnd = history.toSorted((one, other) => one.ended - other.ended);
@@ -125,21 +125,22 @@ function findOlderAfterNewer(history: readonly Reading[], order: ReadonlyMap<str
   return history
     .toSorted((one, other) => one.begun - other.begun)
     .filter((reading) => {
-      for (let done = byEnd[next]; done && done.ended < reading.begun; done = byEnd[(next += 1)])
+      for (let done = byEnd[next]; done && done.ended < reading.begun; done = byEnd[(next += 1)]) {
         newest = Math.max(newest, age(done));
+      }
       return age(reading) < newest;
     });
 }
 
-/** Counts the calls that arrived at the provider and are not answered yet. */
-function countFlight(): { fault: Pick<Fault, 'onArrival' | 'transform'>; most: () => number } {
+/** Counts the calls in flight at the provider. */
+function countInFlight(): { fault: Pick<Fault, 'onArrival' | 'transform'>; most: () => number } {
   let [now, most] = [0, 0];
   return {
     fault: {
       onArrival: () => void (most = Math.max(most, (now += 1))),
-      transform: (answer) => {
+      transform: (response) => {
         now -= 1;
-        return answer;
+        return response;
       },
     },
     most: () => most,

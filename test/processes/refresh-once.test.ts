@@ -18,7 +18,7 @@ describe('one expiry, one call', () => {
   beforeEach(() => all.rollup.reset());
 
   test.each([1_500, 3_500])(
-    'RFR-06 a provider that takes %d ms is called once, and callers wait their own time',
+    'RFR-06 a provider that takes %d ms is called once, and callers wait up to their own timeout',
     async (delayMs) => {
       const { accountId, bearer, sub } = await all.linkPerson();
       await all.expire(accountId);
@@ -28,22 +28,22 @@ describe('one expiry, one call', () => {
       expect(performance.now() - begun).toBeGreaterThanOrEqual(WAIT_MS);
       expect(first).toMatchObject({ token: undefined, code: 'PROVIDER_UNAVAILABLE' });
       expect(first.retryAfterMs).toBeGreaterThan(0);
-      const answers = await renewConcurrently(all, bearer, 40);
-      expect(answers.filter(({ token, retryAfterMs }) => !token && retryAfterMs <= 0)).toEqual([]);
+      const renewals = await renewConcurrently(all, bearer, 40);
+      expect(renewals.filter(({ token, retryAfterMs }) => !token && retryAfterMs <= 0)).toEqual([]);
       await untilGeneration(accountId, 2);
       expect((await all.renew(all.server, bearer)).token).toBeTruthy();
       expect(all.rollup.calls.refreshesOf(sub)).toBe(1);
     },
   );
 
-  test('RFR-07 a provider that hangs is given up at the timeout: retryable, lease freed, link alive', async () => {
+  test('RFR-07 a provider that hangs is aborted at the timeout: retryable, lease released, link active', async () => {
     const { accountId, bearer, sub } = await all.linkPerson();
-    const hasty = await all.add({ ROLLUP_TIMEOUT_MS: '500' });
+    const shortTimeout = await all.add({ ROLLUP_TIMEOUT_MS: '500' });
     const gate = createGate();
     all.rollup.switches.faults.refresh.standing = gate.fault;
     await all.expire(accountId);
     const before = await all.row(accountId);
-    expect(await all.renew(hasty, bearer)).toMatchObject({
+    expect(await all.renew(shortTimeout, bearer)).toMatchObject({
       token: undefined,
       code: 'PROVIDER_UNAVAILABLE',
     });
@@ -51,9 +51,9 @@ describe('one expiry, one call', () => {
     const { retry_at: retryAt, ...row } = await all.row(accountId);
     expect({ ...before, ...row }).toEqual({ ...before, retry_at: null, failure_count: 1 });
     expect(retryAt).not.toBeNull();
-    const answers = await renewConcurrently(all, bearer, 40);
+    const renewals = await renewConcurrently(all, bearer, 40);
     expect(
-      answers.every(({ code, retryAfterMs }) => code === 'PROVIDER_UNAVAILABLE' && retryAfterMs > 1_000),
+      renewals.every(({ code, retryAfterMs }) => code === 'PROVIDER_UNAVAILABLE' && retryAfterMs > 1_000),
     ).toBe(true);
     expect(all.rollup.calls.refreshesOf(sub)).toBe(1);
     gate.release();
@@ -62,23 +62,25 @@ describe('one expiry, one call', () => {
     expect(all.rollup.calls.refreshesOf(sub)).toBe(2);
   });
 
-  test('RFR-28 ten refreshes whose callers hang up are finished and stored all the same', async () => {
+  test('RFR-28 ten refreshes whose callers disconnect are still finished and stored', async () => {
     const people = await Promise.all(Array.from({ length: 10 }, () => all.linkPerson()));
     await Promise.all(people.map(({ accountId }) => all.expire(accountId)));
     const gate = createGate();
     all.rollup.switches.faults.refresh.standing = gate.fault;
     const callers = new AbortController();
-    const calls = people.map(({ bearer }, index) => hangUp(serverAt(all, index), bearer, callers.signal));
+    const calls = people.map(({ bearer }, index) =>
+      renewUntilAborted(serverAt(all, index), bearer, callers.signal),
+    );
     await waitUntil(async () => all.rollup.calls.refresh === people.length);
     callers.abort();
     expect(await Promise.all(calls)).toEqual(people.map(() => 'AbortError'));
     gate.release();
     await Promise.all(people.map(({ accountId }) => untilGeneration(accountId, 2)));
-    const answers = await Promise.all(
+    const renewals = await Promise.all(
       people.map(({ bearer }, index) => all.renew(serverAt(all, index + 1), bearer)),
     );
     expect(
-      answers.filter(({ token }, index) => token === undefined || token === people[index]?.token),
+      renewals.filter(({ token }, index) => token === undefined || token === people[index]?.token),
     ).toEqual([]);
     expect(all.rollup.calls.refresh).toBe(people.length);
   });
@@ -88,8 +90,8 @@ describe('one expiry, one call', () => {
   }
 });
 
-/** Asks for a token until the signal, and says how that ended. */
-async function hangUp({ url }: Server, bearer: string, signal: AbortSignal): Promise<string> {
+/** Sends a renewal that the signal aborts; returns the response, or the name of the error. */
+async function renewUntilAborted({ url }: Server, bearer: string, signal: AbortSignal): Promise<string> {
   const query = RenewAccessTokenDocument.toString();
   try {
     const response = await fetch(`${url}/graphql`, {
@@ -100,6 +102,6 @@ async function hangUp({ url }: Server, bearer: string, signal: AbortSignal): Pro
     });
     return await response.text();
   } catch (error) {
-    return (error as Error).name; // an error of another realm is no `Error` here
+    return (error as Error).name; // `instanceof Error` fails for errors of another realm
   }
 }

@@ -1,11 +1,12 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { type AddressInfo, createServer, type Server as TcpServer } from 'node:net';
-import { once } from 'node:events';
+import { createServer, type Server as TcpServer } from 'node:net';
+
 import { gzipSync } from 'node:zlib';
 import { type CryptoKey, generateKeyPair } from 'jose';
 import type { Fault } from '../../src/dev/instruments/faults.js';
 import { createPerson, type Person } from '../../src/dev/rollup-id/people.js';
+import { listen } from '../kit/listen.js';
 import { codesOf, renewConcurrently, retryInMs } from '../kit/renewals.js';
 import { type Server, startProcess } from '../kit/server.js';
 import { type Servers, startServers } from '../kit/servers.js';
@@ -14,7 +15,7 @@ import { createDataDirectory } from '../kit/test-database.js';
 const MEGABYTE = 2 ** 20;
 const json = { 'content-type': 'application/json' };
 
-describe('answers that are no use', () => {
+describe('unusable responses', () => {
   let all: Servers;
   beforeAll(async () => (all = await startServers(2)));
   afterAll(() => all.close());
@@ -22,7 +23,7 @@ describe('answers that are no use', () => {
 
   test.each<[string, Fault | ((person: Person) => Promise<unknown>)]>([
     ['HTML', { body: '<html>Welcome</html>', headers: { 'content-type': 'text/html' } }],
-    ['nothing', { body: '', headers: json }],
+    ['an empty body', { body: '', headers: json }],
     ['{}', { body: {} }],
     ['[]', { body: [] }],
     ['null', { body: 'null', headers: json }],
@@ -36,18 +37,18 @@ describe('answers that are no use', () => {
     ],
     [
       'a token with a bad signature',
-      async (person) => all.rollup.mint('access', person, { key: await strangersKey() }),
+      async (person) => all.rollup.mint('access', person, { key: await foreignKey() }),
     ],
-    ['a token that has ended', (person) => all.rollup.mint('access', person, { claims: livedUntil(-120) })],
+    ['an expired token', (person) => all.rollup.mint('access', person, { claims: expiringIn(-120) })],
     ['a refresh token', (person) => all.rollup.mint('refresh', person)],
-  ])('RFR-11 %s: nothing is stored, and the provider gets a pause', async (_title, bad) => {
+  ])('RFR-11 %s: nothing is stored, and the refresh backs off', async (_title, bad) => {
     const person = createPerson();
     const { accountId, bearer, sub } = await all.linkPerson(person);
     await all.expire(accountId);
     const before = await all.row(accountId);
     all.rollup.switches.faults.refresh.standing =
       typeof bad === 'function'
-        ? { transform: async (answer) => ({ ...answer, access_token: await bad(person) }) }
+        ? { transform: async (response) => ({ ...response, access_token: await bad(person) }) }
         : bad;
     expect(codesOf(await renewConcurrently(all, bearer, 20))).toEqual(['PROVIDER_UNAVAILABLE']);
     const after = await all.row(accountId);
@@ -66,26 +67,26 @@ describe('answers that are no use', () => {
       'PROVIDER_UNAVAILABLE',
       5_000,
     ],
-    ['whose exp is past already', () => livedUntil(-5), 'PROVIDER_UNAVAILABLE', 5_000],
-    ['whose exp is 10 s ahead', () => livedUntil(10), undefined, 10_000],
-  ])('RFR-19 a new token %s makes no hot loop', async (_title, claims, code, leastMs) => {
+    ['whose exp is past', () => expiringIn(-5), 'PROVIDER_UNAVAILABLE', 5_000],
+    ['whose exp is 10 s ahead', () => expiringIn(10), undefined, 10_000],
+  ])('RFR-19 a new token %s causes no hot loop', async (_title, claims, code, leastMs) => {
     const person = createPerson();
     const { accountId, bearer, sub } = await all.linkPerson(person);
     await all.expire(accountId);
     all.rollup.switches.faults.refresh.standing = {
-      transform: async (answer) => ({
-        ...answer,
+      transform: async (response) => ({
+        ...response,
         access_token: await all.rollup.mint('access', person, { claims: claims() }),
       }),
     };
-    let pausedMs = 0;
+    let backOffMs = 0;
     for (const calls of [1, 2]) {
       expect(codesOf(await renewConcurrently(all, bearer, 100))).toEqual([code]);
       expect(all.rollup.calls.refreshesOf(sub)).toBe(calls);
-      pausedMs += await retryInMs(all, accountId);
+      backOffMs += await retryInMs(all, accountId);
       await all.elapse(accountId, 'retry_at');
     }
-    expect(pausedMs).toBeGreaterThan(Math.max(10_000, 2 * leastMs - 4_000));
+    expect(backOffMs).toBeGreaterThan(Math.max(10_000, 2 * leastMs - 4_000));
   });
 
   test.each([301, 302, 303, 307, 308])('a redirect with status %d is not followed', async (status) => {
@@ -106,7 +107,7 @@ describe('answers that are no use', () => {
   });
 });
 
-describe('answers without end', () => {
+describe('endless responses', () => {
   let all: Servers;
   let directory: string;
   let server: Server;
@@ -115,7 +116,7 @@ describe('answers without end', () => {
     directory = createDataDirectory();
     all = await startServers(1);
     server = await startProcess({ ...all.env, DATA_DIR: directory, ROLLUP_TIMEOUT_MS: '3000' });
-    all.rollup.switches.accessTokenLifetimeSeconds = 55; // inside the margin: every renewal asks the provider
+    all.rollup.switches.accessTokenLifetimeSeconds = 55; // inside the margin, so every renewal calls the provider
     const { bearer } = await all.linkPerson(undefined, server);
     for (let warm = 0; warm < 200; warm += 1) await all.renew(server, bearer);
   });
@@ -134,7 +135,7 @@ describe('answers without end', () => {
       () => ({ body: bomb(), headers: { ...json, 'content-encoding': 'gzip' } }),
     ],
     ['100 000 headers', /UND_ERR_HEADERS_OVERFLOW|TimeoutError/, () => ({ headers: manyHeaders() })],
-  ])('RFR-12 %s is cut by size or time, and costs less than 50 MB', async (_title, reason, fault) => {
+  ])('RFR-12 %s is aborted by size or time, and costs less than 50 MB', async (_title, reason, fault) => {
     const { accountId, bearer, token, sub } = await all.linkPerson(undefined, server);
     all.rollup.switches.faults.refresh.standing = fault();
     const before = restartPeak(server);
@@ -155,15 +156,15 @@ function seconds(): number {
   return Math.floor(Date.now() / 1_000);
 }
 
-function livedUntil(inSeconds: number): { iat: number; exp: number } {
+function expiringIn(inSeconds: number): { iat: number; exp: number } {
   return { iat: seconds() + inSeconds - 3_600, exp: seconds() + inSeconds };
 }
 
-async function strangersKey(): Promise<CryptoKey> {
+async function foreignKey(): Promise<CryptoKey> {
   return (await generateKeyPair('ES256')).privateKey;
 }
 
-/** A quarter of a gigabyte of blanks in a megabyte. */
+/** 256 MB of blanks, compressed to less than a megabyte. */
 function bomb(): Buffer {
   return gzipSync(Buffer.alloc(256 * MEGABYTE, ' '), { level: 1 });
 }
@@ -172,7 +173,7 @@ function manyHeaders(): Record<string, string> {
   return Object.fromEntries(Array.from({ length: 100_000 }, (_, index) => [`x-${index}`, 'y']));
 }
 
-/** Lets the kernel measure the peak anew; returns what the process holds now, in bytes. */
+/** Resets the kernel's peak of the resident memory; returns the current value in bytes. */
 function restartPeak(server: Server): number {
   writeFileSync(`/proc/${server.run?.process.pid}/clear_refs`, '5');
   return peakBytes(server);
@@ -183,14 +184,12 @@ function peakBytes({ run }: Server): number {
   return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) * 1_024;
 }
 
-/** A listener that nobody should call. */
+/** A listener that must get no connection. */
 async function startTrap(): Promise<{ server: TcpServer; port: number; connections: () => number }> {
   let connections = 0;
   const server = createServer((socket) => {
     connections += 1;
     socket.destroy();
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return { server, port: (server.address() as AddressInfo).port, connections: () => connections };
+  return { server, port: await listen(server), connections: () => connections };
 }

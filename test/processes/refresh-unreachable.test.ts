@@ -7,7 +7,7 @@ import { expectBackOff } from '../kit/renewals.js';
 import { ON_POSTGRES, type Servers, startServers } from '../kit/servers.js';
 import { startTcpProxy, type TcpProxy } from '../kit/tcp-proxy.js';
 
-describe('a provider that is out of reach', () => {
+describe('an unreachable provider', () => {
   let all: Servers;
   let proxy: TcpProxy;
   let directory: string;
@@ -30,8 +30,8 @@ describe('a provider that is out of reach', () => {
         return { url: `http://localhost:${proxy.port}` };
       },
     });
-    if (!ON_POSTGRES)
-      Object.assign(dns, { lookup: lookUpUnless(flag, lookup as (...args: unknown[]) => void) });
+    const original = lookup as (...args: unknown[]) => void;
+    if (!ON_POSTGRES) Object.assign(dns, { lookup: lookUpUnless(flag, original) });
   });
   afterAll(async () => {
     Object.assign(dns, { lookup });
@@ -40,7 +40,7 @@ describe('a provider that is out of reach', () => {
     await rm(directory, { recursive: true });
   });
 
-  test('RFR-08 a name that cannot be resolved: backed off, alive, and healed by itself', async () => {
+  test('RFR-08 a name that cannot be resolved: backs off, keeps the link, and recovers automatically', async () => {
     const person = await all.linkPerson();
     await writeFile(flag, '');
     proxy.cut();
@@ -51,18 +51,18 @@ describe('a provider that is out of reach', () => {
     expect(logs()).toContain(ON_POSTGRES ? 'ENOTFOUND' : '"event":"failed"');
   });
 
-  test('RFR-08 a refused connection: backed off and alive', async () => {
+  test('RFR-08 a refused connection: backs off and keeps the link', async () => {
     const person = await all.linkPerson();
     await proxy.close();
     await expectBackOff(all, person, { leastMs: 5_000, arrives: false });
     expect(logs()).toContain(ON_POSTGRES ? 'ECONNREFUSED' : '"event":"failed"');
   });
 
-  // An error of this process's own fetch is of another realm than the test's code and loses its cause in the log.
+  // In this process `fetch` throws errors of another realm, which lose their cause in the log.
   const logs = (): string => all.servers.map((server) => server.output()).join('');
 });
 
-/** What the processes do to themselves, for the one server that shares this process. */
+/** The same fault as in the processes, for the server in this process. */
 function lookUpUnless(path: string, lookup: (...args: unknown[]) => void) {
   return (...args: unknown[]): void => {
     const done = args.at(-1) as (error: Error) => void;

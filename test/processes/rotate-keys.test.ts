@@ -16,10 +16,10 @@ import { createDataDirectory } from '../kit/test-database.js';
 
 const PEOPLE = 150;
 
-/** The embedded database is one process wide, and this is about several. */
+/** The embedded database allows a single process. */
 const onServer = ON_POSTGRES ? describe : undefined;
 
-test('STO-20 on the embedded database waits until the server is gone, for one process at a time has it', async () => {
+test('STO-20 on the embedded database, which allows one process, needs the server to be stopped', async () => {
   const DATA_DIR = createDataDirectory();
   const env = { DATA_DIR, TOKEN_KEYS: randomKey('k1') };
   const server = await startProcess({ ...env, PORT: '0', SHUTDOWN_DELAY_MS: '0' });
@@ -44,7 +44,7 @@ onServer?.('rollup-accounts rotate-keys', () => {
   });
   afterEach(() => all.close());
 
-  test('STO-20 HTP-27 killed in the middle and run again leaves nothing on the old key, which can then go', async () => {
+  test('STO-20 HTP-27 killed halfway and run again leaves no token on the old key, which can then be removed', async () => {
     const killed = rotate();
     await waitUntil(async () => (await count('k2')) > 0);
     killed.process.kill('SIGKILL');
@@ -69,7 +69,7 @@ onServer?.('rollup-accounts rotate-keys', () => {
     expect(renewals.map(({ token }) => token)).toEqual(people.map(({ token }) => token));
   });
 
-  test('STO-20 while four servers refresh loses no refresh and makes none twice', async () => {
+  test('STO-20 while four servers refresh, no refresh is lost and none is done twice', async () => {
     await all.server.stop();
     const servers: Server[] = [];
     for (let index = 0; index < 4; index += 1) servers.push(await all.add(ring));
@@ -87,7 +87,7 @@ onServer?.('rollup-accounts rotate-keys', () => {
     expect(again.map(({ token }) => token)).toEqual(renewals.map(({ token }) => token));
   });
 
-  test('STO-20 tells of a token that does not open, by account and without its content, and exits with 1', async () => {
+  test('STO-20 reports a token that does not open by its account, without its content, and exits with 1', async () => {
     const [victim] = people;
     await all
       .em()

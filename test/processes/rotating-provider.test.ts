@@ -11,7 +11,7 @@ const REDIRECT_URI = 'https://app.example/callback';
 const CALLERS = 50;
 const people = Array.from({ length: 8 }, (_, index) => ({ sub: `urn:standard:${index}` }));
 
-describe('with a provider that rotates refresh tokens and ends the grant when one comes twice', () => {
+describe('with a provider that rotates refresh tokens and revokes the grant on reuse', () => {
   let standard: StandardProvider;
   let world: Servers;
   let turn = -1;
@@ -37,7 +37,7 @@ describe('with a provider that rotates refresh tokens and ends the grant when on
     standard.fault = undefined;
     standard.calls.reuse = 0;
     await link();
-    // The first answer tells the servers which kind of provider it is.
+    // From the first response the servers learn that the provider rotates.
     await world.expire(accountId);
     await world.renew(world.server, bearer);
     await world.expire(accountId);
@@ -55,8 +55,8 @@ describe('with a provider that rotates refresh tokens and ends the grant when on
     accountId = data.linkRollupAccount.account?.id ?? '';
   }
 
-  /** What many callers get at once, spread over the servers, each different answer once. */
-  async function renewConcurrently(
+  /** The distinct results of many concurrent callers, spread over the servers. */
+  async function renewEverywhere(
     servers: readonly Server[] = world.servers.slice(0, 4),
   ): Promise<Partial<Renewal>[]> {
     const callers = Array.from({ length: CALLERS }, (_, index) => servers[index % servers.length] as Server);
@@ -71,60 +71,60 @@ describe('with a provider that rotates refresh tokens and ends the grant when on
   const theSameToken = [{ token: expect.any(String), code: undefined }];
   const relinkNeeded = [{ token: undefined, code: 'REAUTHENTICATION_REQUIRED' }];
 
-  test('five expiries are five calls, all callers get the same token, no refresh token is spent twice', async () => {
+  test('five expiries cost five calls, all callers get the same token, no refresh token is used twice', async () => {
     const seen = new Set<string | undefined>();
     for (let round = 1; round <= 5; round += 1) {
       await world.expire(accountId);
-      const answers = await renewConcurrently();
-      expect(answers).toEqual(theSameToken);
-      seen.add(answers[0]?.token);
+      const responses = await renewEverywhere();
+      expect(responses).toEqual(theSameToken);
+      seen.add(responses[0]?.token);
       expect(spent()).toEqual({ calls: round, reuse: 0 });
     }
     expect(seen.size).toBe(5);
     expect(await world.row(accountId)).toMatchObject({ refresh_token_rotates: true, generation: 7 });
   });
 
-  test('an answer that is cut off fails once, and the one further call ends in the word of the provider', async () => {
+  test('a response that is cut off fails once, and the one further call returns the error of the provider', async () => {
     standard.fault = (_kind, moment) => {
       if (moment === 'before') return undefined;
       standard.fault = undefined;
       return 'cut';
     };
-    expect(await renewConcurrently()).toEqual([{ token: undefined, code: 'PROVIDER_UNAVAILABLE' }]);
-    expect(await renewConcurrently()).toEqual([{ token: undefined, code: 'PROVIDER_UNAVAILABLE' }]);
+    expect(await renewEverywhere()).toEqual([{ token: undefined, code: 'PROVIDER_UNAVAILABLE' }]);
+    expect(await renewEverywhere()).toEqual([{ token: undefined, code: 'PROVIDER_UNAVAILABLE' }]);
     expect(spent()).toEqual({ calls: 1, reuse: 0 });
     const failed = `"event":"failed","accountId":"${accountId}"`;
-    expect(world.servers.flatMap(({ output }) => output().split(failed).slice(1))).toHaveLength(1);
+    expect(world.servers.flatMap((server) => server.output().split(failed).slice(1))).toHaveLength(1);
 
     await world.elapse(accountId, 'retry_at');
-    for (let round = 0; round < 3; round += 1) expect(await renewConcurrently()).toEqual(relinkNeeded);
+    for (let round = 0; round < 3; round += 1) expect(await renewEverywhere()).toEqual(relinkNeeded);
     expect(spent()).toEqual({ calls: 2, reuse: 1 });
-    await expectNewLinkToHeal();
+    await expectNewLinkToWork();
   });
 
-  async function expectNewLinkToHeal(): Promise<void> {
+  async function expectNewLinkToWork(): Promise<void> {
     await link();
     await world.expire(accountId);
     callsBefore = standard.calls.refresh;
     standard.calls.reuse = 0;
-    expect(await renewConcurrently()).toEqual(theSameToken);
+    expect(await renewEverywhere()).toEqual(theSameToken);
     expect(spent()).toEqual({ calls: 1, reuse: 0 });
     expect(await world.row(accountId)).toMatchObject({ status: 'ACTIVE', lease_id: null });
   }
 
-  onPostgres?.('a holder in trouble', () => {
+  onPostgres?.('a faulty lease holder', () => {
     let holder: Server;
     let release: () => void;
 
-    /** Makes the holder ask, and the provider do its work and keep the answer back. */
-    async function ask(env: Record<string, string> = {}): Promise<{ late: Promise<Partial<Renewal>> }> {
+    /** Lets the holder call, and the provider do its work but hold the response back. */
+    async function startCall(env: Record<string, string> = {}): Promise<{ late: Promise<Partial<Renewal>> }> {
       holder = await world.add(env);
-      const [done, opening] = [Promise.withResolvers<void>(), Promise.withResolvers<undefined>()];
-      release = () => opening.resolve(undefined);
+      const [done, held] = [Promise.withResolvers<void>(), Promise.withResolvers<undefined>()];
+      release = () => held.resolve(undefined);
       standard.fault = (_kind, moment) => {
         if (moment === 'before') return undefined;
         done.resolve();
-        return opening.promise;
+        return held.promise;
       };
       const late = world.renew(holder, bearer).catch(() => ({ code: 'connection lost' }));
       await done.promise;
@@ -132,47 +132,47 @@ describe('with a provider that rotates refresh tokens and ends the grant when on
       return { late };
     }
 
-    test('frozen with its answer: nobody replays the refresh token, and its answer heals the account', async () => {
-      const { late } = await ask();
+    test('frozen before its response: no process reuses the refresh token, and its response restores the account', async () => {
+      const { late } = await startCall();
       holder.run?.process.kill('SIGSTOP');
       release();
       await world.elapse(accountId, 'lease_expires_at');
-      for (let round = 0; round < 3; round += 1) expect(await renewConcurrently()).toEqual(relinkNeeded);
+      for (let round = 0; round < 3; round += 1) expect(await renewEverywhere()).toEqual(relinkNeeded);
       expect(spent()).toEqual({ calls: 1, reuse: 0 });
 
       holder.run?.process.kill('SIGCONT');
       const { token } = await late;
       expect(await world.row(accountId)).toMatchObject({ status: 'ACTIVE', generation: 3, lease_id: null });
-      expect(await renewConcurrently()).toEqual([{ token, code: undefined }]);
+      expect(await renewEverywhere()).toEqual([{ token, code: undefined }]);
       expect(spent()).toEqual({ calls: 1, reuse: 0 });
       await world.expire(accountId);
-      expect(await renewConcurrently()).toEqual(theSameToken);
+      expect(await renewEverywhere()).toEqual(theSameToken);
       expect(spent()).toEqual({ calls: 2, reuse: 0 });
     });
 
-    test('frozen beyond its own deadline: the answer is lost, nobody asks again, a new link heals', async () => {
-      const { late } = await ask({ REFRESH_LEASE_SECONDS: '2', ROLLUP_TIMEOUT_MS: '1000' });
+    test('frozen beyond its own deadline: the response is lost, no process calls again, a new link works', async () => {
+      const { late } = await startCall({ REFRESH_LEASE_SECONDS: '2', ROLLUP_TIMEOUT_MS: '1000' });
       holder.run?.process.kill('SIGSTOP');
       await world.elapse(accountId, 'lease_expires_at');
-      expect(await renewConcurrently()).toEqual(relinkNeeded);
+      expect(await renewEverywhere()).toEqual(relinkNeeded);
       holder.run?.process.kill('SIGCONT');
       expect(await late).toMatchObject({ code: 'REAUTHENTICATION_REQUIRED' });
       release();
-      for (let round = 0; round < 3; round += 1) expect(await renewConcurrently()).toEqual(relinkNeeded);
+      for (let round = 0; round < 3; round += 1) expect(await renewEverywhere()).toEqual(relinkNeeded);
       expect(spent()).toEqual({ calls: 1, reuse: 0 });
-      await expectNewLinkToHeal();
+      await expectNewLinkToWork();
     });
 
-    test('killed with its answer: nobody asks again, a new link heals', async () => {
-      const { late } = await ask();
+    test('killed before its response: no process calls again, a new link works', async () => {
+      const { late } = await startCall();
       await holder.stop('SIGKILL');
       release();
       expect(await late).toEqual({ code: 'connection lost' });
       await world.elapse(accountId, 'lease_expires_at');
-      for (let round = 0; round < 3; round += 1) expect(await renewConcurrently()).toEqual(relinkNeeded);
+      for (let round = 0; round < 3; round += 1) expect(await renewEverywhere()).toEqual(relinkNeeded);
       expect(spent()).toEqual({ calls: 1, reuse: 0 });
       expect(await world.row(accountId)).toMatchObject({ status: 'REAUTHENTICATION_REQUIRED' });
-      await expectNewLinkToHeal();
+      await expectNewLinkToWork();
     });
   });
 });
