@@ -32,7 +32,7 @@ describe('the schema', () => {
     printed = await readPrinted();
   });
 
-  test('says of every field who may ask for it', () => {
+  test('has an access rule for every field', () => {
     const fields = objectTypes(schema).flatMap((type) =>
       Object.values(type.getFields()).map((field) => ({
         field: `${type.name}.${field.name}`,
@@ -45,7 +45,7 @@ describe('the schema', () => {
     expect(fields.filter(({ rule }) => !isRule(rule))).toEqual([]);
   });
 
-  test('needs somebody signed in for every field of what is owned', () => {
+  test('requires authentication for every field of owned types', () => {
     const owned = objectTypes(schema).filter(({ name }) => OWNED.includes(name));
     const rules = owned.flatMap((type) =>
       Object.values(type.getFields()).map((field) => field.extensions['access'] ?? type.extensions['access']),
@@ -54,18 +54,19 @@ describe('the schema', () => {
     expect(rules).not.toContain('public');
   });
 
-  test('is refused with a field that does not say it', () => {
+  test('is rejected with a field without an access rule', () => {
     expect(() => guardSchema(buildSchema('type Query { open: Int }'))).toThrow(
       'Query.open does not declare who may select it',
     );
   });
 
-  test('prints the directives exactly where the rules say', () => {
+  test('prints exactly the directives of the access rules', () => {
     const inRules: Record<string, string> = {};
     for (const type of objectTypes(schema)) {
       inRules[type.name] = directiveOf(type.extensions['access']);
-      for (const field of Object.values(type.getFields()))
+      for (const field of Object.values(type.getFields())) {
         inRules[`${type.name}.${field.name}`] = directiveOf(field.extensions['access']);
+      }
     }
     const inText: Record<string, string> = {};
     for (const { name, directives, fields = [] } of printed.types) {
@@ -79,16 +80,16 @@ describe('the schema', () => {
     });
   });
 
-  test('defines the directives as the federation does', () => {
+  test('defines the directives as Apollo Federation does', () => {
     const definitions = printed.definitions.flatMap((definition) =>
       definition.kind === Kind.DIRECTIVE_DEFINITION ? [definition] : [],
     );
-    const spelling = definitions.map(({ name, arguments: args = [], repeatable }) => [
+    const signatures = definitions.map(({ name, arguments: args = [], repeatable }) => [
       name.value,
       args.map((argument) => print(argument)),
       repeatable,
     ]);
-    expect(spelling).toEqual(
+    expect(signatures).toEqual(
       expect.arrayContaining([
         ['authenticated', [], false],
         ['requiresScopes', ['scopes: [[federation__Scope!]!]!'], false],
@@ -105,7 +106,7 @@ describe('the schema', () => {
     );
   });
 
-  test('GQL-27 leads to what is owned by the paths that are tested here and by no other', () => {
+  test('GQL-27 reaches owned types only by the paths that are tested here', () => {
     expect(pathsToOwned(schema)).toEqual([
       'Mutation.linkRollupAccount.account',
       'Mutation.linkRollupAccount.user',
@@ -118,7 +119,8 @@ describe('the schema', () => {
 
 describe('over HTTP', () => {
   let world: World;
-  let [owner, other]: Person[] = [];
+  let owner: Person;
+  let other: Person;
   let token: string;
   let accountId: string;
   let otherToken: string;
@@ -126,27 +128,27 @@ describe('over HTTP', () => {
   afterAll(() => world.close());
   beforeEach(async () => {
     await world.reset();
-    [owner, other] = world.rollup.people;
-    const linked = await world.link(owner ?? fail());
+    [owner, other] = world.rollup.people as [Person, Person];
+    const linked = await world.link(owner);
     [token, accountId] = [linked.accessToken ?? '', linked.account?.id ?? ''];
-    otherToken = (await world.link(other ?? fail())).accessToken ?? '';
+    otherToken = (await world.link(other)).accessToken ?? '';
   });
 
-  test('GQL-27 me is the caller, whoever else there is', async () => {
+  test('GQL-27 me is the caller, and discloses no other user', async () => {
     expect((await world.ask(MeDocument)).data).toEqual({ me: null });
     const [mine, theirs] = [
       await world.ask(MeDocument, {}, { token }),
       await world.ask(MeDocument, {}, { token: otherToken }),
     ];
-    expect(mine.text).toContain(owner?.sub);
-    expect(theirs.text).toContain(other?.sub);
-    for (const secret of [accountId, owner?.sub, owner?.email]) expect(theirs.text).not.toContain(secret);
+    expect(mine.text).toContain(owner.sub);
+    expect(theirs.text).toContain(other.sub);
+    for (const secret of [accountId, owner.sub, owner.email]) expect(theirs.text).not.toContain(secret);
   });
 
-  test('GQL-27 a renewal by nobody is refused, by another user it finds nothing', async () => {
-    const nobody = await world.ask(RenewAccessTokenDocument, { input: { accountId } });
-    expect(nobody.errors.map(({ extensions }) => extensions['code'])).toEqual(['UNAUTHENTICATED']);
-    expect(nobody).toMatchObject({ status: 401, data: null });
+  test('GQL-27 a renewal by an anonymous caller is rejected, and by another user finds no account', async () => {
+    const anonymous = await world.ask(RenewAccessTokenDocument, { input: { accountId } });
+    expect(anonymous.errors.map(({ extensions }) => extensions['code'])).toEqual(['UNAUTHENTICATED']);
+    expect(anonymous).toMatchObject({ status: 401, data: null });
     const another = await world.ask(
       RenewAccessTokenDocument,
       { input: { accountId } },
@@ -160,7 +162,7 @@ describe('over HTTP', () => {
     });
   });
 
-  test('GQL-27 unlinking by another user finds nothing and ends nothing', async () => {
+  test('GQL-27 an unlink by another user finds no account and changes nothing', async () => {
     const another = await world.ask(
       UnlinkRollupAccountDocument,
       { input: { accountId } },
@@ -170,22 +172,25 @@ describe('over HTTP', () => {
     expect((await world.ask(MeDocument, {}, { token })).text).toContain(accountId);
   });
 
-  test.each(['nobody', 'another user'])('GQL-27 the link of its owner gives %s nothing', async (caller) => {
-    const begun = await world.start(['openid'], token);
-    const url = await world.rollup.approve(begun.authorizationUrl ?? '', { person: owner ?? fail() });
-    const input = { callback: { url, linkToken: begun.linkToken ?? '' } };
-    const callerToken = caller === 'nobody' ? undefined : otherToken;
-    const { data } = await world.ask(LinkRollupAccountDocument, { input }, { token: callerToken });
-    const { userErrors, ...rest } = data.linkRollupAccount;
-    expect(userErrors).toMatchObject([{ code: 'LINK_NOT_FOUND' }]);
-    expect(new Set(Object.values(rest))).toEqual(new Set([null]));
-  });
+  test.each(['an anonymous caller', 'another user'])(
+    "GQL-27 the owner's link returns nothing to %s",
+    async (caller) => {
+      const begun = await world.start(['openid'], token);
+      const url = await world.rollup.approve(begun.authorizationUrl ?? '', { person: owner });
+      const input = { callback: { url, linkToken: begun.linkToken ?? '' } };
+      const callerToken = caller === 'an anonymous caller' ? undefined : otherToken;
+      const { data } = await world.ask(LinkRollupAccountDocument, { input }, { token: callerToken });
+      const { userErrors, ...rest } = data.linkRollupAccount;
+      expect(userErrors).toMatchObject([{ code: 'LINK_NOT_FOUND' }]);
+      expect(new Set(Object.values(rest))).toEqual(new Set([null]));
+    },
+  );
 
-  test('a link by nobody may read in its answer what the linked token allows', async () => {
+  test('an anonymous link returns what the linked token allows', async () => {
     const { errors, data } = await linkWith(['openid', 'profile', 'email']);
     expect(errors).toEqual([]);
-    expect(data.linkRollupAccount.user).toMatchObject({ name: owner?.name, email: owner?.email });
-    expect(data.linkRollupAccount.account?.sub).toBe(owner?.sub);
+    expect(data.linkRollupAccount.user).toMatchObject({ name: owner.name, email: owner.email });
+    expect(data.linkRollupAccount.account?.sub).toBe(owner.sub);
   });
 
   test.each([
@@ -193,20 +198,20 @@ describe('over HTTP', () => {
     [['openid', 'email'], ['name', 'picture'], undefined],
     [['openid', 'profile'], ['email'], undefined],
     [['openid'], ['email', 'name', 'picture'], 'token'],
-  ])('a link with %j is refused %j in its answer, signed in with: %s', async (scopes, refused, signedIn) => {
+  ])('a link with %j forbids %j in its response, signed in with: %s', async (scopes, forbidden, signedIn) => {
     const { status, errors, data } = await linkWith(scopes, signedIn && token);
     expect(status).toBe(403);
-    expect(errors.map(({ path, extensions }) => [path?.at(-1), extensions['code']]).toSorted()).toEqual(
-      refused.map((field) => [field, 'FORBIDDEN']),
-    );
-    for (const field of refused) expect(data.linkRollupAccount.user).toHaveProperty(field, null);
-    expect(data.linkRollupAccount.account?.sub).toBe(owner?.sub);
+    expect(
+      errors.map(({ path, extensions }) => `${path?.at(-1)} ${String(extensions['code'])}`).toSorted(),
+    ).toEqual(forbidden.map((field) => `${field} FORBIDDEN`));
+    for (const field of forbidden) expect(data.linkRollupAccount.user).toHaveProperty(field, null);
+    expect(data.linkRollupAccount.account?.sub).toBe(owner.sub);
   });
 
   async function linkWith(scopes: readonly string[], signedIn?: string) {
-    world.rollup.revoke(owner ?? fail());
+    world.rollup.revoke(owner);
     const begun = await world.start(scopes, signedIn);
-    const url = await world.rollup.approve(begun.authorizationUrl ?? '', { person: owner ?? fail() });
+    const url = await world.rollup.approve(begun.authorizationUrl ?? '', { person: owner });
     const input = { callback: { url, linkToken: begun.linkToken ?? '' } };
     return world.ask(LinkRollupAccountDocument, { input }, { token: signedIn });
   }
@@ -218,7 +223,7 @@ function objectTypes(schema: GraphQLSchema): GraphQLObjectType[] {
     .filter(({ name }) => !name.startsWith('__'));
 }
 
-/** Every field that returns something owned; of mutations with the payload before it. */
+/** Every field that returns an owned type; a field of a payload as the path from its mutation. */
 function pathsToOwned(schema: GraphQLSchema): string[] {
   const mutations = Object.values(schema.getMutationType()?.getFields() ?? {});
   return objectTypes(schema)
@@ -250,8 +255,4 @@ function directiveOf(rule: unknown): string {
   if (rule === undefined || rule === 'public') return '';
   if (rule === 'authenticated') return '@authenticated';
   return `@requiresScopes(scopes: ${JSON.stringify([rule])})`;
-}
-
-function fail(): never {
-  throw new Error('the provider has nobody');
 }

@@ -4,11 +4,11 @@ import { startApollo } from '../../src/graphql/apollo.js';
 import type { RequestContext } from '../../src/graphql/context.js';
 import { PUBLIC_CODES, TRANSPORT_CODES } from '../../src/graphql/format-error.js';
 import { createSchema } from '../../src/graphql/schema.js';
+import { createLog } from '../../src/log.js';
 import { createGate } from '../../src/dev/instruments/faults.js';
 import type { Person } from '../../src/dev/rollup-id/people.js';
 import { LinkRollupAccountDocument, MeDocument } from '../generated/graphql.js';
 import type { GraphqlResponse } from '../kit/graphql-client.js';
-import { createLog } from '../../src/log.js';
 import { startWorld, type World } from '../kit/world.js';
 
 const OPERATION_TIMEOUT_MS = 1_500;
@@ -37,13 +37,13 @@ test.each([
   ['__type', '{ __type(name: "User") { fields { name } } }'],
   ['an alias', '{ typename: __schema { types { name } } }'],
   ['a fragment', '{ ...Q } fragment Q on Query { ... { __schema { types { name } } } }'],
-])('GQL-16 introspection that is off is blocked: %s', async (_title, query) => {
-  const answer = await world.ask(query, {}, { token });
-  expect(answer).toMatchObject({ status: 400, data: undefined });
-  expect(codes(answer)).toEqual(['GRAPHQL_VALIDATION_FAILED']);
+])('GQL-16 disabled introspection is blocked: %s', async (_title, query) => {
+  const response = await world.ask(query, {}, { token });
+  expect(response).toMatchObject({ status: 400, data: undefined });
+  expect(codes(response)).toEqual(['GRAPHQL_VALIDATION_FAILED']);
 });
 
-test('GQL-16 introspection that is off is blocked: a GET', async () => {
+test('GQL-16 disabled introspection is blocked: a GET', async () => {
   const query = encodeURIComponent('{ __schema { types { name } } }');
   const headers = {
     accept: 'application/graphql-response+json',
@@ -57,12 +57,12 @@ test('GQL-16 introspection that is off is blocked: a GET', async () => {
 
 test.each<[string, object | string, string]>([
   [
-    'a field too many',
+    'an unknown field',
     { tokens: { accessToken: 'secret-1', idToken: 'secret-2', refreshTokenn: 'secret-3' } },
     '; Field "refreshTokenn" is not defined',
   ],
   [
-    'two ways at once',
+    'two members of a oneOf input',
     {
       tokens: { accessToken: 'secret-1', idToken: 'secret-2' },
       callback: { url: 'https://a/?code=secret-3', linkToken: 'secret-4' },
@@ -70,23 +70,26 @@ test.each<[string, object | string, string]>([
     '; Exactly one key must be specified',
   ],
   [
-    'text in the place of an object',
+    'text instead of an object',
     'secret-1; Field secret-2',
     '; Expected type "LinkRollupAccountInput" to be an object.',
   ],
   [
-    'a number in the place of a token',
+    'a number instead of a token',
     { tokens: { accessToken: 9_000_001, idToken: 'secret-2' } },
     '; String cannot represent a non string value.',
   ],
-])('STO-02 variables with %s are refused without what they hold', async (_title, input, reason) => {
-  const query =
-    'mutation ($input: LinkRollupAccountInput!) { linkRollupAccount(input: $input) { userErrors { code } } }';
-  const { text, errors } = await world.ask(query, { input });
-  expect(errors[0]?.message).toMatch(/^Variable "\$input" got an invalid value/);
-  expect(errors[0]?.message).toContain(reason);
-  expect(text).not.toMatch(/secret-|9000001/);
-});
+])(
+  'STO-02 variables with %s are rejected without their values in the message',
+  async (_title, input, reason) => {
+    const query =
+      'mutation ($input: LinkRollupAccountInput!) { linkRollupAccount(input: $input) { userErrors { code } } }';
+    const { text, errors } = await world.ask(query, { input });
+    expect(errors[0]?.message).toMatch(/^Variable "\$input" got an invalid value/);
+    expect(errors[0]?.message).toContain(reason);
+    expect(text).not.toMatch(/secret-|9000001/);
+  },
+);
 
 test.each([
   'mutation { linkRollupAccount(input: { tokens: { accessToken: 9000001, idToken: "x" } }) { userErrors { code } } }',
@@ -94,7 +97,7 @@ test.each([
   'mutation { linkRollupAccount "9000001" }',
   '{ eyJhbGciOiJFUzI1NiJ9000001 }',
   'query ($eyJhbGciOiJFUzI1NiJ9000001: Nothing) { __typename }',
-])('STO-02 a document is refused without what it holds: %s', async (query) => {
+])('STO-02 a document is rejected without its content in the message: %s', async (query) => {
   const { text, errors } = await world.ask(query);
   expect(errors.length).toBeGreaterThan(0);
   expect(text).not.toContain('9000001');
@@ -117,23 +120,27 @@ describe('in production', () => {
     ['input field in variables', RENEW, { input: { minTtlSecond: 1 } }],
     ['directive', '{ __typename @skipp(if: true) }'],
     ['argument of a directive', '{ __typename @skip(iff: true) }'],
-  ])('GQL-17 nothing is suggested for a misspelt %s', async (_title, query, variables = {}) => {
+  ])('GQL-17 there is no suggestion for a misspelt %s', async (_title, query, variables = {}) => {
     const errors = await execute({ production: true, query, variables });
     expect(errors.length).toBeGreaterThan(0);
     expect(JSON.stringify(errors)).not.toContain('Did you mean');
     expect(JSON.stringify(errors)).not.toContain('INTERNAL_SERVER_ERROR');
   });
 
-  test('GQL-17 elsewhere a suggestion is made, so there was something to hide', async () => {
+  test('GQL-17 outside production there is a suggestion, so production hides it', async () => {
     const errors = await execute({ production: false, query: '{ mee { id } }' });
     expect(JSON.stringify(errors)).toContain('Did you mean');
   });
 });
 
-test('GQL-19 a nullable field that fails leaves the others, with its code at its path', async () => {
-  const poor = await world.rollup.mint('access', person, { scopes: ['openid', 'profile'] });
+test('GQL-19 a nullable field that fails does not affect the others, and has its code at its path', async () => {
+  const withoutEmail = await world.rollup.mint('access', person, { scopes: ['openid', 'profile'] });
   const query = '{ me { id name picture email mail: email createdAt } consentedScopes { name } __typename }';
-  const { data, errors } = await world.ask<Record<string, unknown>, unknown>(query, {}, { token: poor });
+  const { data, errors } = await world.ask<Record<string, unknown>, unknown>(
+    query,
+    {},
+    { token: withoutEmail },
+  );
   expect(data).toMatchObject({
     me: { name: person.name, email: null, mail: null, createdAt: expect.any(String) as string },
     consentedScopes: [{ name: 'openid' }, { name: 'profile' }],
@@ -144,7 +151,7 @@ test('GQL-19 a nullable field that fails leaves the others, with its code at its
   ]);
 });
 
-test('GQL-19 a field that must not be null takes its parent with it and nothing else', async () => {
+test('GQL-19 a non-null field that fails nulls its parent and nothing else', async () => {
   await world.em().execute('delete from sealed_tokens');
   const query =
     '{ me { id name rollupAccounts { id status } } again: me { id name } consentedScopes { name } __typename }';
@@ -156,12 +163,12 @@ test('GQL-19 a field that must not be null takes its parent with it and nothing 
   ]);
 });
 
-test('GQL-29 at the deadline the caller is told, and no further resolver runs', async () => {
+test('GQL-29 at the deadline the caller gets an error, and no further resolver runs', async () => {
   const begun = await world.start(['openid']);
   const url = await world.rollup.approve(begun.authorizationUrl ?? '', { person });
   const gate = createGate();
   world.rollup.switches.faults.exchange.queue.push(gate.fault);
-  const answering = world.ask(
+  const response = await world.ask(
     `mutation ($link: LinkRollupAccountInput!, $start: StartRollupLinkInput!) {
       linkRollupAccount(input: $link) { accessToken }
       startRollupLink(input: $start) { state }
@@ -171,15 +178,15 @@ test('GQL-29 at the deadline the caller is told, and no further resolver runs', 
       start: { redirectUri: world.config.rollup.redirectUris[0] ?? '', scopes: ['openid'] },
     },
   );
-  const answer = await answering;
-  expect(answer).toMatchObject({ status: 503, data: undefined });
-  expect(codes(answer)).toEqual(['INTERNAL_SERVER_ERROR']);
-  const correlationId = String(answer.errors[0]?.extensions['correlationId']);
+
+  expect(response).toMatchObject({ status: 503, data: undefined });
+  expect(codes(response)).toEqual(['INTERNAL_SERVER_ERROR']);
+  const correlationId = String(response.errors[0]?.extensions['correlationId']);
   expect(logged(correlationId).filter(({ level }) => level === 'error')).toMatchObject([
     { msg: 'the time of the operation is over', correlationId },
   ]);
   gate.release();
-  await until(() => world.logLines.filter((line) => line.includes('internal error')).length > 0);
+  await waitUntil(() => world.logLines.filter((line) => line.includes('internal error')).length > 0);
   expect(await world.em().execute('select state_hash from pending_link')).toEqual([]);
 });
 
@@ -189,33 +196,35 @@ describe('GQL-30 HTP-17 mutations of one subject', () => {
   const ALIASES = Array.from({ length: 100 }, (_, index) => `a${index}: ${RENEW}`).join(' ');
 
   test.each([
-    ['as they are', `mutation { ${ALIASES} }`],
+    ['at the top level', `mutation { ${ALIASES} }`],
     ['in an inline fragment', `mutation { ... { ${ALIASES} } }`],
     [
       'in a fragment',
       `mutation { ...A } fragment A on Mutation { ...B } fragment B on Mutation { ${ALIASES} }`,
     ],
-  ])('are refused at once when they come as 100 aliases, %s', async (how, document) => {
+  ])('are rejected before execution when they come as 100 aliases, %s', async (how, document) => {
     const caller = await mintFor(`urn:rollup:many-aliases-${how.replaceAll(' ', '-')}`);
     const before = world.statements.length;
     expectLimited(await world.ask(document, {}, { token: caller }));
     expect(world.statements).toHaveLength(before);
   });
 
-  test('are refused from the 51st on when they come as 100 requests', async () => {
+  test('are rejected from the 51st on when they come as 100 requests', async () => {
     const caller = await mintFor('urn:rollup:many-requests');
-    const answers: GraphqlResponse<unknown>[] = [];
-    for (let sent = 0; sent < 100; sent += 1)
-      answers.push(await world.ask(`mutation { ${RENEW} }`, {}, { token: caller }));
-    const limited = answers.map((answer) => codes(answer)[0] === 'RATE_LIMITED');
+    const responses: GraphqlResponse<unknown>[] = [];
+    for (let sent = 0; sent < 100; sent += 1) {
+      responses.push(await world.ask(`mutation { ${RENEW} }`, {}, { token: caller }));
+    }
+    const limited = responses.map((response) => codes(response)[0] === 'RATE_LIMITED');
     expect(limited).toEqual(Array.from({ length: 100 }, (_, index) => index >= LIMIT));
-    for (const answer of answers.slice(LIMIT)) expectLimited(answer);
+    for (const response of responses.slice(LIMIT)) expectLimited(response);
   });
 
   test('do not count for another subject, and queries do not count', async () => {
-    const caller = await mintFor('urn:rollup:somebody-else');
-    for (let sent = 0; sent <= LIMIT; sent += 1)
+    const caller = await mintFor('urn:rollup:another-subject');
+    for (let sent = 0; sent <= LIMIT; sent += 1) {
       expect((await world.ask(MeDocument, {}, { token: caller })).status).toBe(200);
+    }
     expect(codes(await world.ask(`mutation { ${RENEW} }`, {}, { token: caller }))).toEqual(['NOT_LINKED']);
   });
 
@@ -223,18 +232,18 @@ describe('GQL-30 HTP-17 mutations of one subject', () => {
     return world.rollup.mint('access', { ...person, sub });
   }
 
-  function expectLimited(answer: GraphqlResponse<unknown>): void {
-    expect(answer).toMatchObject({ status: 429, data: undefined });
-    expect(codes(answer)).toEqual(['RATE_LIMITED']);
-    const retryAfterMs = Number(answer.errors[0]?.extensions['retryAfterMs']);
+  function expectLimited(response: GraphqlResponse<unknown>): void {
+    expect(response).toMatchObject({ status: 429, data: undefined });
+    expect(codes(response)).toEqual(['RATE_LIMITED']);
+    const retryAfterMs = Number(response.errors[0]?.extensions['retryAfterMs']);
     expect(retryAfterMs).toBeGreaterThan(0);
     expect(retryAfterMs).toBeLessThanOrEqual(60_000);
-    expect(answer.headers.get('retry-after')).toBe(String(Math.ceil(retryAfterMs / 1_000)));
+    expect(response.headers.get('retry-after')).toBe(String(Math.ceil(retryAfterMs / 1_000)));
   }
 });
 
-describe('the codes of errors', () => {
-  test('are those of the README and no other', async () => {
+describe('the error codes', () => {
+  test('are exactly those of the README', async () => {
     const readme = await readFile('README.md', 'utf8');
     const section = readme.split(/^### Errors$/m)[1]?.split(/^##+ /m)[0] ?? '';
     const documented = section.split('\n').flatMap((line) => {
@@ -261,23 +270,23 @@ describe('the codes of errors', () => {
     ['StartRollupLink', ['PROVIDER_UNAVAILABLE', 'REDIRECT_URI_NOT_ALLOWED', 'SCOPE_NOT_ALLOWED']],
     ['RenewAccessToken', ['ACCOUNT_NOT_FOUND']],
     ['UnlinkRollupAccount', ['ACCOUNT_NOT_FOUND']],
-  ])('that %s answers as data are these', async (mutation, expected) => {
+  ])('that %s returns as data are these', async (mutation, expected) => {
     const codeEnum = (await createSchema()).getType(`${mutation}ErrorCode`);
     const values = isEnumType(codeEnum) ? codeEnum.getValues().map(({ name }) => name) : [];
     expect(values.toSorted()).toEqual(expected);
   });
 });
 
-test('an error of ours is masked, and its correlationId finds the cause in the log', async () => {
+test('an internal error is masked, and its correlationId finds the cause in the log', async () => {
   await world.em().execute('alter table pending_link rename to hidden');
   try {
     const input = { callback: { url: 'https://a.example/?code=a&state=a', linkToken: 'a' } };
-    const answer = await world.ask(LinkRollupAccountDocument, { input });
-    expect(codes(answer)).toEqual(['INTERNAL_SERVER_ERROR']);
-    const { message, extensions } = answer.errors[0] ?? { message: '', extensions: {} };
+    const response = await world.ask(LinkRollupAccountDocument, { input });
+    expect(codes(response)).toEqual(['INTERNAL_SERVER_ERROR']);
+    const { message, extensions } = response.errors[0] ?? { message: '', extensions: {} };
     expect(message).toBe('Something went wrong on our side.');
     expect(Object.keys(extensions).toSorted()).toEqual(['code', 'correlationId']);
-    expect(answer.text).not.toContain('pending_link');
+    expect(response.text).not.toContain('pending_link');
     const line = logged(String(extensions['correlationId'])).find(({ msg }) => msg === 'internal error');
     expect(line).toMatchObject({ level: 'error' });
     expect(JSON.stringify(line)).toContain('42P01');
@@ -286,9 +295,9 @@ test('an error of ours is masked, and its correlationId finds the cause in the l
   }
 });
 
-test('a line of the log says nothing of the lines before it', async () => {
+test('a log record has no fields of earlier records', async () => {
   await world.ask(MeDocument, {}, { token });
-  await until(() => logged('"msg":"request"').length > 0);
+  await waitUntil(() => logged('"msg":"request"').length > 0);
   const lines = logged('"reqId"').filter(({ msg }) => msg !== 'statement');
   expect(logged('"msg":"statement"').length).toBeGreaterThan(0);
   expect(lines.length).toBeGreaterThan(0);
@@ -296,7 +305,7 @@ test('a line of the log says nothing of the lines before it', async () => {
 });
 
 test.each(['production', 'development', 'test', ''])(
-  'an error of ours is masked with NODE_ENV=%s',
+  'an internal error is masked with NODE_ENV=%s',
   async (name) => {
     const before = process.env['NODE_ENV'];
     process.env['NODE_ENV'] = name;
@@ -321,13 +330,13 @@ test.each(['production', 'development', 'test', ''])(
   },
 );
 
-/** Runs a request on a server of the real schema, and something to misspell; its database does not answer. */
-async function execute(asked: {
+/** Runs a request on the real schema with an enum to misspell; the database always fails. */
+async function execute(options: {
   readonly production: boolean;
   readonly query: string;
   readonly variables?: Record<string, unknown>;
 }): Promise<readonly GraphQLFormattedError[]> {
-  const { production, query, variables = {} } = asked;
+  const { production, query, variables = {} } = options;
   const apollo = await startApollo({
     schema: withColours(await createSchema()),
     introspection: false,
@@ -364,6 +373,6 @@ function logged(text: string): Record<string, unknown>[] {
   return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
 }
 
-async function until(holds: () => boolean): Promise<void> {
+async function waitUntil(holds: () => boolean): Promise<void> {
   while (!holds()) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -4,7 +4,7 @@ import { startWorld, type World } from '../kit/world.js';
 const AUDITS = 61;
 const MUST_AUDITS = 13;
 
-/** The audits are named before there is a server to ask. */
+/** Jest needs the names of the audits before the server runs, so the URL is computed late. */
 const audits = serverAudits({ url: () => world.app.url + '/graphql', fetchFn: fetchWithPreflight });
 const bareAudits = serverAudits({ url: () => world.app.url + '/graphql' }).filter(({ name }) =>
   name.startsWith('MUST'),
@@ -14,7 +14,7 @@ let world: World;
 beforeAll(async () => (world = await startWorld()));
 afterAll(() => world.close());
 
-test('GQL-01 there are 61 audits, 13 of which say MUST', () => {
+test('GQL-01 there are 61 audits, 13 of which are at the level MUST', () => {
   expect([audits.length, bareAudits.length]).toEqual([AUDITS, MUST_AUDITS]);
 });
 
@@ -32,7 +32,7 @@ async function expectOk(running: Promise<AuditResult>): Promise<void> {
   expect({ status: result.status, reason }).toEqual({ status: 'ok', reason: undefined });
 }
 
-/** As the frontends that send queries by GET: they say that they are no simple request of a foreign page. */
+/** Adds the header by which a frontend shows that its GET is no simple cross-site request. */
 function fetchWithPreflight(url: string, init: RequestInit = {}): Promise<Response> {
   const headers = new Headers(init.headers);
   headers.set('apollo-require-preflight', 'true');

@@ -24,7 +24,7 @@ beforeAll(async () => {
 });
 afterAll(() => world.close());
 
-describe('what is refused without running anything', () => {
+describe('requests that are rejected without execution', () => {
   test.each<[string, number[], Sent]>([
     ['GQL-13 a batch', [400], { headers: JSON_TYPE, body: `[${ME},${ME}]` }],
     ['GQL-13 a batch of one', [400], { headers: JSON_TYPE, body: `[${ME}]` }],
@@ -50,7 +50,7 @@ describe('what is refused without running anything', () => {
       },
     ],
     [
-      'GQL-22 utf-8 that is called utf-16',
+      'GQL-22 utf-8 declared as utf-16',
       [400, 415],
       { headers: type('application/json; charset=utf-16'), body: ME },
     ],
@@ -68,7 +68,7 @@ describe('what is refused without running anything', () => {
   });
 
   test.each(['multipart/mixed', 'text/html', 'application/xml', 'application/json;q=0, text/html'])(
-    'GQL-15 an answer as %s',
+    'GQL-15 a response as %s',
     async (accept) => {
       const before = world.statements.length;
       const { status, body } = await send({ headers: { ...JSON_TYPE, accept }, body: ME });
@@ -96,7 +96,7 @@ describe('what is refused without running anything', () => {
     expect(await sendRaw([...one, 'Content-Type', 'application/json'], ME)).toBe(400);
   });
 
-  test('GQL-23 a multipart upload of 100 MB is refused while its body is still to come', async () => {
+  test('GQL-23 a multipart upload of 100 MB is rejected before its body arrives', async () => {
     const headers = ['Content-Type', 'multipart/form-data; boundary=x', 'Content-Length', '100000000'];
     expect(await sendRaw(headers, '--x\r\n')).toBe(415);
   });
@@ -107,23 +107,23 @@ describe('GQL-24 automatic persisted queries are off', () => {
 
   test.each([
     ['a probe', { extensions: persisted(HASH) }],
-    ['a right hash', { query: '{__typename}', extensions: persisted(HASH) }],
+    ['a correct hash', { query: '{__typename}', extensions: persisted(HASH) }],
     ['a wrong hash', { query: '{ me { id } }', extensions: persisted(HASH) }],
-  ])('%s', async (_title, asked) => {
-    const { body } = await send({ headers: JSON_TYPE, body: JSON.stringify(asked) });
+  ])('%s', async (_title, payload) => {
+    const { body } = await send({ headers: JSON_TYPE, body: JSON.stringify(payload) });
     expect(body.data).toBeUndefined();
     expect(body.errors?.map(({ extensions }) => extensions['code'])).toEqual([
       'PERSISTED_QUERY_NOT_SUPPORTED',
     ]);
   });
 
-  test('of many registrations none is kept', async () => {
-    const answers = await Promise.all(
+  test('of many registrations none is stored', async () => {
+    const responses = await Promise.all(
       Array.from({ length: 200 }, (_, index) =>
         send({ headers: JSON_TYPE, body: JSON.stringify(register(`{ a${index}: __typename }`)) }),
       ),
     );
-    const codes = answers.map(({ body }) => body.errors?.[0]?.extensions['code']);
+    const codes = responses.map(({ body }) => body.errors?.[0]?.extensions['code']);
     expect(new Set(codes)).toEqual(new Set(['PERSISTED_QUERY_NOT_SUPPORTED']));
   });
 
@@ -166,17 +166,17 @@ describe('GQL-26 in every argument', () => {
   const SQL = `'; drop table app_user; -- " \\ $1 ? %00`;
   const OPERATOR = { $ne: null, $like: '%' };
   const NOTHING = { redirectUri: 'a', scopes: ['openid'] };
-  const TAKEN = { accessToken: 'a', idToken: 'a', refreshToken: 'a' };
-  const CALLED = { url: 'https://a.example/', linkToken: 'a' };
+  const TOKENS = { accessToken: 'a', idToken: 'a', refreshToken: 'a' };
+  const CALLBACK = { url: 'https://a.example/', linkToken: 'a' };
 
   const places: [string, string, (value: unknown) => unknown][] = [
     ['redirectUri', 'startRollupLink', (redirectUri) => ({ ...NOTHING, redirectUri })],
     ['scopes', 'startRollupLink', (scope) => ({ ...NOTHING, redirectUri: redirect(), scopes: [scope] })],
-    ['url', 'linkRollupAccount', (url) => ({ callback: { ...CALLED, url } })],
-    ['linkToken', 'linkRollupAccount', (linkToken) => ({ callback: { ...CALLED, linkToken } })],
-    ['accessToken', 'linkRollupAccount', (accessToken) => ({ tokens: { ...TAKEN, accessToken } })],
-    ['idToken', 'linkRollupAccount', (idToken) => ({ tokens: { ...TAKEN, idToken } })],
-    ['refreshToken', 'linkRollupAccount', (refreshToken) => ({ tokens: { ...TAKEN, refreshToken } })],
+    ['url', 'linkRollupAccount', (url) => ({ callback: { ...CALLBACK, url } })],
+    ['linkToken', 'linkRollupAccount', (linkToken) => ({ callback: { ...CALLBACK, linkToken } })],
+    ['accessToken', 'linkRollupAccount', (accessToken) => ({ tokens: { ...TOKENS, accessToken } })],
+    ['idToken', 'linkRollupAccount', (idToken) => ({ tokens: { ...TOKENS, idToken } })],
+    ['refreshToken', 'linkRollupAccount', (refreshToken) => ({ tokens: { ...TOKENS, refreshToken } })],
     ['accountId', 'renewAccessToken', (accountId) => ({ accountId })],
     ['accountId', 'unlinkRollupAccount', (accountId) => ({ accountId })],
   ];
@@ -197,7 +197,7 @@ describe('GQL-26 in every argument', () => {
     ['minTtlSeconds', 'renewAccessToken', (minTtlSeconds) => ({ minTtlSeconds })],
   ];
 
-  test.each(objects)('an object for %s of %s is refused', async (_argument, mutation, place) => {
+  test.each(objects)('an object for %s of %s is rejected', async (_argument, mutation, place) => {
     const before = world.statements.length;
     const { status, body } = await run(mutation, place(OPERATOR));
     expect({ status, data: body.data }).toEqual({ status: 400, data: undefined });
@@ -216,13 +216,13 @@ describe('GQL-26 in every argument', () => {
   }
 });
 
-test.each(['/graphql', '/graphiql', '/'])('GQL-28 a browser finds no page at %s', async (path) => {
+test.each(['/graphql', '/graphiql', '/'])('GQL-28 a browser gets no page at %s', async (path) => {
   const response = await fetch(`${world.app.url}${path}`, { headers: { accept: 'text/html' } });
   expect(response.status).toBeGreaterThanOrEqual(400);
   expect(response.headers.get('content-type')).toMatch(/^application\/json/);
 });
 
-test('GQL-28 an answer carries no trace, whatever the headers ask for', async () => {
+test('GQL-28 a response contains no trace, even when headers request one', async () => {
   const headers = { ...JSON_TYPE, 'apollo-federation-include-trace': 'ftv1', 'x-apollo-tracing': '1' };
   const { body } = await send({ headers, body: ME });
   expect(Object.keys(body)).toEqual(['data']);
@@ -233,7 +233,7 @@ interface Body {
   readonly errors?: readonly { readonly extensions: Readonly<Record<string, unknown>> }[];
 }
 
-/** Sends as the signed-in person, who would be answered: POST by default. */
+/** Sends with the bearer of a linked person; POST by default. */
 async function send({ method = 'POST', query, headers = {}, body }: Sent) {
   const search = query === undefined ? '' : `?query=${encodeURIComponent(query)}`;
   const response = await fetch(`${world.app.url}/graphql${search}`, {
@@ -242,12 +242,12 @@ async function send({ method = 'POST', query, headers = {}, body }: Sent) {
     ...(body !== undefined && { body }),
   });
   const text = await response.text();
-  const { headers: answered, status } = response;
+  const { headers: received, status } = response;
   const parsed = JSON.parse(text === '' ? '{}' : text) as Body;
-  return { status, type: answered.get('content-type'), allow: answered.get('allow'), body: parsed, text };
+  return { status, type: received.get('content-type'), allow: received.get('allow'), body: parsed, text };
 }
 
-/** Sends headers as they are and the start of a body; resolves with the status, whatever else was announced. */
+/** Sends raw headers and the start of a body; resolves with the status before the rest of the body is sent. */
 function sendRaw(headers: readonly string[], start: string): Promise<number | undefined> {
   return new Promise((resolve, reject) => {
     const url = new URL(`${world.app.url}/graphql`);

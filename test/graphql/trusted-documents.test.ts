@@ -41,10 +41,10 @@ describe('a trusted document runs', () => {
     ['by its text with other white space', { query: print(parse(TEXT)).replaceAll('\n', '\n\n\t') }],
     ['by its text with a comment', { query: `# mine\n${TEXT}` }],
     ['by documentId, with variables and a name', { documentId: HASH, variables: {}, operationName: 'Me' }],
-    ['by documentId, whatever the text beside it says', { documentId: HASH, query: OTHER }],
-    ['by its text, with a hash that is right', { query: TEXT, extensions: persisted(HASH) }],
-  ])('%s', async (_title, asked) => {
-    expectMe(await post(asked));
+    ['by documentId, with another text beside it', { documentId: HASH, query: OTHER }],
+    ['by its text, with its correct hash', { query: TEXT, extensions: persisted(HASH) }],
+  ])('%s', async (_title, payload) => {
+    expectMe(await post(payload));
   });
 
   test.each<[string, Record<string, string>]>([
@@ -53,8 +53,8 @@ describe('a trusted document runs', () => {
     ["by the hash of Apollo's clients", { extensions: JSON.stringify(persisted(HASH)) }],
     ['by its text', { query: TEXT }],
     ['with its variables', { documentId: HASH, variables: '{}', operationName: 'Me' }],
-  ])('%s in a GET with the preflight header', async (_title, asked) => {
-    expectMe(await get(asked, { 'apollo-require-preflight': 'true' }));
+  ])('%s in a GET with the preflight header', async (_title, payload) => {
+    expectMe(await get(payload, { 'apollo-require-preflight': 'true' }));
   });
 
   test('but not in a GET without it', async () => {
@@ -68,7 +68,7 @@ describe('a trusted document runs', () => {
   }
 });
 
-describe('any other is refused, and nothing runs', () => {
+describe('any other document is rejected before execution', () => {
   test.each<[string, unknown]>([
     ['text', { query: OTHER }],
     ['text that starts like a trusted one', { query: `${TEXT} query Other { me { id } }` }],
@@ -84,9 +84,9 @@ describe('any other is refused, and nothing runs', () => {
     ['hash beside a trusted text', { query: TEXT, extensions: persisted(OTHER_HASH) }],
     ['list of trusted documents', [{ query: TEXT }]],
     ['text in a list', { query: [TEXT] }],
-  ])('%s by POST', async (_title, asked) => {
+  ])('%s by POST', async (_title, payload) => {
     const before = world.statements.length;
-    expectRefused(await post(asked));
+    expectRejected(await post(payload));
     expect(world.statements).toHaveLength(before);
   });
 
@@ -94,32 +94,32 @@ describe('any other is refused, and nothing runs', () => {
     ['text', { query: OTHER }],
     ['id', { documentId: OTHER_HASH }],
     ['hash', { extensions: JSON.stringify(persisted(OTHER_HASH)), query: OTHER }],
-  ])('%s by GET', async (_title, asked) => {
+  ])('%s by GET', async (_title, payload) => {
     const before = world.statements.length;
-    expectRefused(await get(asked, { 'apollo-require-preflight': 'true' }));
+    expectRejected(await get(payload, { 'apollo-require-preflight': 'true' }));
     expect(world.statements).toHaveLength(before);
   });
 
-  function expectRefused({ status, body }: Awaited<ReturnType<typeof post>>): void {
+  function expectRejected({ status, body }: Awaited<ReturnType<typeof post>>): void {
     expect({ status, data: body.data }).toEqual({ status: 400, data: undefined });
     expect(body.errors?.map(({ extensions }) => extensions['code'])).toEqual(['PERSISTED_QUERY_NOT_FOUND']);
   }
 });
 
-test('a manifest that is missing keeps the server from starting', async () => {
+test('a missing manifest prevents the start', async () => {
   const starting = startWorld({ env: { TRUSTED_DOCUMENTS: 'test/generated/no-such-manifest.json' } });
   await expect(starting).rejects.toThrow('TRUSTED_DOCUMENTS names no manifest');
   await expect(starting).rejects.toThrow(StartupError);
 });
 
-test('a manifest that is no JSON keeps the server from starting', () => {
+test('a manifest that is no JSON prevents the start', () => {
   expect(() => readTrustedDocuments('README.md')).toThrow(StartupError);
 });
 
 test.each([
   ['text that does not parse', '{ me {'],
   ['no text', 1],
-])('a manifest with %s keeps the server from starting', async (_what, entry) => {
+])('a manifest with %s prevents the start', async (_what, entry) => {
   const directory = await mkdtemp(join(tmpdir(), 'rollup-accounts-'));
   const path = join(directory, 'manifest.json');
   await writeFile(path, JSON.stringify({ [HASH]: TEXT, [OTHER_HASH]: entry }));
@@ -132,18 +132,18 @@ interface Body {
   readonly errors?: readonly { readonly extensions: Readonly<Record<string, unknown>> }[];
 }
 
-async function post(asked: unknown) {
+async function post(payload: unknown) {
   return read(
     await fetch(`${world.app.url}/graphql`, {
       method: 'POST',
       headers: { ...commonHeaders(), 'content-type': 'application/json' },
-      body: JSON.stringify(asked),
+      body: JSON.stringify(payload),
     }),
   );
 }
 
-async function get(asked: Record<string, string>, headers: Record<string, string>) {
-  const search = new URLSearchParams(asked).toString();
+async function get(payload: Record<string, string>, headers: Record<string, string>) {
+  const search = new URLSearchParams(payload).toString();
   const url = `${world.app.url}/graphql?${search}`;
   return read(await fetch(url, { headers: { ...commonHeaders(), ...headers } }));
 }
