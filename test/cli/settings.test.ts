@@ -34,7 +34,7 @@ describe('settings', () => {
     ['REFRESH_LEASE_SECONDS', '5'],
     ['CORS_ORIGINS', 'https://app.example/path-secret'],
   ])(
-    'HTP-24 %s = "%s" in production: exit 1, the setting is named and its value is not',
+    'HTP-24 %s = "%s" in production: exit code 1, and the output names the setting without its value',
     async (name, value) => {
       const run = runProgram(['serve'], { ...production, [name]: value });
       expect(await run.exited).toBe(1);
@@ -61,7 +61,7 @@ describe('settings', () => {
     }
   });
 
-  test('a secret may be given as a file, and not as both', async () => {
+  test('a secret may be given as a value or as a file, but not as both', async () => {
     const run = runProgram(['serve'], { ...production, ROLLUP_CLIENT_SECRET_FILE: '/nonexistent/file' });
     expect(await run.exited).toBe(1);
     expect(run.output()).toContain('ROLLUP_CLIENT_SECRET and ROLLUP_CLIENT_SECRET_FILE are both set');
@@ -69,7 +69,7 @@ describe('settings', () => {
   });
 });
 
-test('rotating keys needs a key ring, and names what is wrong with it and with the database together', async () => {
+test('rotate-keys needs a key ring, and reports problems of key ring and database together', async () => {
   const run = runProgram(['rotate-keys'], {
     DATABASE_URL: 'mysql://secret',
     TOKEN_KEYS: 'k1:c2hvcnQtc2VjcmV0',
@@ -90,7 +90,7 @@ describe('the command line', () => {
   });
 
   test.each([[[]], [['unknown']], [['serve', 'twice']], [['serve', '--fast']]])(
-    'refuses %j with its usage',
+    'rejects %j and prints its usage',
     async (args) => {
       const run = runProgram(args, {});
       expect(await run.exited).toBe(2);

@@ -1,13 +1,13 @@
-import { once } from 'node:events';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { type Database, openDatabase } from '../../src/database/orm.js';
 import { eventually } from '../kit/eventually.js';
+import { listen } from '../kit/listen.js';
 import { startDatabaseProxy, type TcpProxy } from '../kit/tcp-proxy.js';
 import { createTestDatabase, type TestDatabase } from '../kit/test-database.js';
 
 const TIMEOUT_MS = 1_000;
 const POOL_MAX = 1;
-/** The type of the message (PostgreSQL's protocol, Message Formats). */
+/** The type byte of an ErrorResponse (PostgreSQL protocol, Message Formats). */
 const ERROR_RESPONSE = 'E'.charCodeAt(0);
 
 let database: TestDatabase;
@@ -27,7 +27,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-test('transactions that fail leave every place in the pool free', async () => {
+test('failed transactions release their pool connections', async () => {
   for (let round = 0; round <= POOL_MAX; round += 1) {
     const failing = opened.em.fork().transactional(async (tx) => tx.execute('select 1 / 0'));
     await expect(failing).rejects.toThrow(/division by zero|timeout/);
@@ -37,14 +37,14 @@ test('transactions that fail leave every place in the pool free', async () => {
 
 const onServer = process.env['TEST_DATABASE_URL'] ? describe : undefined;
 
-onServer?.('RFR-21 a place in the pool is free again when', () => {
+onServer?.('RFR-21 a pool connection is released when', () => {
   test.each<[string, (network: TcpProxy) => Promise<void>]>([
-    ['the connection is lost in mid-transaction', loseInMidTransaction],
-    ['BEGIN is not answered', holdBegin],
-    ['a statement of a transaction is not answered', holdStatement],
-    ['COMMIT is not answered', holdCommit],
+    ['the connection is lost during a transaction', loseInMidTransaction],
+    ['BEGIN gets no response', holdBegin],
+    ['a statement of a transaction gets no response', holdStatement],
+    ['COMMIT gets no response', holdCommit],
   ])('%s', async (_title, fail) => {
-    if (!proxy) throw new Error('a server is reached through a proxy');
+    if (!proxy) throw new Error('PostgreSQL runs behind a proxy');
     for (let round = 0; round <= POOL_MAX; round += 1) {
       await eventually(() => opened.em.fork().execute('select 1'));
       await expect(fail(proxy)).rejects.toThrow(/ECONNRESET|terminated|timeout/);
@@ -53,12 +53,12 @@ onServer?.('RFR-21 a place in the pool is free again when', () => {
     await expectFreePool();
   });
 
-  test('a statement takes too long, and the next one does not meet its connection', async () => {
+  test('a statement takes too long, and the next one does not get its connection', async () => {
     await expect(opened.em.fork().execute('select pg_sleep(60)')).rejects.toThrow('timeout');
     expect(await opened.em.fork().execute('select 1 as one')).toEqual([{ one: 1 }]);
   });
 
-  test('a connection went silent after an error', async () => {
+  test('a connection becomes silent after an error', async () => {
     const network = await startSilencingNetwork(database.settings.url);
     const settings = { ...database.settings, url: network.url };
     const silenced = await openDatabase({ ...settings, poolMax: POOL_MAX, timeoutMs: TIMEOUT_MS });
@@ -99,12 +99,12 @@ async function holdCommit(network: TcpProxy): Promise<void> {
   });
 }
 
-/** A place that is lost stays lost. */
+/** Fails when connections leak, since a leaked one never returns to the pool. */
 async function expectFreePool(): Promise<void> {
   await eventually(() => opened.em.fork().transactional(async (tx) => tx.execute('select 1')));
 }
 
-/** A network that loses every connection after the first error that the server sent over it, and tells neither side. */
+/** A network that silently drops every connection after the first error that the server sends over it. */
 async function startSilencingNetwork(direct = ''): Promise<{ url: string; close(): void }> {
   const url = new URL(direct);
   const target = { host: url.hostname, port: Number(url.port || 5432) };
@@ -113,14 +113,12 @@ async function startSilencingNetwork(direct = ''): Promise<{ url: string; close(
     let silent = false;
     client.on('error', () => server.destroy()).on('close', () => server.destroy());
     client.pipe(server);
-    server.on('data', (answer) => {
+    server.on('data', (bytes) => {
       if (silent) return;
-      silent = answer[0] === ERROR_RESPONSE;
-      client.write(silent ? answer.subarray(0, 1 + answer.readUInt32BE(1)) : answer);
+      silent = bytes[0] === ERROR_RESPONSE;
+      client.write(silent ? bytes.subarray(0, 1 + bytes.readUInt32BE(1)) : bytes);
     });
   });
-  relay.listen(0, '127.0.0.1');
-  await once(relay, 'listening');
-  url.host = `127.0.0.1:${(relay.address() as AddressInfo).port}`;
+  url.host = `127.0.0.1:${await listen(relay)}`;
   return { url: url.href, close: () => void relay.close() };
 }

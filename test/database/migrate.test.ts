@@ -21,13 +21,13 @@ onServer?.('migrations on a server', () => {
   });
   afterEach(() => database.drop());
 
-  test('HTP-25 four processes migrate at once: exactly one applies, none fails', async () => {
+  test('HTP-25 four processes migrate concurrently: exactly one applies, none fails', async () => {
     const runs = [1, 2, 3, 4].map(() => runProgram(['migrate'], { DATABASE_URL: url }));
     expect(await Promise.all(runs.map(({ exited }) => exited))).toEqual([0, 0, 0, 0]);
     expect(runs.filter((run) => run.output().startsWith('applied'))).toHaveLength(1);
   });
 
-  test('HTP-25 a database that comes up after the server is waited for', async () => {
+  test('HTP-25 the command waits for a database that starts later', async () => {
     const { proxy, url: throughProxy } = await startDatabaseProxy(url);
     proxy.mode = 'refuse';
     const run = runProgram(['migrate'], { DATABASE_URL: throughProxy });
@@ -43,10 +43,10 @@ embedded?.('migrations on the embedded database', () => {
   beforeEach(async () => (dataDir = await mkdtemp(join(tmpdir(), 'rollup-accounts-'))));
   afterEach(() => rm(dataDir, { recursive: true }));
 
-  test('HTP-25 four processes migrate at once: one applies, the others are told why they may not', async () => {
+  test('HTP-25 four processes migrate concurrently: one applies, the others exit with the reason', async () => {
     const runs = [1, 2, 3, 4].map(() => runProgram(['migrate'], { DATA_DIR: dataDir }));
     const codes = await Promise.all(runs.map(({ exited }) => exited));
-    expect(codes.toSorted()).toEqual([0, 1, 1, 1]);
+    expect(codes.map(String).toSorted()).toEqual(['0', '1', '1', '1']);
     for (const run of runs.filter((_, index) => codes[index] === 1)) {
       expect(run.output()).toContain('Another process uses DATA_DIR');
     }
@@ -56,20 +56,20 @@ embedded?.('migrations on the embedded database', () => {
   });
 });
 
-test('the tables that the migrations make are those that the entities describe', async () => {
+test('the migrations create the tables that the entities describe', async () => {
   const database = await createTestDatabase();
   const orm = await MikroORM.init(ormOptions({ ...database.settings, poolMax: 2, timeoutMs: 5_000 }));
   await orm.migrator.up();
   const difference = await (orm as SqlMikroORM).schema.getUpdateSchemaSQL({ wrap: false });
   await orm.close(true);
   await database.drop();
-  // The vault does not know the accounts: its foreign key is in the migration and in no entity.
+  // The vault does not depend on accounts, so its foreign key is in the migration and in no entity.
   expect(difference.trim()).toBe(
     'alter table "sealed_tokens" drop constraint "sealed_tokens_account_id_fkey";',
   );
 });
 
-test('HTP-25 a database that never comes up ends the start with a clear message', async () => {
+test('HTP-25 a database that never starts ends the command with a clear message', async () => {
   const run = runProgram(['migrate'], { DATABASE_URL: 'postgresql://nobody:hunter2secret@127.0.0.1:1/none' });
   expect(await run.exited).toBe(1);
   expect(run.output()).toContain('The database of DATABASE_URL cannot be reached.');
