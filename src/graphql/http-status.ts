@@ -1,6 +1,12 @@
 import type { ApolloServerPlugin, GraphQLResponse, HTTPGraphQLRequest } from '@apollo/server';
 import type { GraphQLError } from 'graphql';
-import { ConsentMissingError, ForbiddenError, RateLimitedError, UnauthenticatedError } from '../errors.js';
+import {
+  ConsentMissingError,
+  ForbiddenError,
+  ProviderUnavailableError,
+  RateLimitedError,
+  UnauthenticatedError,
+} from '../errors.js';
 import type { RequestContext } from './context.js';
 import { unwrapError } from './unwrap-error.js';
 
@@ -15,7 +21,9 @@ export function setHttpStatus(isOutage: (error: unknown) => boolean): ApolloServ
         async willSendResponse({ errors = [], response: { http, body }, request }) {
           if (errors.length > 0 && isPlainJson(request.http) && errors.every(isRefusedDocument))
             http.status = 200;
-          const causes = errors.map(unwrapError).filter((cause) => !(cause instanceof ConsentMissingError));
+          const causes = errors
+            .map(unwrapError)
+            .filter((cause) => !FIELD_ERRORS.some((type) => cause instanceof type));
           if (causes.some((cause) => cause instanceof UnauthenticatedError)) {
             http.status = 401;
             http.headers.set('www-authenticate', 'Bearer');
@@ -41,6 +49,9 @@ export function setHttpStatus(isOutage: (error: unknown) => boolean): ApolloServ
     },
   };
 }
+
+/** Errors about the data of one field, which leave the status of the response as it is. */
+const FIELD_ERRORS = [ConsentMissingError, ProviderUnavailableError];
 
 /** A field that had to go without leaves the rest of an answer as good as any. */
 function hasData(body: GraphQLResponse['body']): boolean {
