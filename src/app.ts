@@ -127,6 +127,7 @@ async function startOn(
     log,
     apollo,
     pages,
+    isOutage: isDatabaseOutage,
     runInScope: (scope, run) => requestScope.run(scope, run),
     findDocument: trustedDocuments === undefined ? undefined : readTrustedDocuments(trustedDocuments),
     verifyAccessToken: withCallerInLog(createAccessTokenVerifier(verifier)),

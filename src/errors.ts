@@ -44,6 +44,23 @@ export class RateLimitedError extends AppError {
   }
 }
 
+/** This server is executing as many requests as it may. */
+export class OverloadedError extends AppError {
+  readonly code = 'RATE_LIMITED';
+  readonly retryAfterMs = 1_000;
+  constructor() {
+    super('The server is busy. Try again in a moment.');
+  }
+}
+
+/** The operation did not finish within its time. */
+export class DeadlineExceededError extends AppError {
+  readonly code = 'INTERNAL_SERVER_ERROR';
+  constructor() {
+    super('The operation took too long.');
+  }
+}
+
 /** An argument is of the right type and still out of its range. */
 export class BadUserInputError extends AppError {
   readonly code = 'BAD_USER_INPUT';

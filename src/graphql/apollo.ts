@@ -8,6 +8,7 @@ import {
 import type { GraphQLSchema } from 'graphql';
 import type { RequestContext } from './context.js';
 import { type DocumentLimits, limitDocument } from './document-limits.js';
+import type { IsOutage } from './error-response.js';
 import { createErrorFormatter, type ReportInternalError } from './format-error.js';
 import { setHttpStatus } from './http-status.js';
 import { limitRequests, type LimitMutations } from './request-limits.js';
@@ -24,8 +25,7 @@ export interface ApolloOptions {
   readonly report: ReportInternalError;
   /** Takes out of a text what looks like a token or a secret. */
   readonly withoutSecrets: (text: string) => string;
-  /** Whether an error means that trying again later makes sense. */
-  readonly isOutage: (error: unknown) => boolean;
+  readonly isOutage: IsOutage;
   readonly limits: DocumentLimits & { readonly tokens: number };
   readonly limitMutations: LimitMutations;
 }

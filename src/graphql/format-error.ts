@@ -1,7 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import type { GraphQLFormattedError } from 'graphql';
+import {
+  AppError,
+  ForbiddenError,
+  OverloadedError,
+  ProviderUnavailableError,
+  RateLimitedError,
+} from '../errors.js';
 import { unwrapError } from './unwrap-error.js';
-import { AppError, ForbiddenError, ProviderUnavailableError, RateLimitedError } from '../errors.js';
+
+/** The message, and what a client may act on. */
+export interface PublicError {
+  readonly message: string;
+  readonly extensions: Readonly<Record<string, unknown>>;
+}
 
 /** Our codes that a client may meet as a top-level error. */
 export const PUBLIC_CODES = new Set([
@@ -57,15 +69,27 @@ export function createErrorFormatter(
     }
     const correlationId = randomUUID();
     report(error, correlationId);
-    const extensions = { code: 'INTERNAL_SERVER_ERROR', correlationId };
-    return { message: 'Something went wrong on our side.', ...place, extensions };
+    return { ...internalError(correlationId), ...place };
   };
 }
 
-/** The code, and what a client needs to go on. */
+/** An internal error as a client sees it: the log has its cause under the same `correlationId`. */
+export function internalError(
+  correlationId: string,
+  message = 'Something went wrong on our side.',
+): PublicError {
+  return { message, extensions: { code: 'INTERNAL_SERVER_ERROR', correlationId } };
+}
+
+/** The code, and what a client needs to react to it. */
 export function publicExtensions(error: AppError): Record<string, unknown> {
-  if (error instanceof ProviderUnavailableError || error instanceof RateLimitedError)
+  if (
+    error instanceof ProviderUnavailableError ||
+    error instanceof RateLimitedError ||
+    error instanceof OverloadedError
+  ) {
     return { code: error.code, retryAfterMs: error.retryAfterMs };
+  }
   if (error instanceof ForbiddenError) {
     return { code: error.code, requiredScopes: error.requiredScopes, missingScopes: error.missingScopes };
   }

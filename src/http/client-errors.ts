@@ -1,7 +1,7 @@
 import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { FastifyBaseLogger } from 'fastify';
-import { REFUSED_OTHERWISE } from './error-handler.js';
+import { BAD_REQUEST_MESSAGE } from './http-error.js';
 import { SECURITY_HEADERS } from './response-headers.js';
 
 /** What is refused before there is a request that hooks could see. */
@@ -21,7 +21,7 @@ const STATUS_OF: Readonly<Record<string, number>> = {
 };
 
 const BODY = JSON.stringify({
-  errors: [{ message: REFUSED_OTHERWISE, extensions: { code: 'BAD_REQUEST' } }],
+  errors: [{ message: BAD_REQUEST_MESSAGE, extensions: { code: 'BAD_REQUEST' } }],
 });
 
 const HEADERS = {

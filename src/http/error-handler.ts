@@ -1,65 +1,71 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { ProviderUnavailableError, TokenRejectedError, UnauthenticatedError } from '../errors.js';
-import { publicExtensions } from '../graphql/format-error.js';
+import {
+  type AppError,
+  DeadlineExceededError,
+  OverloadedError,
+  ProviderUnavailableError,
+  TokenRejectedError,
+  UnauthenticatedError,
+} from '../errors.js';
+import { errorResponse, type IsOutage } from '../graphql/error-response.js';
+import { internalError, type PublicError, publicExtensions } from '../graphql/format-error.js';
+import { HttpError } from './http-error.js';
 
-/** Errors from before GraphQL, in the shape of GraphQL's. What is ours to hide is only in the log. */
-export function handleError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  if (error instanceof UnauthenticatedError) {
-    const { cause } = error;
-    const reason = cause instanceof TokenRejectedError ? cause.reason : undefined;
-    request.log.info({ event: 'bearer_refused', reason }, 'bearer');
-    void reply.code(401).header('www-authenticate', 'Bearer error="invalid_token"');
-    return sendError(reply, error.message, publicExtensions(error));
-  }
-  if (error instanceof ProviderUnavailableError) {
-    request.log.warn({ err: error }, 'keys of the issuer are not available');
-    void reply.code(503).header('retry-after', Math.max(1, Math.ceil(error.retryAfterMs / 1_000)));
-    return sendError(reply, error.message, publicExtensions(error));
-  }
-  const status = statusOf(error);
-  if (status === 503) {
-    void reply.code(503).header('retry-after', 1);
-    return sendError(reply, 'The server is busy. Try again in a moment.', {
-      code: 'RATE_LIMITED',
-      retryAfterMs: 1_000,
-    });
-  }
-  if (status < 500)
-    return sendError(reply.code(status), REFUSED[status] ?? REFUSED_OTHERWISE, { code: 'BAD_REQUEST' });
-  request.log.error({ err: error, correlationId: request.id }, 'internal error');
-  return sendError(reply.code(500), 'Something went wrong on our side.', {
-    code: 'INTERNAL_SERVER_ERROR',
-    correlationId: request.id,
-  });
+/** Creates the handler of errors outside GraphQL execution. Internal details go to the log only. */
+export function createErrorHandler(isOutage: IsOutage) {
+  return function handleError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+    const clientError = toClientError(error);
+    if (clientError) return sendClientError(reply, clientError);
+    const { status, headers } = errorResponse([error], isOutage) ?? { status: 500, headers: {} };
+    return sendError(reply.code(status).headers(headers), logError(error, request));
+  };
 }
 
-/** Nothing is at this path; at `/graphql` there is, but not for this method. */
+/** 404, or 405 for a method that `/graphql` does not take. */
 export function handleNotFound(request: FastifyRequest, reply: FastifyReply): FastifyReply {
   if (request.url.split('?', 1)[0] !== '/graphql') {
-    return sendError(reply.code(404), 'There is nothing at this path.', { code: 'BAD_REQUEST' });
+    return sendClientError(reply, new HttpError(404, 'There is nothing at this path.'));
   }
-  const message = 'Use POST, or GET for queries.';
-  return sendError(reply.code(405).header('allow', 'GET, POST'), message, { code: 'BAD_REQUEST' });
+  void reply.header('allow', 'GET, POST');
+  return sendClientError(reply, new HttpError(405, 'Use POST, or GET for queries.'));
 }
 
-/** An answer in the shape of GraphQL's errors. */
-export function sendError(
-  reply: FastifyReply,
-  message: string,
-  extensions: Record<string, unknown>,
-): FastifyReply {
-  return reply.type('application/json; charset=utf-8').send({ errors: [{ message, extensions }] });
+function sendClientError(reply: FastifyReply, { statusCode, message, code }: HttpError): FastifyReply {
+  return sendError(reply.code(statusCode), { message, extensions: { code } });
 }
 
-/** What a refusal says that has nothing more to tell. */
-export const REFUSED_OTHERWISE = 'The request is not one that this server accepts.';
-const REFUSED: Readonly<Record<number, string>> = {
-  413: 'The request body is too large.',
-  415: 'Send a JSON body, not compressed.',
-  431: 'The request has too many headers.',
-};
+/** A response in the shape of GraphQL's errors. */
+function sendError(reply: FastifyReply, error: PublicError): FastifyReply {
+  return reply.type('application/json; charset=utf-8').send({ errors: [error] });
+}
 
-function statusOf(error: unknown): number {
+/** Fastify's own errors carry a `statusCode` too. */
+function toClientError(error: unknown): HttpError | undefined {
+  if (error instanceof HttpError) return error;
   const status = error instanceof Error && 'statusCode' in error ? error.statusCode : undefined;
-  return typeof status === 'number' && ((status >= 400 && status < 500) || status === 503) ? status : 500;
+  return typeof status === 'number' && status >= 400 && status < 500 ? new HttpError(status) : undefined;
+}
+
+/** Logs an error and returns what the client learns of it. */
+function logError(error: unknown, { log, id: correlationId }: FastifyRequest): PublicError {
+  if (error instanceof OverloadedError) return publicError(error);
+  if (error instanceof UnauthenticatedError) {
+    const reason = error.cause instanceof TokenRejectedError ? error.cause.reason : undefined;
+    log.info({ event: 'bearer_refused', reason }, 'bearer');
+    return publicError(error);
+  }
+  if (error instanceof ProviderUnavailableError) {
+    log.warn({ err: error }, 'keys of the issuer are not available');
+    return publicError(error);
+  }
+  if (error instanceof DeadlineExceededError) {
+    log.error({ correlationId }, 'the time of the operation is over');
+    return internalError(correlationId, error.message);
+  }
+  log.error({ err: error, correlationId }, 'internal error');
+  return internalError(correlationId);
+}
+
+function publicError(error: AppError): PublicError {
+  return { message: error.message, extensions: publicExtensions(error) };
 }

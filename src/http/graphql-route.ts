@@ -1,9 +1,10 @@
 import { type ApolloServer, HeaderMap, type HTTPGraphQLResponse } from '@apollo/server';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { DeadlineExceededError } from '../errors.js';
 import type { RequestContext, RequestInfo, Viewer } from '../graphql/context.js';
 import type { DocumentRequest, FindDocument } from '../graphql/trusted-documents.js';
 import { acceptsJson } from './accepts.js';
-import { sendError } from './error-handler.js';
+import { HttpError } from './http-error.js';
 import { resolveViewer, type VerifyAccessToken } from './viewer.js';
 
 /** What the route is made of. */
@@ -29,12 +30,11 @@ export function addGraphql(listener: FastifyInstance, options: GraphqlRouteOptio
       if (viewer) viewers.set(request, viewer);
     },
     async handler(request, reply) {
-      const { refused, trusted } = admit(request, options);
-      if (refused) return sendError(reply.code(refused.status), refused.message, { code: refused.code });
-      const deadline = startDeadline(request, reply, options.operationTimeoutMs);
+      const trusted = checkDocument(request, options);
+      const deadline = startDeadline(reply, options.operationTimeoutMs);
       try {
-        const answer = await execute(options, request, viewers.get(request), deadline.signal, trusted);
-        return reply.sent ? reply : sendAnswer(reply, answer);
+        const response = await execute(options, request, viewers.get(request), deadline.signal, trusted);
+        return reply.sent ? reply : sendResponse(reply, response);
       } finally {
         deadline.stop();
       }
@@ -42,33 +42,27 @@ export function addGraphql(listener: FastifyInstance, options: GraphqlRouteOptio
   });
 }
 
-/** A refusal before GraphQL sees a request. */
-interface Refusal {
-  readonly status: number;
-  readonly code: string;
-  readonly message: string;
-}
-
-/** What stands in the way of a request, or the trusted document that it may run where only those may. */
-function admit(
+/**
+ * Checks what a request accepts and which document it names, before GraphQL sees it. Returns the trusted document
+ * where only those may run. Throws `HttpError`.
+ */
+function checkDocument(
   request: FastifyRequest,
   { findDocument, maxDocumentCharacters }: GraphqlRouteOptions,
-): { readonly refused?: Refusal; readonly trusted?: string | undefined } {
+): string | undefined {
   const parameters = parametersOf(request);
   if (!acceptsJson(request.headers.accept)) {
-    const message = 'Accept application/graphql-response+json or application/json.';
-    return { refused: { status: 406, code: 'BAD_REQUEST', message } };
+    throw new HttpError(406, 'Accept application/graphql-response+json or application/json.');
   }
   if (typeof parameters.query === 'string' && parameters.query.length > maxDocumentCharacters) {
     const message = `The document is longer than ${maxDocumentCharacters} characters.`;
-    return { refused: { status: 400, code: 'GRAPHQL_VALIDATION_FAILED', message } };
+    throw new HttpError(400, message, 'GRAPHQL_VALIDATION_FAILED');
   }
   const trusted = findDocument?.(parameters);
   if (findDocument && trusted === undefined) {
-    const message = 'Only trusted documents run here.';
-    return { refused: { status: 400, code: 'PERSISTED_QUERY_NOT_FOUND', message } };
+    throw new HttpError(400, 'Only trusted documents run here.', 'PERSISTED_QUERY_NOT_FOUND');
   }
-  return { trusted };
+  return trusted;
 }
 
 /** Where a request says what to run: the body of a POST, the query string of a GET. */
@@ -111,25 +105,23 @@ function replaceDocument(request: FastifyRequest, query: string): { body?: unkno
   return { search: `?${new URLSearchParams({ ...rest, query }).toString()}` };
 }
 
-function sendAnswer(reply: FastifyReply, { status, headers, body }: HTTPGraphQLResponse): FastifyReply {
+function sendResponse(reply: FastifyReply, { status, headers, body }: HTTPGraphQLResponse): FastifyReply {
   for (const [name, value] of headers) void reply.header(name, value);
   void reply.code(status ?? 200);
-  // Only @defer makes an answer of several parts, and this schema has none.
+  // Only @defer makes a response of several parts, and this schema has none.
   return reply.send(body.kind === 'complete' ? body.string : '');
 }
 
-/** When time is over the caller is told, and the signal keeps further resolvers from starting. */
+/** At the deadline the error handler responds, and the signal keeps further resolvers from starting. */
 function startDeadline(
-  request: FastifyRequest,
   reply: FastifyReply,
   timeoutMs: number,
 ): { readonly signal: AbortSignal; stop(): void } {
   const deadline = new AbortController();
   const timer = setTimeout(() => {
-    deadline.abort(new Error('the time of the operation is over'));
-    request.log.error({ correlationId: request.id }, 'the time of the operation is over');
-    const extensions = { code: 'INTERNAL_SERVER_ERROR', correlationId: request.id };
-    sendError(reply.code(503).header('retry-after', 1), 'The operation took too long.', extensions);
+    const error = new DeadlineExceededError();
+    deadline.abort(error);
+    void reply.send(error);
   }, timeoutMs);
   return { signal: deadline.signal, stop: () => clearTimeout(timer) };
 }

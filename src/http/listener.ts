@@ -3,8 +3,9 @@ import type { ApolloServer } from '@apollo/server';
 import cors from '@fastify/cors';
 import { fastify, type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import type { RequestContext, RequestInfo, Viewer } from '../graphql/context.js';
+import type { IsOutage } from '../graphql/error-response.js';
 import type { FindDocument } from '../graphql/trusted-documents.js';
-import { handleError, handleNotFound } from './error-handler.js';
+import { createErrorHandler, handleNotFound } from './error-handler.js';
 import { addDraining, type Draining } from './draining.js';
 import { createClientErrorHandlers } from './client-errors.js';
 import { addGraphql } from './graphql-route.js';
@@ -43,6 +44,7 @@ export interface ListenerOptions {
   readonly verifyAccessToken: VerifyAccessToken;
   readonly createContext: (viewer: Viewer | undefined, request: RequestInfo) => RequestContext;
   readonly findDocument: FindDocument | undefined;
+  readonly isOutage: IsOutage;
   readonly isReady: () => Promise<boolean>;
   /** Prometheus text. */
   readonly renderMetrics: () => Promise<string>;
@@ -90,7 +92,7 @@ export async function createListener(
       maxAge: 600,
     });
   }
-  listener.setErrorHandler(handleError);
+  listener.setErrorHandler(createErrorHandler(options.isOutage));
   listener.setNotFoundHandler(handleNotFound);
   addHealthRoutes(listener, async () => !draining.isDraining() && (await options.isReady()));
   addMetricsRoute(listener, options.renderMetrics, options.metricsFrom);

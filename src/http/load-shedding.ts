@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { HttpError } from './http-error.js';
+import { OverloadedError } from '../errors.js';
 
 /**
  * Closes the connection of a client that has not received its whole response within `timeoutMs` milliseconds from
@@ -15,7 +15,7 @@ export function addResponseTimeout(listener: FastifyInstance, timeoutMs: number)
 }
 
 /**
- * Rejects requests with 503 while `maxConcurrentRequests` are executing; never the probes of an orchestrator.
+ * Throws `OverloadedError` while `maxConcurrentRequests` are executing; never the probes of an orchestrator.
  *
  * A request counts once its body is complete, so that slow bodies occupy only their connection. Checked before the
  * bearer is verified as well, which costs more than a rejection.
@@ -23,7 +23,7 @@ export function addResponseTimeout(listener: FastifyInstance, timeoutMs: number)
 export function addLoadShedding(listener: FastifyInstance, maxConcurrentRequests: number): void {
   let executing = 0;
   const shed = ({ url }: FastifyRequest): void => {
-    if (executing >= maxConcurrentRequests && !PROBE.test(url)) throw new HttpError(503);
+    if (executing >= maxConcurrentRequests && !PROBE.test(url)) throw new OverloadedError();
   };
   listener.addHook('onRequest', (request, _reply, done) => {
     shed(request);
