@@ -1,16 +1,15 @@
 import type { FastifyInstance } from 'fastify';
+import { SingleFlight } from '../single-flight.js';
 
 /**
- * `/healthz`: 200 while the process lives. `/readyz`: 200 when requests can be served, else 503; it asks anew
- * each time, so it recovers by itself, but once for all who ask at the same time. The bodies say nothing about
- * versions, hosts or causes.
+ * `/healthz`: 200 while the process lives. `/readyz`: 200 when requests can be served, else 503; checked again for
+ * each request, concurrent ones in a single flight. The bodies contain no version, host or cause.
  */
 export function addHealthRoutes(listener: FastifyInstance, isReady: () => Promise<boolean>): void {
-  let asking: Promise<boolean> | undefined;
+  const checks = new SingleFlight<boolean>();
   listener.get('/healthz', async () => ({ status: 'ok' }));
   listener.get('/readyz', async (_request, reply) => {
-    asking ??= isReady().finally(() => (asking = undefined));
-    const ready = await asking;
+    const ready = await checks.run('ready', isReady);
     return reply.code(ready ? 200 : 503).send({ status: ready ? 'ready' : 'not ready' });
   });
 }
