@@ -7,7 +7,14 @@ import { acceptsJson } from './accepts.js';
 import { HttpError } from './http-error.js';
 import { resolveViewer, type VerifyAccessToken } from './viewer.js';
 
-/** What the route is made of. */
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** At `/graphql` the caller; undefined for an anonymous one. */
+    viewer: Viewer | undefined;
+  }
+}
+
+/** Dependencies and limits of the route. */
 export interface GraphqlRouteOptions {
   readonly apollo: ApolloServer<RequestContext>;
   readonly verifyAccessToken: VerifyAccessToken;
@@ -19,21 +26,20 @@ export interface GraphqlRouteOptions {
   readonly operationTimeoutMs: number;
 }
 
-/** `/graphql`: who is calling is settled before the body is read. */
-export function addGraphql(listener: FastifyInstance, options: GraphqlRouteOptions): void {
-  const viewers = new WeakMap<FastifyRequest, Viewer>();
+/** `/graphql`: the bearer is verified before the body is read. */
+export function addGraphqlRoute(listener: FastifyInstance, options: GraphqlRouteOptions): void {
+  listener.decorateRequest('viewer', undefined);
   listener.route({
     method: ['GET', 'POST'],
     url: '/graphql',
     onRequest: async (request) => {
-      const viewer = await resolveViewer(request.raw.rawHeaders, options.verifyAccessToken);
-      if (viewer) viewers.set(request, viewer);
+      request.viewer = await resolveViewer(request.raw.rawHeaders, options.verifyAccessToken);
     },
     async handler(request, reply) {
       const trusted = checkDocument(request, options);
       const deadline = startDeadline(reply, options.operationTimeoutMs);
       try {
-        const response = await execute(options, request, viewers.get(request), deadline.signal, trusted);
+        const response = await execute(options, request, deadline.signal, trusted);
         return reply.sent ? reply : sendResponse(reply, response);
       } finally {
         deadline.stop();
@@ -74,7 +80,6 @@ function parametersOf(request: FastifyRequest): DocumentRequest {
 function execute(
   { apollo, createContext }: GraphqlRouteOptions,
   request: FastifyRequest,
-  viewer: Viewer | undefined,
   signal: AbortSignal,
   trusted: string | undefined,
 ): Promise<HTTPGraphQLResponse> {
@@ -82,15 +87,15 @@ function execute(
   for (const [name, value] of Object.entries(request.headers)) {
     if (value !== undefined) headers.set(name, Array.isArray(value) ? value.join(', ') : value);
   }
-  const search = new URL(request.url, 'http://localhost').search;
-  const asked = {
-    body: request.body,
-    search,
-    ...(trusted !== undefined && replaceDocument(request, trusted)),
-  };
   return apollo.executeHTTPGraphQLRequest({
-    httpGraphQLRequest: { method: request.method, headers, ...asked },
-    context: async () => createContext(viewer, { address: request.ip, signal }),
+    httpGraphQLRequest: {
+      method: request.method,
+      headers,
+      body: request.body,
+      search: new URL(request.url, 'http://localhost').search,
+      ...(trusted !== undefined && replaceDocument(request, trusted)),
+    },
+    context: async () => createContext(request.viewer, { address: request.ip, signal }),
   });
 }
 

@@ -8,7 +8,7 @@ import type { FindDocument } from '../graphql/trusted-documents.js';
 import { createErrorHandler, handleNotFound } from './error-handler.js';
 import { addDraining, type Draining } from './draining.js';
 import { createClientErrorHandlers } from './client-errors.js';
-import { addGraphql } from './graphql-route.js';
+import { addGraphqlRoute } from './graphql-route.js';
 import { addHealthRoutes } from './health.js';
 import { addLoadShedding, addResponseTimeout } from './load-shedding.js';
 import { addMetricsRoute } from './metrics-route.js';
@@ -96,7 +96,7 @@ export async function createListener(
   listener.setNotFoundHandler(handleNotFound);
   addHealthRoutes(listener, async () => !draining.isDraining() && (await options.isReady()));
   addMetricsRoute(listener, options.renderMetrics, options.metricsFrom);
-  addGraphql(listener, options);
+  addGraphqlRoute(listener, options);
   for (const page of options.pages) addPage(listener, page);
   return { listener, draining };
 }
