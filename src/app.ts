@@ -15,7 +15,7 @@ import { startApollo } from './graphql/apollo.js';
 import { createScopeDescriptions } from './graphql/scope-descriptions.js';
 import { createSchema } from './graphql/schema.js';
 import { readTrustedDocuments } from './graphql/trusted-documents.js';
-import { createListener, type DevelopmentPage, urlOf } from './http/listener.js';
+import { createListener, type DevelopmentPage } from './http/listener.js';
 import { createRateLimiter } from './http/rate-limiter.js';
 import { type Log, requestScope, withoutSecretShapes } from './log.js';
 import { createMetrics, type Metrics } from './metrics.js';
@@ -150,7 +150,7 @@ async function startOn(
   const stopBackground = startBackground(config, database, vault, log);
   await listener.listen({ host: config.http.host, port: config.http.port });
   return {
-    url: urlOf(listener),
+    url: listener.listeningOrigin,
     close: async () => {
       await draining.drain(config.http.shutdownDelayMs, config.http.shutdownGraceMs);
       await listener.close();

@@ -13,24 +13,24 @@ import { createErrorFormatter, type ReportInternalError } from './format-error.j
 import { setHttpStatus } from './http-status.js';
 import { limitRequests, type LimitMutations } from './request-limits.js';
 
-/** Where Apollo Server itself logs to. */
+/** The logger of Apollo Server itself. */
 export type ApolloLogger = ApolloServer['logger'];
 
-/** What the GraphQL server is made of. */
+/** Dependencies and limits of the GraphQL server. */
 export interface ApolloOptions {
   readonly schema: GraphQLSchema;
   readonly introspection: boolean;
   readonly production: boolean;
   readonly logger: ApolloLogger;
   readonly report: ReportInternalError;
-  /** Takes out of a text what looks like a token or a secret. */
+  /** Redacts what looks like a token or a secret. */
   readonly withoutSecrets: (text: string) => string;
   readonly isOutage: IsOutage;
   readonly limits: DocumentLimits & { readonly tokens: number };
   readonly limitMutations: LimitMutations;
 }
 
-/** Makes and starts the GraphQL server. Its defaults are for a public API; ours are for one that holds credentials. */
+/** Creates and starts Apollo Server, with options for an API that holds credentials instead of a public one. */
 export async function startApollo(options: ApolloOptions): Promise<ApolloServer<RequestContext>> {
   const server = new ApolloServer<RequestContext>({
     schema: options.schema,

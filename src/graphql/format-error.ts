@@ -15,7 +15,7 @@ export interface PublicError {
   readonly extensions: Readonly<Record<string, unknown>>;
 }
 
-/** Our codes that a client may meet as a top-level error. */
+/** Our codes of top-level errors. */
 export const PUBLIC_CODES = new Set([
   'UNAUTHENTICATED',
   'FORBIDDEN',
@@ -26,7 +26,7 @@ export const PUBLIC_CODES = new Set([
   'PROVIDER_MISCONFIGURED',
   'RATE_LIMITED',
 ]);
-/** Codes of Apollo Server for requests that are not well-formed or not valid. */
+/** Codes of Apollo Server for malformed or invalid requests. */
 export const TRANSPORT_CODES = new Set([
   'GRAPHQL_PARSE_FAILED',
   'GRAPHQL_VALIDATION_FAILED',
@@ -37,12 +37,12 @@ export const TRANSPORT_CODES = new Set([
   'PERSISTED_QUERY_NOT_SUPPORTED',
 ]);
 
-/** Told of every error that a client is not told about; `correlationId` is in the client's answer. */
+/** Is called with every masked error; the response carries the `correlationId`. */
 export type ReportInternalError = (error: unknown, correlationId: string) => void;
 
 /**
- * Translates errors at the edge, whatever `NODE_ENV` says: ours keep their code and message, Apollo's own stay
- * as they are (in production without suggestions), and everything else is an internal error with nothing but a `correlationId`.
+ * Creates Apollo Server's `formatError`, independent of `NODE_ENV`: our errors keep their code and message, Apollo's
+ * own stay (in production without suggestions), all others are masked as internal errors with a `correlationId`.
  */
 export function createErrorFormatter(
   report: ReportInternalError,
@@ -96,7 +96,7 @@ export function publicExtensions(error: AppError): Record<string, unknown> {
   return { code: error.code };
 }
 
-/** GraphQL quotes a value that it does not take, and a value may be a token: what was wrong with it is enough. */
+/** Removes the invalid value that GraphQL quotes, which may be a token; the reason stays. */
 function withoutValue(message: string): string {
   const [, name, rest] = /^(Variable "\$\w+") got invalid value (.*)$/s.exec(message) ?? [];
   if (name === undefined || rest === undefined) {
@@ -107,7 +107,7 @@ function withoutValue(message: string): string {
   return `${name} got an invalid value${place === undefined ? '' : ` at "${place}"`}; ${reason}`;
 }
 
-/** Names of the schema are not offered to who guesses at them; Apollo's own option forgets those in variables. */
+/** Removes suggested names of the schema. Apollo's `hideSchemaDetailsFromClientErrors` misses those in variables. */
 function withoutSuggestion(message: string): string {
   return message.replace(/ ?Did you mean .*\?$/s, '');
 }

@@ -2,14 +2,14 @@ import type { ApolloServerPlugin } from '@apollo/server';
 import { type DocumentNode, GraphQLError, Kind, OperationTypeNode, type SelectionSetNode } from 'graphql';
 import type { RequestContext } from './context.js';
 
-/** Counts mutations of a caller. Throws `RateLimitedError` when there were too many. */
+/** Counts the mutations of a caller. Throws `RateLimitedError` over the limit. */
 export type LimitMutations = (context: RequestContext, mutations: number) => Promise<void>;
 
 const MAX_ERRORS = 10;
 
 /**
- * Limits of a request beside those of its document: its mutations, each counted whether they come as requests or as
- * aliases, and the number of errors that it is answered with.
+ * Limits the mutations of a caller, with each alias counted like a request of its own, and the number of errors in
+ * a response.
  */
 export function limitRequests(limitMutations: LimitMutations): ApolloServerPlugin<RequestContext> {
   return {
@@ -34,7 +34,7 @@ function noSubscriptions(): GraphQLError {
   return new GraphQLError('This server has no subscriptions.', { extensions });
 }
 
-/** Root fields with fragments unfolded. The document was validated, so there are no cycles. */
+/** Root fields with fragments expanded. The document has been validated, so there are no cycles. */
 function countFields(set: SelectionSetNode, document: DocumentNode): number {
   let count = 0;
   for (const selection of set.selections) {

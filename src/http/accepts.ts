@@ -1,8 +1,8 @@
 const JSON_TYPES = new Set(['application/json', 'application/graphql-response+json', 'application/*', '*/*']);
 
 /**
- * Whether an `Accept` header takes one of the two media types of GraphQL over HTTP. Settled before anything runs:
- * an operation whose answer nobody can take must not have happened.
+ * Whether an `Accept` header allows one of the two media types of GraphQL over HTTP. Checked before execution: an
+ * operation must not run when its response cannot be accepted.
  */
 export function acceptsJson(accept: string | undefined): boolean {
   if (accept === undefined) return true;

@@ -4,14 +4,14 @@ import type { FastifyBaseLogger } from 'fastify';
 import { BAD_REQUEST_MESSAGE } from './http-error.js';
 import { SECURITY_HEADERS } from './response-headers.js';
 
-/** What is refused before there is a request that hooks could see. */
+/** Handlers of requests that are rejected before Fastify's hooks run. */
 export interface ClientErrorHandlers {
-  /** For what is no HTTP, too large, or too slow: Node's parser gave up. */
-  onClientError(error: Error & { readonly code?: string }, socket: Duplex): void;
-  /** For a URL that cannot be decoded. */
-  onBadUrl(response: ServerResponse): void;
-  /** Refuses tunnels and expectations, whose answer Node leaves to us or gives without our headers. */
-  watch(server: Server): void;
+  /** Malformed, too large or too slow: an error of Node's parser. */
+  readonly onClientError: (error: Error & { readonly code?: string }, socket: Duplex) => void;
+  /** A URL that cannot be decoded. */
+  readonly onBadUrl: (response: ServerResponse) => void;
+  /** Rejects `CONNECT` and `Expect`, for which Node sends no response, or one without the security headers. */
+  readonly watch: (server: Server) => void;
 }
 
 const STATUS_OF: Readonly<Record<string, number>> = {
@@ -31,26 +31,29 @@ const HEADERS = {
   connection: 'close',
 };
 
-/** Makes the clientErrors. Each is one record of the log, ends its connection, and says no more than any other refusal. */
+/** Creates the handlers. Each logs one record, sends a generic error and closes the connection. */
 export function createClientErrorHandlers(log: FastifyBaseLogger): ClientErrorHandlers {
   const record = (status: number, reason: string): void =>
     log.info({ event: 'request_refused', status, reason }, 'request');
-  const refuse = (response: ServerResponse, status: number, reason: string): void => {
+  const reject = (response: ServerResponse, status: number, reason: string): void => {
     record(status, reason);
     response.writeHead(status, HEADERS).end(BODY);
   };
   return {
     onClientError: ({ code = 'unknown' }, socket) => {
-      // Whoever hung up is told nothing, and nothing was asked.
-      if (!socket.writable) return void socket.destroy();
+      // The client has disconnected before its request was complete: no response, no record.
+      if (!socket.writable) {
+        socket.destroy();
+        return;
+      }
       const status = STATUS_OF[code] ?? 400;
       record(status, code);
       endWith(socket, status, HEADERS);
     },
-    onBadUrl: (response) => refuse(response, 400, 'url'),
+    onBadUrl: (response) => reject(response, 400, 'url'),
     watch: (server) => {
       server.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) =>
-        refuse(response, 417, 'expect'),
+        reject(response, 417, 'expect'),
       );
       server.on('connect', (_request: IncomingMessage, socket: Duplex) => {
         record(405, 'connect');
@@ -60,7 +63,7 @@ export function createClientErrorHandlers(log: FastifyBaseLogger): ClientErrorHa
   };
 }
 
-/** Node hands over a bare socket: nobody else listens for its errors, and nobody else closes it. */
+/** Node passes a bare socket: handling its errors and closing it is up to us. */
 function endWith(socket: Duplex, status: number, headers: Readonly<Record<string, string>>): void {
   socket.on('error', () => socket.destroy());
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);

@@ -1,24 +1,24 @@
-import { setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 
-/** The way out: readiness drops first, then running requests finish, then the listener closes. */
+/** Graceful shutdown: readiness drops first, then running requests finish, then the listener closes. */
 export interface Draining {
   readonly isDraining: () => boolean;
   /**
-   * Tells clients and load balancers to go elsewhere, for `delayMs` at least and while requests are running, for
-   * `limitMs` at most. Everything is still answered meanwhile.
+   * Makes `/readyz` fail and closes connections after their response, for at least `delayMs` milliseconds, then
+   * waits at most `limitMs` for running requests. New requests are still served meanwhile.
    */
   drain(delayMs: number, limitMs: number): Promise<void>;
 }
 
-/** Adds draining to a listener: each answer during it ends its connection (RFC 9112 §9.6). */
+/** Adds draining to a listener: each response meanwhile closes its connection (RFC 9112 §9.6). */
 export function addDraining(listener: FastifyInstance): Draining {
   let draining = false;
   let running = 0;
   let idle: (() => void) | undefined;
   listener.addHook('onRequest', async (_request, reply) => {
     running += 1;
-    // Fires once for every request, answered or aborted.
+    // Fires once for every request, completed or aborted.
     reply.raw.once('close', () => {
       running -= 1;
       if (running === 0) idle?.();
@@ -31,10 +31,10 @@ export function addDraining(listener: FastifyInstance): Draining {
     isDraining: () => draining,
     drain: async (delayMs, limitMs) => {
       draining = true;
-      await pause(delayMs);
+      await delay(delayMs);
       if (running === 0) return;
       const finished = new Promise<void>((resolve) => (idle = resolve));
-      await Promise.race([finished, pause(limitMs, undefined, { ref: false })]);
+      await Promise.race([finished, delay(limitMs, undefined, { ref: false })]);
     },
   };
 }

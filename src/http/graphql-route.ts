@@ -19,7 +19,7 @@ export interface GraphqlRouteOptions {
   readonly apollo: ApolloServer<RequestContext>;
   readonly verifyAccessToken: VerifyAccessToken;
   readonly createContext: (viewer: Viewer | undefined, request: RequestInfo) => RequestContext;
-  /** Present: only these documents run. */
+  /** When present, only the documents that it finds run. */
   readonly findDocument: FindDocument | undefined;
   readonly maxDocumentCharacters: number;
   /** Milliseconds for one operation. */
@@ -38,12 +38,13 @@ export function addGraphqlRoute(listener: FastifyInstance, options: GraphqlRoute
     async handler(request, reply) {
       const trusted = checkDocument(request, options);
       const deadline = startDeadline(reply, options.operationTimeoutMs);
+      let response: HTTPGraphQLResponse;
       try {
-        const response = await execute(options, request, deadline.signal, trusted);
-        return reply.sent ? reply : sendResponse(reply, response);
+        response = await execute(options, request, deadline.signal, trusted);
       } finally {
         deadline.stop();
       }
+      return reply.sent ? reply : sendResponse(reply, response);
     },
   });
 }
@@ -71,7 +72,7 @@ function checkDocument(
   return trusted;
 }
 
-/** Where a request says what to run: the body of a POST, the query string of a GET. */
+/** The GraphQL parameters: the body of a POST, the query string of a GET. */
 function parametersOf(request: FastifyRequest): DocumentRequest {
   const parameters: unknown = request.method === 'GET' ? request.query : request.body;
   return typeof parameters === 'object' && parameters !== null ? parameters : {};
@@ -99,15 +100,12 @@ function execute(
   });
 }
 
-/** The request with the text of the trusted document in it, whichever way it was named. */
+/** The parameters with the text of the trusted document, however the request named it. */
 function replaceDocument(request: FastifyRequest, query: string): { body?: unknown; search?: string } {
-  const {
-    documentId: _id,
-    extensions: _extensions,
-    ...rest
-  } = { ...parametersOf(request) } as Record<string, string>;
-  if (request.method !== 'GET') return { body: { ...rest, query } };
-  return { search: `?${new URLSearchParams({ ...rest, query }).toString()}` };
+  const { documentId: _id, extensions: _extensions, ...rest } = parametersOf(request);
+  const parameters = { ...rest, query };
+  if (request.method !== 'GET') return { body: parameters };
+  return { search: `?${new URLSearchParams(parameters).toString()}` };
 }
 
 function sendResponse(reply: FastifyReply, { status, headers, body }: HTTPGraphQLResponse): FastifyReply {

@@ -1,30 +1,25 @@
-import type { AddressInfo } from 'node:net';
-import type { ApolloServer } from '@apollo/server';
 import cors from '@fastify/cors';
 import { fastify, type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
-import type { RequestContext, RequestInfo, Viewer } from '../graphql/context.js';
 import type { IsOutage } from '../graphql/error-response.js';
-import type { FindDocument } from '../graphql/trusted-documents.js';
 import { createErrorHandler, handleNotFound } from './error-handler.js';
 import { addDraining, type Draining } from './draining.js';
-import { createClientErrorHandlers } from './client-errors.js';
-import { addGraphqlRoute } from './graphql-route.js';
+import { type ClientErrorHandlers, createClientErrorHandlers } from './client-errors.js';
+import { addGraphqlRoute, type GraphqlRouteOptions } from './graphql-route.js';
 import { addHealthRoutes } from './health.js';
 import { addLoadShedding, addResponseTimeout } from './load-shedding.js';
 import { addMetricsRoute } from './metrics-route.js';
 import { addRequestHeaderChecks } from './request-headers.js';
 import { addRequestLog, type RunInScope } from './request-log.js';
 import { addSecurityHeaders } from './response-headers.js';
-import type { VerifyAccessToken } from './viewer.js';
 
-/** A page that only a developer sees: served as it is, made when first asked for. */
+/** A page for developers: rendered on request. */
 export interface DevelopmentPage {
   readonly path: string;
   readonly render: () => Promise<string>;
 }
 
-/** What the listener is made of. Times in milliseconds. */
-export interface ListenerOptions {
+/** Dependencies and limits of the listener. Times in milliseconds. */
+export interface ListenerOptions extends GraphqlRouteOptions {
   readonly log: FastifyBaseLogger;
   readonly runInScope: RunInScope;
   readonly bodyLimitBytes: number;
@@ -34,16 +29,10 @@ export interface ListenerOptions {
   /** From the first byte of a request to the last of its response. */
   readonly responseTimeoutMs: number;
   readonly maxConcurrentRequests: number;
-  readonly operationTimeoutMs: number;
-  readonly maxDocumentCharacters: number;
-  /** Addresses and CIDR blocks whose `X-Forwarded-*` headers are believed. */
+  /** Addresses and CIDR blocks whose `X-Forwarded-*` headers are trusted. */
   readonly trustProxy: readonly string[];
   readonly metricsFrom: readonly string[];
   readonly corsOrigins: readonly string[];
-  readonly apollo: ApolloServer<RequestContext>;
-  readonly verifyAccessToken: VerifyAccessToken;
-  readonly createContext: (viewer: Viewer | undefined, request: RequestInfo) => RequestContext;
-  readonly findDocument: FindDocument | undefined;
   readonly isOutage: IsOutage;
   readonly isReady: () => Promise<boolean>;
   /** Prometheus text. */
@@ -51,32 +40,12 @@ export interface ListenerOptions {
   readonly pages: readonly DevelopmentPage[];
 }
 
-/** The HTTP side: GraphQL, health, metrics, and in development the pages. */
+/** Creates the HTTP side: GraphQL, health, metrics, and in development the pages. Hooks run in this order. */
 export async function createListener(
   options: ListenerOptions,
 ): Promise<{ listener: FastifyInstance; draining: Draining }> {
   const clientErrors = createClientErrorHandlers(options.log);
-  const listener = fastify({
-    loggerInstance: options.log,
-    logController: new LogController({ disableRequestLogging: true }),
-    // The scope of the request says its id already, for whatever is logged on its behalf.
-    childLoggerFactory: (logger) => logger,
-    bodyLimit: options.bodyLimitBytes,
-    requestTimeout: options.requestTimeoutMs,
-    keepAliveTimeout: 10_000,
-    forceCloseConnections: 'idle',
-    return503OnClosing: false,
-    exposeHeadRoutes: false,
-    trustProxy: options.trustProxy.length > 0 ? [...options.trustProxy] : false,
-    genReqId: () => crypto.randomUUID(),
-    clientErrorHandler: clientErrors.onClientError,
-    frameworkErrors: (_error, _request, reply) => clientErrors.onBadUrl(reply.raw),
-    http: {
-      maxHeaderSize: options.maxHeaderBytes,
-      headersTimeout: options.headersTimeoutMs,
-      connectionsCheckingInterval: 1_000,
-    },
-  });
+  const listener = createFastify(options, clientErrors);
   clientErrors.watch(listener.server);
   addRequestLog(listener, options.runInScope);
   const draining = addDraining(listener);
@@ -101,13 +70,31 @@ export async function createListener(
   return { listener, draining };
 }
 
-/** Where a listening server can be reached. */
-export function urlOf(listener: FastifyInstance): string {
-  const { address, family, port } = listener.server.address() as AddressInfo;
-  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+function createFastify(options: ListenerOptions, clientErrors: ClientErrorHandlers): FastifyInstance {
+  return fastify({
+    loggerInstance: options.log,
+    logController: new LogController({ disableRequestLogging: true }),
+    // The scope of the request adds its id to every line.
+    childLoggerFactory: (logger) => logger,
+    bodyLimit: options.bodyLimitBytes,
+    requestTimeout: options.requestTimeoutMs,
+    keepAliveTimeout: 10_000,
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    exposeHeadRoutes: false,
+    trustProxy: options.trustProxy.length > 0 ? [...options.trustProxy] : false,
+    genReqId: () => crypto.randomUUID(),
+    clientErrorHandler: clientErrors.onClientError,
+    frameworkErrors: (_error, _request, reply) => clientErrors.onBadUrl(reply.raw),
+    http: {
+      maxHeaderSize: options.maxHeaderBytes,
+      headersTimeout: options.headersTimeoutMs,
+      connectionsCheckingInterval: 1_000,
+    },
+  });
 }
 
-/** Scripts and styles are in the page itself, and the editor runs its workers from blobs. */
+/** Scripts and styles are inline, and the editor runs its workers from blobs. */
 const PAGE_POLICY =
   "default-src 'self' 'unsafe-inline' 'unsafe-eval' blob: data:; frame-ancestors 'none'; object-src 'none'";
 

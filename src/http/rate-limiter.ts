@@ -8,30 +8,30 @@ import {
 } from 'rate-limiter-flexible';
 import { RateLimitedError } from '../errors.js';
 
-/** How many a minute, for each signed-in subject and for each address. */
+/** Points per minute for each signed-in subject and for each address. */
 export interface RateLimits {
   readonly subjectPerMinute: number;
   readonly addressPerMinute: number;
-  /** Shared by several processes; without it each counts for itself. */
+  /** Shared by several processes; without it each process counts separately. */
   readonly redisUrl: string | undefined;
 }
 
-/** Who is counted. */
+/** The keys that are counted. */
 export interface Caller {
   readonly address: string;
   readonly subject: string | undefined;
 }
 
-/** Counts what callers do. */
+/** Limits the rate of callers. */
 export interface RateLimiter {
-  /** Throws `RateLimitedError` when a caller has no room for `points` more. */
+  /** Throws `RateLimitedError` when `points` more exceed a limit of the caller. */
   consume(caller: Caller, points: number): Promise<void>;
   close(): Promise<void>;
 }
 
 /**
- * Counts in Redis when there is one, in memory otherwise. While Redis is away each process counts in memory: a
- * limiter that fails must neither lock everybody out nor let everything through.
+ * Counts in Redis when it is configured, in memory otherwise. While Redis is unreachable each process counts in
+ * memory: a failing limiter must neither reject nor admit every request.
  */
 export function createRateLimiter(limits: RateLimits, onError: (error: unknown) => void): RateLimiter {
   const redis = limits.redisUrl === undefined ? undefined : connect(limits.redisUrl, onError);
@@ -47,8 +47,8 @@ export function createRateLimiter(limits: RateLimits, onError: (error: unknown) 
 }
 
 /**
- * Whom an address stands for: an IPv4 address for itself, an IPv6 address for its network of 64 bits, which is the
- * least that anybody is given (RFC 6177).
+ * The key of an address: the IPv4 address itself, or the /64 network of an IPv6 address, the least that a site is
+ * assigned (RFC 6177).
  */
 function networkOf(address: string): string {
   const plain = address.replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*$/, '');
@@ -64,7 +64,7 @@ function connect(url: string, onError: (error: unknown) => void): Redis {
     enableOfflineQueue: false,
     maxRetriesPerRequest: 1,
     commandTimeout: 500,
-    // A connection over which nothing comes is given up; what was not answered was counted elsewhere by then.
+    // An idle connection is closed; commands without a reply were counted in memory by then.
     socketTimeout: 2_000,
     autoResendUnfulfilledCommands: false,
   });
@@ -81,8 +81,8 @@ function limiter(kind: string, points: number, redis: Redis | undefined): RateLi
 async function consume(limiter: RateLimiterAbstract, key: string, points: number): Promise<void> {
   try {
     await limiter.consume(key, points);
-  } catch (refused) {
-    if (refused instanceof RateLimiterRes) throw new RateLimitedError(Math.max(1, refused.msBeforeNext));
-    throw refused;
+  } catch (rejection) {
+    if (rejection instanceof RateLimiterRes) throw new RateLimitedError(Math.max(1, rejection.msBeforeNext));
+    throw rejection;
   }
 }

@@ -1,16 +1,16 @@
-import { ProviderUnavailableError, TokenRejectedError, UnauthenticatedError } from '../errors.js';
+import { TokenRejectedError, UnauthenticatedError } from '../errors.js';
 import type { Viewer } from '../graphql/context.js';
 
 /** Verifies an access token. Throws `TokenRejectedError` or `ProviderUnavailableError`. */
 export type VerifyAccessToken = (token: string) => Promise<Viewer>;
 
 /**
- * Who is calling: nobody without an `Authorization` header, the token's subject with a good one.
+ * The caller: undefined without an `Authorization` header, the token's subject with a valid one.
  *
  * Throws `UnauthenticatedError` for every other header: never a silent downgrade to anonymous. Throws
- * `ProviderUnavailableError` when the keys to verify with cannot be had.
+ * `ProviderUnavailableError` when the keys of the issuer are not available.
  *
- * @param rawHeaders names and values in turn, as Node's HTTP parser gives them: its `headers` keep only the
+ * @param rawHeaders alternating names and values, as Node's HTTP parser returns them: its `headers` keep only the
  * first of two `Authorization` headers.
  */
 export async function resolveViewer(
@@ -23,14 +23,13 @@ export async function resolveViewer(
   const [value, second] = values;
   if (value === undefined) return undefined;
   const token = /^Bearer ([\w~+/.-]+=*)$/i.exec(value)?.[1];
-  if (second !== undefined || token === undefined)
+  if (second !== undefined || token === undefined) {
     throw rejected(new TokenRejectedError('authorization header'));
+  }
   try {
     return await verify(token);
   } catch (error) {
-    if (error instanceof ProviderUnavailableError) throw error;
-    if (error instanceof TokenRejectedError) throw rejected(error);
-    throw error;
+    throw error instanceof TokenRejectedError ? rejected(error) : error;
   }
 }
 
