@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parse, print } from 'graphql';
 import { StartupError } from '../errors.js';
+import { asObject, parseObject } from '../json.js';
 
 /** The parts of a GraphQL-over-HTTP request that name its document. */
 export interface DocumentRequest {
@@ -9,13 +10,13 @@ export interface DocumentRequest {
   readonly extensions?: unknown;
 }
 
-/** Finds the trusted document that a request asks for, by id or by text; undefined when there is none. */
+/** Finds the trusted document that a request names, by id or by text; undefined when there is none. */
 export type FindDocument = (request: DocumentRequest) => string | undefined;
 
 /**
  * Reads the manifest that the code generator writes: a JSON object of SHA-256 (hex) to document text.
  *
- * Throws `StartupError` when it cannot be read. An id may be `documentId`, with or without the prefix `sha256:`,
+ * Throws `StartupError` when it cannot be read. An id is `documentId`, with or without the prefix `sha256:`,
  * or `extensions.persistedQuery.sha256Hash` as Apollo's clients send it.
  */
 export function readTrustedDocuments(path: string): FindDocument {
@@ -32,10 +33,9 @@ export function readTrustedDocuments(path: string): FindDocument {
 
 function readManifest(path: string): Map<string, string> {
   try {
-    const manifest: unknown = JSON.parse(readFileSync(path, 'utf8'));
-    if (typeof manifest !== 'object' || manifest === null) throw new Error('not an object');
-    const entries = Object.entries(manifest as Record<string, unknown>);
-    return new Map(entries.map(([id, text]) => [withoutPrefix(id), requireDocument(text)]));
+    const manifest = asObject(JSON.parse(readFileSync(path, 'utf8')));
+    if (!manifest) throw new Error('not an object');
+    return new Map(Object.entries(manifest).map(([id, text]) => [withoutPrefix(id), requireDocument(text)]));
   } catch (cause) {
     throw new StartupError('TRUSTED_DOCUMENTS names no manifest of documents that can be read.', { cause });
   }
@@ -43,11 +43,9 @@ function readManifest(path: string): Map<string, string> {
 
 function idOf({ documentId, extensions }: DocumentRequest): string | undefined {
   if (typeof documentId === 'string') return withoutPrefix(documentId);
-  const persisted = member(
-    typeof extensions === 'string' ? parseJson(extensions) : extensions,
-    'persistedQuery',
-  );
-  const hash = member(persisted, 'sha256Hash');
+  // In a query string `extensions` is JSON text.
+  const object = typeof extensions === 'string' ? parseObject(extensions) : asObject(extensions);
+  const hash = asObject(object?.['persistedQuery'])?.['sha256Hash'];
   return typeof hash === 'string' ? withoutPrefix(hash) : undefined;
 }
 
@@ -55,25 +53,12 @@ function withoutPrefix(id: string): string {
   return id.replace(/^sha256:/, '');
 }
 
-function member(value: unknown, name: string): unknown {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
-}
-
-/** In a query string `extensions` is JSON text; what cannot be read names nothing. */
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
 function requireDocument(text: unknown): string {
   if (typeof text === 'string' && normalise(text) !== undefined) return text;
   throw new Error('not a document');
 }
 
-/** White space and comments make no other document. Undefined for text that does not parse. */
+/** The document without insignificant white space and comments; undefined for text that does not parse. */
 function normalise(text: string): string | undefined {
   try {
     return print(parse(text, { noLocation: true }));
