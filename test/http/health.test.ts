@@ -5,7 +5,7 @@ import { createTestDatabase } from '../kit/test-database.js';
 import { startWorld, type World } from '../kit/world.js';
 
 const KEYS_OLD_MS = 3_600_000; // longer than JWKS_MAX_AGE_SECONDS, shorter than JWKS_STALE_SECONDS
-const KEYS_FORGOTTEN_MS = 90_000_000; // longer than both together
+const KEYS_EXPIRED_MS = 90_000_000; // longer than both together
 const live = { status: 200, body: '{"status":"ok"}' };
 const ready = { status: 200, body: '{"status":"ready"}' };
 const notReady = { status: 503, body: '{"status":"not ready"}' };
@@ -20,24 +20,24 @@ describe('health', () => {
     expect(await health(world)).toEqual({ live, ready });
   });
 
-  test('HTP-13 many who ask at the same time whether it is ready are one question to the database', async () => {
+  test('HTP-13 concurrent readiness checks share one query to the database', async () => {
     const gate = createGate();
     world.rollup.switches.faults.jwks.standing = gate.fault;
-    world.clock.advance(KEYS_FORGOTTEN_MS);
+    world.clock.advance(KEYS_EXPIRED_MS);
     world.statements.length = 0;
-    const answers = Array.from({ length: 100 }, () => ask(world, '/readyz'));
+    const responses = Array.from({ length: 100 }, () => ask(world, '/readyz'));
     await gate.arrived;
     for (let times = 0; times < 20; times += 1) await ask(world, '/healthz');
     gate.release();
-    expect((await Promise.all(answers)).map(({ status }) => status)).toEqual(answers.map(() => 200));
+    expect((await Promise.all(responses)).map(({ status }) => status)).toEqual(responses.map(() => 200));
     expect(world.statements.filter((sql) => sql === 'select 1').length).toBeLessThan(10);
   });
 
-  test('HTP-13 a server whose keys are too old is live, not ready, and recovers by itself', async () => {
+  test('HTP-13 a server whose keys are too old is live, not ready, and recovers automatically', async () => {
     const { faults } = world.rollup.switches;
     expect(await bearerStatus(world)).toBe(200);
     for (const script of Object.values(faults)) script.standing = { reset: 'before-headers' };
-    world.clock.advance(KEYS_FORGOTTEN_MS);
+    world.clock.advance(KEYS_EXPIRED_MS);
     expect(await bearerStatus(world)).toBe(503);
     expect(await health(world)).toEqual({ live, ready: notReady });
     for (const script of Object.values(faults)) script.standing = undefined;
@@ -45,7 +45,7 @@ describe('health', () => {
     expect(await bearerStatus(world)).toBe(200);
   });
 
-  test('HTP-13 a provider that is down is not felt while its keys are known', async () => {
+  test('HTP-13 a provider that is down does not matter while its keys are cached', async () => {
     const { faults } = world.rollup.switches;
     expect(await bearerStatus(world)).toBe(200);
     for (const script of Object.values(faults)) script.standing = { reset: 'before-headers' };
@@ -54,31 +54,32 @@ describe('health', () => {
     expect(await health(world)).toEqual({ live, ready });
   });
 
-  test('HTP-13 a server that misses a migration is live, not ready, and recovers by itself', async () => {
+  test('HTP-13 a server that lacks a migration is live, not ready, and recovers automatically', async () => {
     await withoutMigrations(world, async () =>
       expect(await health(world)).toEqual({ live, ready: notReady }),
     );
     expect(await health(world)).toEqual({ live, ready });
   });
 
-  test('HTP-14 what health says holds no version, no host and no DSN', async () => {
-    const answers = [await ask(world, '/healthz'), await ask(world, '/readyz')];
-    await withoutMigrations(world, async () => void answers.push(await ask(world, '/readyz')));
-    expect(answers.map(({ status }) => status)).toEqual([200, 200, 503]);
-    const telling = /\d|[/@\\]|localhost|postgres|pglite|memory|node|fastify|rollup|migration/i;
-    expect(answers.map(({ body }) => body).filter((body) => telling.test(body))).toEqual([]);
-    for (const { headers } of answers)
+  test('HTP-14 the health responses contain no version, no host and no DSN', async () => {
+    const responses = [await ask(world, '/healthz'), await ask(world, '/readyz')];
+    await withoutMigrations(world, async () => void responses.push(await ask(world, '/readyz')));
+    expect(responses.map(({ status }) => status)).toEqual([200, 200, 503]);
+    const revealing = /\d|[/@\\]|localhost|postgres|pglite|memory|node|fastify|rollup|migration/i;
+    expect(responses.map(({ body }) => body).filter((body) => revealing.test(body))).toEqual([]);
+    for (const { headers } of responses) {
       expect([headers.get('server'), headers.get('x-powered-by')]).toEqual([null, null]);
+    }
   });
 });
 
-describe('health in trouble', () => {
+describe('health during failures', () => {
   const cleanups: (() => Promise<void>)[] = [];
   afterEach(async () => {
     for (const cleanUp of cleanups.splice(0).toReversed()) await cleanUp();
   });
 
-  test('HTP-13 a server that never had the keys is live, not ready, and gets them without a restart', async () => {
+  test('HTP-13 a server without keys is live, not ready, and fetches them without a restart', async () => {
     let down = true;
     const world = await start({ fetch: (...call) => (down ? unreachable() : fetch(...call)) });
     expect(await bearerStatus(world)).toBe(503);
@@ -89,7 +90,7 @@ describe('health in trouble', () => {
     expect(await bearerStatus(world)).toBe(200);
   });
 
-  test('HTP-13 a server that never had the keys gets them as soon when its clock is set back meanwhile', async () => {
+  test('HTP-13 a server without keys fetches them just as soon when its clock is set back meanwhile', async () => {
     let down = true;
     const world = await start({
       env: { JWKS_COOLDOWN_SECONDS: '30' },
@@ -102,7 +103,7 @@ describe('health in trouble', () => {
     expect(await bearerStatus(world)).toBe(200);
   });
 
-  test('HTP-13 a server whose database is down is live, not ready, and recovers by itself', async () => {
+  test('HTP-13 a server whose database is down is live, not ready, and recovers automatically', async () => {
     const outage = await createOutage();
     cleanups.push(outage.close);
     const world = await start({ env: outage.env });
@@ -123,8 +124,9 @@ describe('health in trouble', () => {
     await gate.arrived;
     const closed = world.app.close();
     try {
-      for (let asked = 0; asked < 5; asked += 1)
+      for (let times = 0; times < 5; times += 1) {
         expect(await health(world)).toEqual({ live, ready: notReady });
+      }
     } finally {
       gate.release();
       expect((await link).userErrors).toEqual([]);
@@ -134,7 +136,7 @@ describe('health in trouble', () => {
 
   async function start(options?: Parameters<typeof startWorld>[0]): Promise<World> {
     const world = await startWorld(options);
-    cleanups.push(world.close);
+    cleanups.push(() => world.close());
     return world;
   }
 });
@@ -145,14 +147,14 @@ async function ask({ app }: World, path: string) {
 }
 
 async function health(world: World) {
-  const answers = await Promise.all([ask(world, '/healthz'), ask(world, '/readyz')]);
-  const [live, ready] = answers.map(({ status, body }) => ({ status, body }));
+  const responses = await Promise.all([ask(world, '/healthz'), ask(world, '/readyz')]);
+  const [live, ready] = responses.map(({ status, body }) => ({ status, body }));
   return { live, ready };
 }
 
 async function bearerStatus(world: World): Promise<number> {
   const [person] = world.rollup.people;
-  if (!person) throw new Error('the provider has nobody');
+  if (!person) throw new Error('the provider has no people');
   const token = await world.rollup.mint('access', person);
   return (await world.ask(ConsentedScopesDocument, {}, { token })).status;
 }
@@ -161,18 +163,19 @@ async function unreachable(): Promise<never> {
   throw new TypeError('fetch failed');
 }
 
-/** The table keeps what was applied; without its rows the server must think that nothing was. */
+/** Deletes the rows of applied migrations meanwhile, so that all of them look pending. */
 async function withoutMigrations(world: World, look: () => Promise<void>): Promise<void> {
   const applied = await world.em().execute<{ name: string }[]>('delete from migration returning name');
   try {
     await look();
   } finally {
-    for (const { name } of applied)
+    for (const { name } of applied) {
       await world.em().execute('insert into migration (name) values (?)', [name]);
+    }
   }
 }
 
-/** A way to lose the database and get it back. */
+/** Takes the database away and brings it back. */
 interface Outage {
   readonly env: Readonly<Record<string, string>>;
   readonly begin: (world: World) => Promise<void>;
@@ -180,16 +183,17 @@ interface Outage {
   readonly close: () => Promise<void>;
 }
 
-/** A real server is lost with the network before it; the embedded one with its connection. */
+/** Cuts the network of a real server, or closes the connection of the embedded one. */
 async function createOutage(): Promise<Outage> {
-  const { env, drop } = await createTestDatabase();
+  const database = await createTestDatabase();
+  const { env } = database;
   if (env.DATABASE_URL === undefined) {
     const connectionOf = ({ em }: World) => em().getDriver().getConnection();
     return {
       env,
       begin: (world) => connectionOf(world).getClient().destroy(),
       end: (world) => connectionOf(world).close(),
-      close: drop,
+      close: () => database.drop(),
     };
   }
   const { proxy, url } = await startDatabaseProxy(env.DATABASE_URL);
@@ -202,7 +206,7 @@ async function createOutage(): Promise<Outage> {
     end: async () => void (proxy.mode = 'pass'),
     close: async () => {
       await proxy.close();
-      await drop();
+      await database.drop();
     },
   };
 }

@@ -21,13 +21,13 @@ const SUBJECT_LIMIT = 6;
 const ADDRESS_LIMIT = 9;
 const CAPACITY = 20;
 const FORGED = 2_000;
-const KEYS_FORGOTTEN_MS = 90_000_000; // longer than JWKS_MAX_AGE_SECONDS and JWKS_STALE_SECONDS together
+const KEYS_EXPIRED_MS = 90_000_000; // longer than JWKS_MAX_AGE_SECONDS and JWKS_STALE_SECONDS together
 const SCOPES_QUERY = '{ consentedScopes { name } }';
-/** Counted as a mutation, refused before it reaches the database. */
+/** Counted as a mutation, rejected before it reaches the database. */
 const BEGIN = 'startRollupLink(input: { redirectUri: "x", scopes: [] }) { userErrors { code } }';
 const MUTATION = `mutation { ${BEGIN} }`;
 
-/** A Redis on this machine is used when there is one; where the suite runs on real servers it has to be there. */
+/** A Redis on this machine is used when it runs; where the suite runs on real servers it is required. */
 const hasRedis = await new Promise<boolean>((resolve) => {
   const socket = connect(REDIS_PORT, '127.0.0.1', () => resolve(true));
   socket.once('error', () => resolve(process.env['TEST_DATABASE_URL'] !== undefined));
@@ -48,7 +48,7 @@ describe('rate limits', () => {
     worlds.push(world);
     return world;
   }
-  /** An address in a network that nobody else counts for, in this run or another. */
+  /** An address in a network that no other test uses, in this run or another. */
   const someAddress = () => `2001:db8:${randomBytes(2).toString('hex')}:${randomBytes(2).toString('hex')}::1`;
   const tokenOf = (world: World, person: Person = createPerson()) => world.rollup.mint('access', person);
   async function mutate(world: World, address: string, token?: string, document = MUTATION): Promise<number> {
@@ -57,16 +57,17 @@ describe('rate limits', () => {
       {},
       { token, headers: { 'x-forwarded-for': address } },
     );
-    // A refusal that does not say when to come back would be none that a client can live with.
-    const says = errors[0]?.extensions['code'] === 'RATE_LIMITED' && Number(headers.get('retry-after')) > 0;
-    return status === 429 && !says ? 0 : status;
+    // A rejection without `Retry-After` does not count as one.
+    const complete =
+      errors[0]?.extensions['code'] === 'RATE_LIMITED' && Number(headers.get('retry-after')) > 0;
+    return status === 429 && !complete ? 0 : status;
   }
   async function repeat(times: number, act: (index: number) => Promise<number>): Promise<number[]> {
     const statuses: number[] = [];
     for (let index = 0; index < times; index += 1) statuses.push(await act(index));
     return statuses;
   }
-  /** So many are let through, all others refused. */
+  /** The statuses when the first `limit` requests are accepted and all others rejected. */
   const accepted = (limit: number, of: number) =>
     Array.from({ length: of }, (_, index) => (index < limit ? 200 : 429));
 
@@ -74,7 +75,7 @@ describe('rate limits', () => {
     let world: World;
     beforeAll(async () => (world = await start({ TRUST_PROXY: '127.0.0.1' })));
 
-    test('HTP-17 a subject has its limit wherever it comes from, and another subject has its own', async () => {
+    test('HTP-17 a subject has its limit from every address, and another subject has its own', async () => {
       const token = await tokenOf(world);
       const statuses = await repeat(SUBJECT_LIMIT + 3, () => mutate(world, someAddress(), token));
       expect(statuses).toEqual(accepted(SUBJECT_LIMIT, SUBJECT_LIMIT + 3));
@@ -82,7 +83,7 @@ describe('rate limits', () => {
       expect((await world.ask(SCOPES_QUERY, {}, { token })).status).toBe(200);
     });
 
-    test('HTP-17 an address has its limit whoever comes from it, and another address has its own', async () => {
+    test('HTP-17 an address has its limit for every caller, and another address has its own', async () => {
       const address = someAddress();
       const statuses = await repeat(ADDRESS_LIMIT + 3, async (index) =>
         mutate(world, address, index % 2 ? await tokenOf(world) : undefined),
@@ -91,7 +92,7 @@ describe('rate limits', () => {
       expect(await mutate(world, someAddress())).toBe(200);
     });
 
-    test('HTP-17 all addresses of an IPv6 network of 64 bits are one, and an IPv4 address is itself in both spellings', async () => {
+    test('HTP-17 all addresses of an IPv6 /64 network share a limit, as do both notations of an IPv4 address', async () => {
       const network = someAddress().replace('::1', '');
       const hosts = await repeat(ADDRESS_LIMIT + 2, (index) => mutate(world, `${network}:0:0:${index}:ffff`));
       expect(hosts).toEqual(accepted(ADDRESS_LIMIT, ADDRESS_LIMIT + 2));
@@ -102,7 +103,7 @@ describe('rate limits', () => {
       expect(spellings).toEqual(accepted(ADDRESS_LIMIT, ADDRESS_LIMIT + 2));
     });
 
-    test('HTP-17 addresses that a client puts before its own are not believed', async () => {
+    test('HTP-17 addresses that a client prepends to its own are not trusted', async () => {
       const address = someAddress();
       const statuses = await repeat(ADDRESS_LIMIT + 1, () => mutate(world, `${someAddress()}, ${address}`));
       expect(statuses).toEqual(accepted(ADDRESS_LIMIT, ADDRESS_LIMIT + 1));
@@ -124,7 +125,7 @@ describe('rate limits', () => {
     expect((await fetch(`${world.app.url}/metrics`, { headers })).status).toBe(404);
   });
 
-  test('HTP-17 while there is no Redis each process counts in memory, and the log says so', async () => {
+  test('HTP-17 while Redis is unreachable each process counts in memory and logs a warning', async () => {
     const world = await start({ TRUST_PROXY: '127.0.0.1', REDIS_URL: 'redis://127.0.0.1:1' });
     const address = someAddress();
     const statuses = await repeat(ADDRESS_LIMIT + 1, () => mutate(world, address));
@@ -132,8 +133,8 @@ describe('rate limits', () => {
     expect(world.logLines.join('')).toContain('Redis is away');
   });
 
-  test('HTP-17 a Redis that stops answering is left after a while, and counted without meanwhile', async () => {
-    const answers = new Map([
+  test('HTP-17 a Redis that stops responding is disconnected after a while, and limits are counted in memory meanwhile', async () => {
+    const responses = new Map([
       ['hello', '%0\r\n'],
       ['client', '+OK\r\n'],
       ['info', '$9\r\nloading:0\r\n'],
@@ -144,9 +145,9 @@ describe('rate limits', () => {
       socket.on('error', () => undefined).on('close', () => unanswered > 0 && left.resolve());
       socket.on('data', (request) => {
         for (const [name] of String(request).matchAll(/(?<=\*\d+\r\n\$\d+\r\n)\w+/g)) {
-          const answer = answers.get(name.toLowerCase());
-          if (answer === undefined) unanswered += 1;
-          else socket.write(answer);
+          const response = responses.get(name.toLowerCase());
+          if (response === undefined) unanswered += 1;
+          else socket.write(response);
         }
       });
     });
@@ -164,7 +165,7 @@ describe('rate limits', () => {
 
   if (!hasRedis) return;
 
-  test('HTP-17 two processes with one Redis share the limits, and go on by themselves when it goes away', async () => {
+  test('HTP-17 two processes with one Redis share the limits, and count separately when it is unreachable', async () => {
     const proxy = await startTcpProxy({ targetHost: '127.0.0.1', targetPort: REDIS_PORT });
     cleanups.push(() => proxy.close());
     const env = { TRUST_PROXY: '127.0.0.1', REDIS_URL: `redis://127.0.0.1:${proxy.port}` };
@@ -201,13 +202,13 @@ describe('load', () => {
   beforeAll(async () => {
     world = await startWorld({ env: { MAX_CONCURRENT_REQUESTS: String(CAPACITY) } });
     const [first] = world.rollup.people;
-    if (!first) throw new Error('the provider has nobody');
+    if (!first) throw new Error('the provider has no people');
     person = first;
   });
   afterAll(() => world.close());
   beforeEach(() => world.reset());
 
-  test(`HTP-20 ${FORGED} forged tokens are refused, and good ones are all answered among them`, async () => {
+  test(`HTP-20 ${FORGED} forged tokens are rejected, and all good ones among them are accepted`, async () => {
     const { privateKey } = await generateKeyPair('ES256');
     const token = await world.rollup.mint('access', person);
     const statuses = { forged: new Set<number>(), good: new Set<number>() };
@@ -226,7 +227,7 @@ describe('load', () => {
     expect(world.rollup.calls.jwks).toBeLessThan(5);
   });
 
-  test('HTP-22 beyond its capacity the server says 503 at once, and finishes what it has begun', async () => {
+  test('HTP-22 beyond its capacity the server responds with 503 at once, and finishes running requests', async () => {
     const attempts = await approve(CAPACITY);
     const { full, release } = holdExchanges();
     const links = attempts.map(({ begun, url }) => world.finish(begun, url));
@@ -237,9 +238,10 @@ describe('load', () => {
       expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
       expect(errors).toMatchObject([{ extensions: { code: 'RATE_LIMITED' } }]);
     }
-    for (const probe of ['healthz', 'readyz'])
+    for (const probe of ['healthz', 'readyz']) {
       expect((await fetch(`${world.app.url}/${probe}`)).status).toBe(200);
-    // There is no time to verify anything either.
+    }
+    // Before the bearer is verified.
     expect((await world.ask('{ me { id } }', undefined, { token: 'e.e.e' })).status).toBe(503);
     release();
     expect((await Promise.all(links)).flatMap(({ userErrors }) => userErrors)).toEqual([]);
@@ -247,26 +249,28 @@ describe('load', () => {
     expect(after.map(({ status }) => status)).toEqual(after.map(() => 200));
   });
 
-  test('HTP-22 clients that hang up while their bearer is verified leave no place taken', async () => {
-    world.clock.advance(KEYS_FORGOTTEN_MS);
+  test('HTP-22 clients that disconnect while their bearer is verified free their capacity', async () => {
+    world.clock.advance(KEYS_EXPIRED_MS);
     const token = await world.rollup.mint('access', person);
     const gate = createGate();
     world.rollup.switches.faults.jwks.standing = gate.fault;
-    const hangUp = new AbortController();
+    const disconnect = new AbortController();
     const headers = { authorization: `Bearer ${token}`, 'apollo-require-preflight': '1' };
     const url = `${world.app.url}/graphql?query=${encodeURIComponent(SCOPES_QUERY)}`;
-    const asked = Array.from({ length: CAPACITY }, () => fetch(url, { headers, signal: hangUp.signal }));
+    const requests = Array.from({ length: CAPACITY }, () =>
+      fetch(url, { headers, signal: disconnect.signal }),
+    );
     await gate.arrived;
     await roundTrips();
-    hangUp.abort();
-    await Promise.allSettled(asked);
+    disconnect.abort();
+    await Promise.allSettled(requests);
     await roundTrips();
     gate.release();
     expect((await world.ask(SCOPES_QUERY, {}, { token })).status).toBe(200);
     expect((await world.ask('{ me { id } }')).status).toBe(200);
   });
 
-  test('HTP-22 clients that send slowly take no place: they count when their request is there', async () => {
+  test('HTP-22 slow clients use no capacity: a request counts once it is complete', async () => {
     const head =
       'POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{';
     const slow = Array.from({ length: 3 * CAPACITY }, () => {
@@ -281,7 +285,7 @@ describe('load', () => {
     for (const socket of slow) socket.destroy();
   });
 
-  test('HTP-22 requests that began to come while there was room are refused when there is none at their end', async () => {
+  test('HTP-22 requests that began below capacity are rejected when there is none left once they are complete', async () => {
     const before = world.rollup.calls.exchange;
     const agent = new Agent();
     const begun = [...(await approve(CAPACITY)), ...(await approve(CAPACITY))].map(({ begun, url }) => {
@@ -296,12 +300,12 @@ describe('load', () => {
       sent.flushHeaders();
       return { sent, body };
     });
-    // Then the server has seen it.
+    // By then the server has received the headers.
     await Promise.all(begun.map(({ sent }) => once(sent, 'continue')));
     const statuses = begun.map(async ({ sent }) => {
-      const [answer] = (await once(sent, 'response')) as [IncomingMessage];
-      answer.resume();
-      return answer.statusCode;
+      const [response] = (await once(sent, 'response')) as [IncomingMessage];
+      response.resume();
+      return response.statusCode;
     });
     const { full, release } = holdExchanges();
     for (const { sent, body } of begun) sent.end(body);
@@ -314,12 +318,12 @@ describe('load', () => {
     agent.destroy();
   });
 
-  /** What was sent before has been seen by the server after them. */
+  /** Afterwards the server has received everything sent before. */
   async function roundTrips(): Promise<void> {
     for (let times = 0; times < CAPACITY; times += 1) await fetch(`${world.app.url}/healthz`);
   }
 
-  /** Begun links that somebody has approved: completing one asks the provider. */
+  /** Started links with an approval each: completing one calls the provider. */
   function approve(count: number) {
     return Promise.all(
       Array.from({ length: count }, async () => {
@@ -329,7 +333,7 @@ describe('load', () => {
     );
   }
 
-  /** Keeps completions waiting for the provider; `full` resolves when the server has as many as it takes. */
+  /** Blocks completions at the provider; `full` resolves when the server is at capacity. */
   function holdExchanges(): { full: Promise<void>; release: () => void } {
     const gate = createGate();
     const full = Promise.withResolvers<void>();
@@ -341,7 +345,7 @@ describe('load', () => {
         if (arrived === CAPACITY) full.resolve();
       },
     };
-    return { full: full.promise, release: gate.release };
+    return { full: full.promise, release: () => gate.release() };
   }
 });
 
@@ -386,7 +390,7 @@ describe('a server in a process of its own', () => {
 
   test.each([
     ['an error thrown in a timer', 'setTimeout(() => { throw new Error("boom") })'],
-    ['a rejection that nobody handles', 'void Promise.reject(new Error("boom"))'],
+    ['an unhandled rejection', 'void Promise.reject(new Error("boom"))'],
     [
       'an error of a stream without listeners',
       'new (require("node:stream").Readable)().destroy(new Error("boom"))',
@@ -408,8 +412,9 @@ describe('a server in a process of its own', () => {
       expect(fatal.map((line) => JSON.parse(line) as unknown)).toMatchObject([
         { time: expect.any(String), msg: 'fatal', err: { type: 'Error', message: 'boom' } },
       ]);
-      for (const secret of [...Object.values(secrets), 'ROLLUP_CLIENT_SECRET', 'TOKEN_KEYS'])
+      for (const secret of [...Object.values(secrets), 'ROLLUP_CLIENT_SECRET', 'TOKEN_KEYS']) {
         expect(run.output()).not.toContain(secret);
+      }
     },
   );
 
@@ -425,7 +430,7 @@ describe('a server in a process of its own', () => {
       () => ask('{ me { id } }', {}, { token }),
       () => ask(SCOPES_QUERY, {}, { token: `${token}x` }),
       () => ask(`{ unknown${randomBytes(4).toString('hex')} }`),
-      () => ask(MUTATION.replace('startRollupLink', `${randomBytes(4).toString('hex')}`)),
+      () => ask(MUTATION.replace('startRollupLink', randomBytes(4).toString('hex'))),
       async () => (await post('{')).text(),
       async () => (await post('{}', `/nowhere/${randomBytes(8).toString('hex')}`)).text(),
       async () => (await fetch(`${url}/healthz`)).text(),

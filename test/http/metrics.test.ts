@@ -6,9 +6,9 @@ describe('/metrics', () => {
   beforeAll(async () => (world = await startWorld()));
   afterAll(() => world.close());
 
-  test('counts refreshes by outcome, their duration and back-offs, and names nobody', async () => {
+  test('counts refreshes by outcome, their duration and back-offs, without identities', async () => {
     const [person] = world.rollup.people;
-    if (!person) throw new Error('the provider has nobody');
+    if (!person) throw new Error('the provider has no people');
     const { accessToken, account } = await world.link(person);
     const token = accessToken ?? '';
     world.clock.advance(3_560_000);

@@ -17,15 +17,15 @@ const HEAD = 'POST /graphql HTTP/1.1\r\nHost: x\r\n';
 const JSON_TYPE = 'Content-Type: application/json\r\n';
 const ME = '{"query":"{ me { id } }"}';
 
-/** What came back over a connection of our own, and whether the server ended it. */
-interface RawAnswer {
+/** What was received over a raw connection, and whether the server closed it. */
+interface RawResponse {
   readonly status: number;
   readonly text: string;
   readonly closed: boolean;
 }
 
-/** Sends these bytes as they are. Waits for the server to close, or long enough to know that it does not. */
-async function send(url: string, bytes: string): Promise<RawAnswer> {
+/** Sends these bytes unchanged. Waits until the server closes the connection, at most two seconds. */
+async function send(url: string, bytes: string): Promise<RawResponse> {
   const socket = connect({ host: '127.0.0.1', port: Number(new URL(url).port) });
   let text = '';
   let closed = false;
@@ -92,10 +92,10 @@ describe('a request', () => {
     ['two Hosts', `${HEAD}Host: y\r\n${JSON_TYPE}${length}\r\n${ME}`],
   ])('HTP-08 %s: 400, nothing runs and the connection ends', async (_what, bytes) => {
     const { status, text, closed } = await send(world.app.url, bytes);
-    expect({ status, closed, answers: text.split('HTTP/1.1 ').length - 1 }).toEqual({
+    expect({ status, closed, responses: text.split('HTTP/1.1 ').length - 1 }).toEqual({
       status: 400,
       closed: true,
-      answers: 1,
+      responses: 1,
     });
   });
 
@@ -110,7 +110,7 @@ describe('a request', () => {
     });
   });
 
-  test('HTP-09 whoever asks for a tunnel and resets the connection, or holds it, does no harm', async () => {
+  test('HTP-09 a client that requests a tunnel and resets the connection, or keeps it open, does no harm', async () => {
     const tunnel = () => {
       const socket = connect({
         host: '127.0.0.1',
@@ -136,7 +136,7 @@ describe('a request', () => {
     expect((await fetch(`${world.app.url}/healthz`)).status).toBe(200);
   });
 
-  test('HTP-23 whoever hangs up in the middle of a request asked for nothing: no record', async () => {
+  test('HTP-23 a client that disconnects in the middle of a request leaves no record', async () => {
     for (let times = 0; times < 20; times += 1) {
       const socket = connect({ host: '127.0.0.1', port: Number(new URL(world.app.url).port) });
       socket.on('error', () => undefined).write(HEAD);
@@ -149,19 +149,19 @@ describe('a request', () => {
   });
 
   test('HTP-09 PROPFIND, which no route names, is 405 with Allow too', async () => {
-    const answer = await fetch(`${world.app.url}/graphql`, { method: 'PROPFIND' });
-    expect([answer.status, answer.headers.get('allow')]).toEqual([405, 'GET, POST']);
+    const response = await fetch(`${world.app.url}/graphql`, { method: 'PROPFIND' });
+    expect([response.status, response.headers.get('allow')]).toEqual([405, 'GET, POST']);
   });
 
   test.each([
     ['a path that is nowhere', '/nowhere?code=abc123&state=def456', 404],
     ['a path that cannot be decoded', '/%zz/abc123?state=def456', 400],
   ])(
-    'HTP-18 %s is answered as everything else, and nothing of it comes back',
+    'HTP-18 %s gets the usual response, which contains nothing of the request',
     async (_what, path, status) => {
-      const answer = await fetch(`${world.app.url}${path}`);
-      const text = await answer.text();
-      expect(answer.status).toBe(status);
+      const response = await fetch(`${world.app.url}${path}`);
+      const text = await response.text();
+      expect(response.status).toBe(status);
       expect(JSON.parse(text)).toMatchObject({ errors: [{ extensions: { code: 'BAD_REQUEST' } }] });
       expect(text).not.toMatch(/abc123|def456|nowhere/);
     },
@@ -174,12 +174,13 @@ describe('a request', () => {
     ['a tunnel', 'CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n', 405],
     ['a path that cannot be decoded', 'GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n', 400],
   ])(
-    'HTP-23 %s is one record, HTP-16 and its refusal has the security headers',
+    'HTP-23 %s is one record, HTP-16 and its response has the security headers',
     async (_what, bytes, status) => {
-      const answer = await send(world.app.url, bytes);
-      expect(answer).toMatchObject({ status, closed: true });
-      for (const header of ['x-content-type-options: nosniff', 'cache-control: private, no-store'])
-        expect(answer.text.toLowerCase()).toContain(header);
+      const response = await send(world.app.url, bytes);
+      expect(response).toMatchObject({ status, closed: true });
+      for (const header of ['x-content-type-options: nosniff', 'cache-control: private, no-store']) {
+        expect(response.text.toLowerCase()).toContain(header);
+      }
       const records = world.logLines.map((line) => JSON.parse(line) as Record<string, unknown>);
       expect(records.filter(({ msg }) => msg === 'request')).toMatchObject([
         { event: 'request_refused', status, reason: expect.any(String) as string },
@@ -187,10 +188,10 @@ describe('a request', () => {
     },
   );
 
-  test('HTP-16 also what Apollo Server would let be stored is not', async () => {
+  test('HTP-16 not even what Apollo Server declares cacheable may be stored', async () => {
     const persistedQuery = { version: 1, sha256Hash: 'a'.repeat(64) };
-    const answer = await post(JSON.stringify({ extensions: { persistedQuery } }));
-    expect(answer.headers.get('cache-control')).toBe('private, no-store');
+    const response = await post(JSON.stringify({ extensions: { persistedQuery } }));
+    expect(response.headers.get('cache-control')).toBe('private, no-store');
   });
 
   test.each([
@@ -199,10 +200,10 @@ describe('a request', () => {
     ['a suffix twin', `${APP}.evil.example`],
     ['a prefix twin', 'https://evilapp.example.com'],
     ['another scheme', 'http://app.example.com'],
-  ])('HTP-15 %s is no origin that may read an answer or pass a preflight', async (_what, origin) => {
+  ])('HTP-15 %s is no origin that may read a response or pass a preflight', async (_what, origin) => {
     const preflight = { 'access-control-request-method': 'POST', origin };
-    const asked = await fetch(`${world.app.url}/graphql`, { method: 'OPTIONS', headers: preflight });
-    for (const { headers } of [await post(ME, { origin }), asked]) {
+    const preflighted = await fetch(`${world.app.url}/graphql`, { method: 'OPTIONS', headers: preflight });
+    for (const { headers } of [await post(ME, { origin }), preflighted]) {
       expect(headers.get('access-control-allow-origin')).toBeNull();
       expect(headers.get('access-control-allow-credentials')).toBeNull();
     }
@@ -219,23 +220,23 @@ describe('a request', () => {
 
   test('HTP-15 the preflight of an allowed origin names the methods and headers that work', async () => {
     const headers = { origin: APP, 'access-control-request-method': 'POST' };
-    const answer = await fetch(`${world.app.url}/graphql`, { method: 'OPTIONS', headers });
-    expect(answer.status).toBe(204);
-    expect(answer.headers.get('access-control-allow-origin')).toBe(APP);
-    expect(answer.headers.get('access-control-allow-methods')).toBe('GET, POST');
-    expect(answer.headers.get('access-control-allow-headers')).toMatch(/authorization/i);
+    const response = await fetch(`${world.app.url}/graphql`, { method: 'OPTIONS', headers });
+    expect(response.status).toBe(204);
+    expect(response.headers.get('access-control-allow-origin')).toBe(APP);
+    expect(response.headers.get('access-control-allow-methods')).toBe('GET, POST');
+    expect(response.headers.get('access-control-allow-headers')).toMatch(/authorization/i);
   });
 
   test.each<[string, string, string, Record<string, string>, number]>([
-    ['an answer', ME, '/graphql', {}, 200],
-    ['a refused bearer', ME, '/graphql', { authorization: 'Bearer x' }, 401],
+    ['a response', ME, '/graphql', {}, 200],
+    ['a rejected bearer', ME, '/graphql', { authorization: 'Bearer x' }, 401],
     ['a syntax error', '{', '/graphql', {}, 400],
     ['too large a body', ' '.repeat(BODY_LIMIT + 1), '/graphql', {}, 413],
     ['an unknown path', ME, '/nowhere', {}, 404],
   ])('HTP-16 %s carries every security header', async (_what, body, path, headers, status) => {
-    const answer = await post(body, { ...headers, 'x-forwarded-proto': 'https' }, path);
-    expect(answer.status).toBe(status);
-    expect(Object.fromEntries(answer.headers)).toMatchObject({
+    const response = await post(body, { ...headers, 'x-forwarded-proto': 'https' }, path);
+    expect(response.status).toBe(status);
+    expect(Object.fromEntries(response.headers)).toMatchObject({
       'x-content-type-options': 'nosniff',
       'cache-control': expect.stringContaining('no-store'),
       'referrer-policy': 'no-referrer',
@@ -243,7 +244,7 @@ describe('a request', () => {
       'strict-transport-security': expect.stringMatching(/max-age=\d{8}/),
       'content-type': expect.stringMatching(/; charset=utf-8$/),
     });
-    expect([answer.headers.get('x-powered-by'), answer.headers.get('server')]).toEqual([null, null]);
+    expect([response.headers.get('x-powered-by'), response.headers.get('server')]).toEqual([null, null]);
     expect((await post(body, headers, path)).headers.has('strict-transport-security')).toBe(false);
   });
 
@@ -257,7 +258,7 @@ describe('a request', () => {
     '/debug',
     '/?inspect',
     '/json/list',
-  ])('HTP-18 %s is 404 and tells nothing', async (path) => {
+  ])('HTP-18 %s is 404 and reveals nothing', async (path) => {
     const { status, text } = await send(
       world.app.url,
       `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`,
@@ -296,7 +297,7 @@ describe('a server in a process of its own', () => {
     await expect(fetch(`http://127.0.0.1:${inspectorPort}/json/list`)).rejects.toThrow('fetch failed');
   });
 
-  test('HTP-16 a page cannot be framed, is not stored, and says what it is', async () => {
+  test('HTP-16 a page cannot be framed or stored, and declares its type', async () => {
     const { status, headers } = await fetch(`${url}/graphiql`);
     expect(status).toBe(200);
     expect(headers.get('content-security-policy')).toContain("frame-ancestors 'none'");
@@ -331,7 +332,7 @@ describe('settings and certificates of the provider', () => {
   const { authority, key, good, ...bad } = certificates;
 
   test.each(Object.entries(bad))(
-    'HTP-26 a provider with a %s certificate is never spoken to',
+    'HTP-26 a provider with a %s certificate receives no request',
     async (_what, cert) => {
       const before = tls.getCACertificates('default');
       let requests = 0;

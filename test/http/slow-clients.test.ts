@@ -60,7 +60,7 @@ describe('a slow client', () => {
     return client;
   }
 
-  /** Writes `head`, then `drop` over and over, until the server ends it. */
+  /** Writes `head`, then `drop` repeatedly, until the server closes the connection. */
   function drip(head: string, drop: string) {
     const client = open();
     client.socket.write(head);
@@ -70,12 +70,12 @@ describe('a slow client', () => {
   }
 
   async function expectServed(): Promise<void> {
-    const answer = await fetch(`${app.url}/graphql`, {
+    const response = await fetch(`${app.url}/graphql`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', connection: 'close' },
       body: '{"query":"{ me { id } }"}',
     });
-    expect([answer.status, await answer.json()]).toEqual([200, { data: { me: null } }]);
+    expect([response.status, await response.json()]).toEqual([200, { data: { me: null } }]);
   }
 
   /** Serves others until all of these have been closed. */
@@ -92,22 +92,22 @@ describe('a slow client', () => {
   ])(`%s is closed, two hundred of them too, while others are served`, async (_what, head, drop) => {
     const clients = Array.from({ length: CLIENTS }, () => drip(head, drop));
     await expectServedUntilClosed(clients);
-    // Node says 408 where it still can; nothing was executed.
+    // Node responds with 408 where it still can; nothing was executed.
     expect(clients.map(({ text }) => text).filter((text) => !/^(HTTP\/1\.1 408 .*|)$/s.test(text))).toEqual(
       [],
     );
   });
 
-  test('HTP-01 that connects and says nothing is closed', async () => {
+  test('HTP-01 that connects and sends nothing is closed', async () => {
     const clients = Array.from({ length: CLIENTS }, open);
     await expectServedUntilClosed(clients);
   });
 
-  test('HTP-03 that reads gets all of a large answer', async () => {
+  test('HTP-03 that reads receives all of a large response', async () => {
     expect(await (await fetch(`${app.url}/large`)).text()).toHaveLength(PAGE_BYTES);
   });
 
-  test('HTP-04 that keeps its connection without using it is closed in the end, and keeps nobody out', async () => {
+  test('HTP-04 that keeps an idle connection is closed eventually, and does not block others', async () => {
     const clients: ReturnType<typeof open>[] = [];
     while (clients.length < IDLE_CLIENTS) {
       const client = open();
@@ -119,7 +119,7 @@ describe('a slow client', () => {
     expect(clients.filter(({ text }) => !text.includes('{"status":"ok"}'))).toEqual([]);
   });
 
-  test('HTP-03 that sends many small requests and reads no answer is cut off as well', async () => {
+  test('HTP-03 that sends many small requests and reads no response is disconnected as well', async () => {
     const body = JSON.stringify({
       query: '{ __schema { types { name description fields { name description } } } }',
     });
@@ -130,7 +130,7 @@ describe('a slow client', () => {
     await expectServed();
   });
 
-  test('HTP-03 that does not read a large answer is cut off, so that it keeps no shutdown waiting', async () => {
+  test('HTP-03 that does not read a large response is disconnected, so that it does not delay shutdown', async () => {
     const client = open();
     const begun = new Promise<void>((resolve) => {
       client.socket.once('data', () => {
