@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { logLinkChange, logLinkFailure, logLiveFailure, logRefresh, withCallerInLog } from './log-events.js';
 import type { CompleteConfig } from './config.js';
 import { AccountLinking } from './accounts/account-linking.js';
-import { prepareGalaxyBudget, takeGalaxyRequest } from './galaxy/galaxy-budget.repository.js';
+import { acquireGalaxySlot, ensureGalaxySlots } from './galaxy/galaxy-budget.repository.js';
 import { GalaxyReader } from './galaxy/galaxy-reader.js';
 import { UserinfoReader } from './accounts/userinfo-reader.js';
 import { createUserLookup } from './accounts/user-lookup.js';
@@ -89,7 +89,7 @@ async function startOn(
   });
   metrics.watch(vault);
   await checkKeys(database.em, cipher);
-  await prepareGalaxyBudget(database.em.fork(), config.galaxy.requestsPerMinute);
+  await ensureGalaxySlots(database.em.fork(), config.galaxy.requestsPerMinute);
   await warmUpKeys(issuer, log);
   const linking = new AccountLinking({
     em: database.em,
@@ -230,11 +230,11 @@ function createGalaxyReader(
 ): GalaxyReader {
   const { access, requestsPerMinute, cacheSeconds, staleSeconds } = galaxy;
   if (!access) log.warn('GALAXY_URL and GALAXY_API_KEY are not set: what Galaxy knows cannot be answered');
-  const ask = access && createGalaxyClient({ ...access, timeoutMs: provider.timeoutMs, fetch });
+  const request = access && createGalaxyClient({ ...access, timeoutMs: provider.timeoutMs, fetch });
   return new GalaxyReader({
-    ask: ask ?? withoutGalaxy,
+    request: request ?? withoutGalaxy,
     accessToken: async (accountId) => (await vault.accessToken(accountId)).accessToken,
-    takeRequest: (canWait) => takeGalaxyRequest(em.fork(), requestsPerMinute, canWait),
+    acquireSlot: (lowPriority) => acquireGalaxySlot(em.fork(), requestsPerMinute, lowPriority),
     now,
     random: Math.random,
     cacheMs: cacheSeconds * 1_000,

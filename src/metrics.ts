@@ -82,7 +82,7 @@ const OUTCOMES: readonly RefreshEvent['type'][] = [
   'not_recorded',
 ];
 
-const GALAXY_OUTCOMES: readonly GalaxyOutcome[] = ['asked', 'failed', 'over_budget'];
+const GALAXY_OUTCOMES: readonly GalaxyOutcome[] = ['responded', 'failed', 'over_budget'];
 
 function gauge(registers: Registry[], name: string, help: string, read: () => number): void {
   const made: Gauge = new Gauge({ name, help, registers, collect: () => made.set(read()) });

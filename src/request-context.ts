@@ -69,7 +69,7 @@ export function createRequestContexts(
       takeOverTokens: async (obtained) => present(await linking.takeOver(obtained, await userId())),
       unlink: async (accountId) => {
         await linking.unlink(await requireUserId(), accountId);
-        galaxy.forget(accountId);
+        galaxy.invalidate(accountId);
         load = createLoaders(parts);
       },
       renewAccessToken: async (accountId, minTtlSeconds) => {

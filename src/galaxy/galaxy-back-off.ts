@@ -1,57 +1,73 @@
-import { type AppError, ProviderUnavailableError, RateLimitedError } from '../errors.js';
+import { backOffMs } from '../back-off.js';
+import {
+  type AppError,
+  ProviderMisconfiguredError,
+  ProviderUnavailableError,
+  RateLimitedError,
+} from '../errors.js';
 
-/** While it lasts nobody asks Galaxy, and whoever comes gets the same error. */
-interface Pause {
-  /** Milliseconds. */
-  readonly until: number;
-  readonly error: AppError;
+/** What the back-off depends on. Times in milliseconds. */
+export interface GalaxyBackOffDeps {
+  readonly now: () => number;
+  /** Between 0 and 1. */
+  readonly random: () => number;
+  /** The first back-off after a failure; it doubles. */
+  readonly backOffBaseMs: number;
 }
 
-/** What keeps everybody from asking: a spent budget, or a failure that would meet every account. */
+/**
+ * The back-off of all accounts, after a spent budget or a failure that would be the same for each of them. While it
+ * lasts no request is sent, and every caller gets its error.
+ */
 export class GalaxyBackOff {
-  #pause: Pause | undefined;
+  readonly #deps: GalaxyBackOffDeps;
+  #current: { readonly until: number; readonly error: AppError } | undefined;
+  /** Consecutive failures. */
   #failures = 0;
 
-  /** @param now milliseconds. */
-  constructor(private readonly now: () => number) {}
+  constructor(deps: GalaxyBackOffDeps) {
+    this.#deps = deps;
+  }
 
-  /** Throws the error of the pause that lasts, with what is left of it. */
+  /** Throws the error of the current back-off, with the remaining time. */
   check(): void {
-    if (this.#lasts) throw this.#told();
+    if (this.#current && this.#isActive()) {
+      throw withRetryAfter(this.#current.error, this.#current.until - this.#deps.now());
+    }
+  }
+
+  /** Backs off for `ms`, or for what remains of a longer back-off. Returns the error to throw. */
+  start(ms: number, error: AppError): AppError {
+    const now = this.#deps.now();
+    const until = now + ms;
+    if (!this.#current || this.#current.until < until) this.#current = { until, error };
+    return withRetryAfter(this.#current.error, this.#current.until - now);
   }
 
   /**
-   * A failure, and a pause whose length in milliseconds follows from how many there were in a row; those that came
-   * while nobody asked any more are the same one. Returns the error to tell.
+   * Backs off exponentially when the error would be the same for every account. Requests that were in flight when a
+   * back-off began count as the same failure. Returns the error to throw.
    */
-  fail(error: AppError, lengthOf: (failures: number) => number): AppError {
-    if (!this.#lasts || this.#failures === 0) this.#failures += 1;
-    return this.begin(lengthOf(this.#failures), error);
+  recordFailure(error: unknown): unknown {
+    const unavailable = error instanceof ProviderUnavailableError;
+    if (!unavailable && !(error instanceof ProviderMisconfiguredError)) return error;
+    if (!this.#isActive() || this.#failures === 0) this.#failures += 1;
+    const { random, backOffBaseMs } = this.#deps;
+    const retryAfterMs = unavailable ? error.retryAfterMs : 0;
+    return this.start(backOffMs(this.#failures, backOffBaseMs, random(), retryAfterMs), error);
   }
 
-  /** Nobody asks for `ms`, or for as long as an earlier pause lasts. Returns the error to tell. */
-  begin(ms: number, error: AppError): AppError {
-    const until = this.now() + ms;
-    if (!this.#pause || this.#pause.until < until) this.#pause = { until, error };
-    return this.#told();
+  /** Resets the failures, unless a back-off has begun since the request was sent: that one goes on. */
+  recordSuccess(): void {
+    if (!this.#isActive()) this.#failures = 0;
   }
 
-  /** Galaxy answered somebody who asked before a pause that lasts now, if there is one: that goes on. */
-  succeed(): void {
-    if (!this.#lasts) this.#failures = 0;
-  }
-
-  get #lasts(): boolean {
-    return this.#pause !== undefined && this.#pause.until > this.now();
-  }
-
-  #told(): AppError {
-    const { error, until } = this.#pause as Pause;
-    return withRetryAfter(error, until - this.now());
+  #isActive(): boolean {
+    return this.#current !== undefined && this.#current.until > this.#deps.now();
   }
 }
 
-/** The same error, saying how long it goes on being true. */
+/** The same error with another `retryAfterMs`, when it has one. */
 export function withRetryAfter(error: AppError, ms: number): AppError {
   if (error instanceof RateLimitedError) return new RateLimitedError(ms);
   if (error instanceof ProviderUnavailableError) return new ProviderUnavailableError(ms, { cause: error });

@@ -2,34 +2,34 @@ import { LRUCache } from 'lru-cache';
 import type { AppError } from '../errors.js';
 import type { GalaxyResponse } from './galaxy-response.js';
 
-/** An answer of Galaxy and when it came, in milliseconds. */
+/** A response of Galaxy and when it arrived, in milliseconds. */
 export interface CachedResponse {
-  readonly answer: GalaxyResponse;
+  readonly response: GalaxyResponse;
   readonly fetchedAt: number;
 }
 
-/** What is known of one account. */
-export interface KnownAccount {
-  /** The latest answer, which may lack a part. */
+/** What is cached of one account. */
+export interface CachedAccount {
+  /** The result of the last request: a response, in which fields may have failed, or why there was none. */
+  readonly result: CachedResponse | AppError;
+  /** The latest response, in which fields may have failed. */
   readonly latest?: CachedResponse | undefined;
-  /** The latest answer that lacked nothing. */
-  readonly whole?: CachedResponse | undefined;
-  /** Why asking last brought nothing at all. */
-  readonly error?: AppError | undefined;
-  /** Times in a row that asking did not bring everything. */
+  /** The latest response in which no field failed. */
+  readonly complete?: CachedResponse | undefined;
+  /** Consecutive requests in which a field failed. */
   readonly failures: number;
-  /** Milliseconds: until then this is what anybody is told. */
-  readonly until: number;
+  /** Milliseconds: until then `result` is returned without a request. */
+  readonly nextRequestAt: number;
 }
 
 const MAX_ACCOUNTS = 10_000;
 
 /**
- * What Galaxy returned for accounts, in the memory of this process: the least recently used are evicted. An entry is
- * kept while it is younger than `staleMs` or its back-off lasts; an expired one is deleted with the next `set`.
+ * Caches the responses of Galaxy by account, in the memory of this process; the least recently used is evicted. An entry
+ * is kept while it is younger than `staleMs` or its back-off lasts; an expired one is deleted with the next `set`.
  */
 export class GalaxyCache {
-  readonly #accounts: LRUCache<string, KnownAccount>;
+  readonly #accounts: LRUCache<string, CachedAccount>;
   readonly #staleMs: number;
   readonly #now: () => number;
 
@@ -48,13 +48,13 @@ export class GalaxyCache {
     });
   }
 
-  get(accountId: string): KnownAccount | undefined {
+  get(accountId: string): CachedAccount | undefined {
     return this.#accounts.get(accountId);
   }
 
-  set(accountId: string, account: KnownAccount): KnownAccount {
+  set(accountId: string, account: CachedAccount): CachedAccount {
     // To lru-cache a TTL of 0 means none.
-    const ttl = Math.max(this.#staleMs, account.until - this.#now(), 1);
+    const ttl = Math.max(this.#staleMs, account.nextRequestAt - this.#now(), 1);
     this.#accounts.set(accountId, account, { ttl });
     this.#accounts.purgeStale();
     return account;
@@ -62,5 +62,15 @@ export class GalaxyCache {
 
   delete(accountId: string): void {
     this.#accounts.delete(accountId);
+  }
+
+  /** The response to serve while Galaxy cannot be called; a complete one is preferred to a later one. */
+  staleResponse(account: CachedAccount | undefined): CachedResponse | undefined {
+    return this.ifUsable(account?.complete) ?? this.ifUsable(account?.latest);
+  }
+
+  /** The response unless it is older than the stale window. */
+  ifUsable(cached: CachedResponse | undefined): CachedResponse | undefined {
+    return cached && this.#now() - cached.fetchedAt < this.#staleMs ? cached : undefined;
   }
 }

@@ -1,11 +1,11 @@
 import { ProviderUnavailableError } from '../errors.js';
-import { everyPart, type GalaxyResponse, readGalaxyResponse } from './galaxy-response.js';
+import { allFailed, type GalaxyResponse, readGalaxyResponse } from './galaxy-response.js';
 import { ResponseTooLargeError, callProvider, type Fetch } from '../provider-call.js';
 
-/** Asks Galaxy once for all that it says of the identity of an access token; nothing is retried here. */
+/** Requests everything that Galaxy has on the identity of an access token: one call without retries. */
 export type RequestGalaxy = (accessToken: string) => Promise<GalaxyResponse>;
 
-/** Where Galaxy is, and the application's key to it. */
+/** The endpoint of Galaxy and the application's API key. */
 export interface GalaxyOptions {
   readonly url: string;
   readonly apiKey: string;
@@ -13,7 +13,7 @@ export interface GalaxyOptions {
   readonly fetch: Fetch;
 }
 
-/** One query for everything: Galaxy counts requests, not fields. */
+/** One query for all fields: Galaxy limits requests, not fields. */
 const QUERY = `query RollupAccount {
   profile { displayName pfp { ... on StandardPFP { image } ... on NFTPFP { image isToken } } }
   connectedAccounts { baseUrn qc rc }
@@ -21,11 +21,11 @@ const QUERY = `query RollupAccount {
 }`;
 
 /**
- * Makes a client of Galaxy. The key goes into `X-GALAXY-KEY`, which its code reads, whatever its manual says.
+ * Creates a client of Galaxy. The API key is sent as `X-GALAXY-KEY`: that is what Galaxy's code reads, against its manual.
  *
- * Asking throws what would meet every account: `ProviderMisconfiguredError` for a key or a query that Galaxy refuses,
- * `ProviderUnavailableError` when it gave no usable answer. What is about this account alone, such as a token that it
- * does not take, is an error in each part of the answer; a field that fails alone is one in its own part.
+ * A request throws errors that would be the same for every account: `ProviderMisconfiguredError` for a key or a query
+ * that Galaxy rejects, `ProviderUnavailableError` for no usable response. An error of this account only, such as a
+ * rejected token, is the result of every field; a field that fails alone has its own error.
  */
 export function createGalaxyClient({ url, apiKey, timeoutMs, fetch }: GalaxyOptions): RequestGalaxy {
   return async (accessToken) => {
@@ -38,10 +38,10 @@ export function createGalaxyClient({ url, apiKey, timeoutMs, fetch }: GalaxyOpti
       const body = JSON.stringify({ query: QUERY });
       return readGalaxyResponse(await callProvider(fetch, { url, method: 'POST', headers, body, timeoutMs }));
     } catch (error) {
-      const ofThisAccount =
+      const isOfThisAccount =
         error instanceof ProviderUnavailableError && error.cause instanceof ResponseTooLargeError;
-      if (!ofThisAccount) throw error;
-      return everyPart(error);
+      if (!isOfThisAccount) throw error;
+      return allFailed(error);
     }
   };
 }

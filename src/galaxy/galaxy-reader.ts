@@ -1,163 +1,141 @@
-import {
-  type AppError,
-  ProviderUnavailableError,
-  ProviderMisconfiguredError,
-  RateLimitedError,
-} from '../errors.js';
-import type { RequestGalaxy } from './galaxy-client.js';
-import { failuresIn, type GalaxyResponse } from './galaxy-response.js';
 import { backOffMs } from '../back-off.js';
-import { type CachedResponse, GalaxyCache, type KnownAccount } from './galaxy-cache.js';
-import { GalaxyBackOff, withRetryAfter } from './galaxy-back-off.js';
+import { AppError, ProviderUnavailableError, RateLimitedError } from '../errors.js';
 import { SingleFlight } from '../single-flight.js';
+import { GalaxyBackOff, type GalaxyBackOffDeps, withRetryAfter } from './galaxy-back-off.js';
+import { type CachedAccount, type CachedResponse, GalaxyCache } from './galaxy-cache.js';
+import type { RequestGalaxy } from './galaxy-client.js';
+import { errorsIn, type GalaxyResponse } from './galaxy-response.js';
 
-/** An answer of Galaxy, and how old it is. */
+/** A response of Galaxy and its age. */
 export interface GalaxyReading {
-  readonly answer: GalaxyResponse;
+  readonly response: GalaxyResponse;
   readonly fetchedAt: Date;
   readonly ageSeconds: number;
-  /** Whether it is older than it should be, because Galaxy could not be asked. */
+  /** Whether it is served past its max age because Galaxy cannot be called (stale-if-error, RFC 5861). */
   readonly stale: boolean;
-  /** Milliseconds until a part that is missing can be had, at the earliest. */
+  /** Milliseconds until a failed field is requested again, at the earliest. */
   readonly retryAfterMs: number;
 }
 
-/** How a request for a reading ended, for logs and numbers. */
-export type GalaxyOutcome = 'asked' | 'failed' | 'over_budget';
+/** The outcome of a request to Galaxy, for logs and metrics. */
+export type GalaxyOutcome = 'responded' | 'failed' | 'over_budget';
 
 /** What reading Galaxy depends on. Times in milliseconds. */
-export interface GalaxyReaderDeps {
-  readonly ask: RequestGalaxy;
+export interface GalaxyReaderDeps extends GalaxyBackOffDeps {
+  readonly request: RequestGalaxy;
   /** A fresh access token of an account. */
   readonly accessToken: (accountId: string) => Promise<string>;
   /**
-   * Takes one request out of the budget: 0, or the time until there is room.
+   * Acquires one request of the budget. Returns 0, or the time until the next one is free.
    *
-   * @param canWait there is an earlier answer to give, so that half of the budget is left to those without one.
+   * @param lowPriority there is a stale response to serve: half of the budget is left to accounts without one.
    */
-  readonly takeRequest: (canWait: boolean) => Promise<number>;
-  readonly now: () => number;
-  readonly random: () => number;
-  /** Younger than this, an answer serves without asking. */
+  readonly acquireSlot: (lowPriority: boolean) => Promise<number>;
+  /** Younger than this, a response is served without a request. */
   readonly cacheMs: number;
-  /** Younger than this, an answer serves while Galaxy cannot be asked. */
+  /** Younger than this, a response is served while Galaxy cannot be called. */
   readonly staleMs: number;
-  /** The first pause after a failure; it doubles. */
-  readonly backOffBaseMs: number;
-  /** `error` is why nothing, or not everything, was answered. */
+  /** Receives the error of a request that failed, or of its first field that did. */
   readonly onOutcome: (outcome: GalaxyOutcome, accountId: string, error?: unknown) => void;
 }
 
 /**
- * Reads Galaxy within what it allows an application: one request for an account whoever asks at the same time, a
- * short memory of its answers, a budget that all processes share, and a pause after a failure: of everybody when it
- * would meet everybody, of one account when it is about that one.
+ * Reads Galaxy within its limit for an application: single-flight per account, a short cache, a budget shared by all
+ * processes, and exponential back-off after a failure: for all accounts when it would be the same for each of them,
+ * otherwise for the one account.
  */
 export class GalaxyReader {
-  readonly #inFlight = new SingleFlight<KnownAccount>();
-  readonly #memory: GalaxyCache;
-  readonly #pause: GalaxyBackOff;
+  readonly #deps: GalaxyReaderDeps;
+  readonly #inFlight = new SingleFlight<CachedAccount>();
+  readonly #cache: GalaxyCache;
+  readonly #backOff: GalaxyBackOff;
 
-  constructor(private readonly deps: GalaxyReaderDeps) {
-    this.#memory = new GalaxyCache(deps.staleMs, deps.now);
-    this.#pause = new GalaxyBackOff(deps.now);
+  constructor(deps: GalaxyReaderDeps) {
+    this.#deps = deps;
+    this.#cache = new GalaxyCache(deps.staleMs, deps.now);
+    this.#backOff = new GalaxyBackOff(deps);
   }
 
   /**
-   * What Galaxy says of an account. While it cannot be asked, an earlier answer, marked as stale.
+   * The response for an account. While Galaxy cannot be called, an earlier one, marked as stale.
    *
    * Throws `RateLimitedError` when the budget is spent, `ProviderUnavailableError` or `ProviderMisconfiguredError`, and
-   * what having an access token throws.
+   * the errors of `accessToken`.
    */
   async read(accountId: string): Promise<GalaxyReading> {
     try {
-      const known = this.#memory.get(accountId);
-      if (known && this.deps.now() < known.until) return this.#tell(known);
-      return this.#tell(await this.#inFlight.run(accountId, () => this.#ask(accountId)));
+      const cached = this.#cache.get(accountId);
+      if (cached && this.#deps.now() < cached.nextRequestAt) return this.#toReading(cached);
+      return this.#toReading(await this.#inFlight.run(accountId, () => this.#fetch(accountId)));
     } catch (error) {
-      const passing = error instanceof RateLimitedError || error instanceof ProviderUnavailableError;
-      const old = passing && this.#earlier(this.#memory.get(accountId));
-      if (!old) throw error;
-      return this.#reading(old, true, error.retryAfterMs);
+      const temporary = error instanceof RateLimitedError || error instanceof ProviderUnavailableError;
+      const stale = temporary && this.#cache.staleResponse(this.#cache.get(accountId));
+      if (!stale) throw error;
+      return this.#readingOf(stale, true, error.retryAfterMs);
     }
   }
 
-  /** Drops what is remembered of an account. */
-  forget(accountId: string): void {
-    this.#memory.delete(accountId);
+  /** Deletes what is cached of an account. */
+  invalidate(accountId: string): void {
+    this.#cache.delete(accountId);
   }
 
-  async #ask(accountId: string): Promise<KnownAccount> {
-    const { ask, accessToken, takeRequest, onOutcome } = this.deps;
-    this.#pause.check();
+  async #fetch(accountId: string): Promise<CachedAccount> {
+    const { request, accessToken, acquireSlot, onOutcome } = this.#deps;
+    this.#backOff.check();
     const token = await accessToken(accountId);
-    const known = this.#memory.get(accountId) ?? { failures: 0, until: 0 };
-    const canWait = this.#earlier(known) !== undefined;
-    const waitMs = await takeRequest(canWait);
+    const cached = this.#cache.get(accountId);
+    const servable = this.#cache.staleResponse(cached) && cached;
+    const waitMs = await acquireSlot(servable !== undefined);
     if (waitMs > 0) {
       onOutcome('over_budget', accountId);
-      throw this.#putOff(accountId, known, waitMs, canWait);
+      throw this.#overBudget(accountId, waitMs, servable);
     }
     try {
-      const answer = await ask(token);
-      this.#pause.succeed();
-      return this.#remember(accountId, known, answer);
+      const response = await request(token);
+      this.#backOff.recordSuccess();
+      return this.#store(accountId, response, cached);
     } catch (error) {
       onOutcome('failed', accountId, error);
-      throw this.#pauseEverybody(error);
+      throw this.#backOff.recordFailure(error);
     }
   }
 
-  /** Who can wait is put off alone: there may be room for others. */
-  #putOff(accountId: string, known: KnownAccount, waitMs: number, canWait: boolean): AppError {
+  /** An account with a stale response to serve backs off alone: there may be budget left for others. */
+  #overBudget(accountId: string, waitMs: number, servable: CachedAccount | undefined): AppError {
     const error = new RateLimitedError(waitMs);
-    if (!canWait) return this.#pause.begin(waitMs, error);
-    const { now, backOffBaseMs } = this.deps;
-    this.#memory.set(accountId, { ...known, error, until: now() + backOffBaseMs });
+    if (!servable) return this.#backOff.start(waitMs, error);
+    const nextRequestAt = this.#deps.now() + this.#deps.backOffBaseMs;
+    this.#cache.set(accountId, { ...servable, result: error, nextRequestAt });
     return error;
   }
 
-  #remember(accountId: string, before: KnownAccount, answer: GalaxyResponse): KnownAccount {
-    const { now, random, cacheMs, backOffBaseMs, onOutcome } = this.deps;
-    const lacking = failuresIn(answer);
-    const nothing = lacking.length === Object.keys(answer).length;
-    onOutcome(nothing ? 'failed' : 'asked', accountId, lacking[0]);
-    const failures = lacking.length > 0 ? before.failures + 1 : 0;
-    const latest = nothing ? this.#servable(before.latest) : { answer, fetchedAt: now() };
-    return this.#memory.set(accountId, {
+  #store(accountId: string, response: GalaxyResponse, before: CachedAccount | undefined): CachedAccount {
+    const { now, random, cacheMs, backOffBaseMs, onOutcome } = this.#deps;
+    const errors = errorsIn(response);
+    const [error] = errors;
+    const totalFailure = errors.length === Object.keys(response).length ? error : undefined;
+    onOutcome(totalFailure ? 'failed' : 'responded', accountId, error);
+    const failures = error ? (before?.failures ?? 0) + 1 : 0;
+    const current = { response, fetchedAt: now() };
+    const latest = totalFailure ? this.#cache.ifUsable(before?.latest) : current;
+    return this.#cache.set(accountId, {
+      result: totalFailure ?? current,
       latest,
-      whole: failures > 0 ? this.#servable(before.whole) : latest,
-      error: nothing ? lacking[0] : undefined,
+      complete: error ? this.#cache.ifUsable(before?.complete) : latest,
       failures,
-      until: now() + (failures > 0 ? backOffMs(failures, backOffBaseMs, random()) : cacheMs),
+      nextRequestAt: now() + (error ? backOffMs(failures, backOffBaseMs, random()) : cacheMs),
     });
   }
 
-  #pauseEverybody(error: unknown): unknown {
-    const { random, backOffBaseMs } = this.deps;
-    const unavailable = error instanceof ProviderUnavailableError;
-    if (!unavailable && !(error instanceof ProviderMisconfiguredError)) return error;
-    const retryAfterMs = unavailable ? error.retryAfterMs : 0;
-    return this.#pause.fail(error, (failures) => backOffMs(failures, backOffBaseMs, random(), retryAfterMs));
+  #toReading({ result, nextRequestAt }: CachedAccount): GalaxyReading {
+    const remainingMs = nextRequestAt - this.#deps.now();
+    if (result instanceof AppError) throw withRetryAfter(result, remainingMs);
+    return this.#readingOf(result, false, remainingMs);
   }
 
-  #tell({ error, until, latest }: KnownAccount): GalaxyReading {
-    const remainingMs = until - this.deps.now();
-    if (error) throw withRetryAfter(error, remainingMs);
-    return this.#reading(latest as CachedResponse, false, remainingMs);
-  }
-
-  /** An answer to give while Galaxy cannot be asked; one that lacks nothing is better than a later one. */
-  #earlier(known: KnownAccount | undefined): CachedResponse | undefined {
-    return this.#servable(known?.whole) ?? this.#servable(known?.latest);
-  }
-
-  #servable(dated: CachedResponse | undefined): CachedResponse | undefined {
-    return dated && this.deps.now() - dated.fetchedAt < this.deps.staleMs ? dated : undefined;
-  }
-
-  #reading({ answer, fetchedAt }: CachedResponse, stale: boolean, retryAfterMs: number): GalaxyReading {
-    const ageSeconds = Math.max(0, Math.floor((this.deps.now() - fetchedAt) / 1_000));
-    return { answer, fetchedAt: new Date(fetchedAt), ageSeconds, stale, retryAfterMs };
+  #readingOf({ response, fetchedAt }: CachedResponse, stale: boolean, retryAfterMs: number): GalaxyReading {
+    const ageSeconds = Math.max(0, Math.floor((this.#deps.now() - fetchedAt) / 1_000));
+    return { response, fetchedAt: new Date(fetchedAt), ageSeconds, stale, retryAfterMs };
   }
 }

@@ -1,15 +1,23 @@
 import { type AppError, ProviderMisconfiguredError, ProviderUnavailableError } from '../errors.js';
 import { asObject, asObjects, asText, type JsonObject, parseObject } from '../json.js';
 import type { ProviderResponse } from '../provider-call.js';
+import {
+  describeErrors,
+  globalError,
+  type GraphqlError,
+  isMasked,
+  readErrors,
+  tokenError,
+} from './galaxy-errors.js';
 
-/** How a person shows themselves in the profile graph. */
+/** The profile of a person. */
 export interface GalaxyProfile {
   readonly displayName: string | undefined;
   /** The picture; `isToken` when it is an NFT. */
   readonly pfp: { readonly image: string | undefined; readonly isToken: boolean } | undefined;
 }
 
-/** A connected account that a person made public; absent is what Galaxy left out. */
+/** A connected account that a person made public. Galaxy may omit either field. */
 export interface PublicAccount {
   /** Such as `github` or `eth`. */
   readonly type: string | undefined;
@@ -17,7 +25,7 @@ export interface PublicAccount {
   readonly identifier: string | undefined;
 }
 
-/** An application that a person let in. */
+/** An application that a person authorized. */
 export interface AuthorizedApp {
   readonly clientId: string;
   readonly title: string | undefined;
@@ -25,78 +33,61 @@ export interface AuthorizedApp {
   readonly authorizedAt: Date | undefined;
 }
 
-/** One field of an answer: what it says, or why it says nothing. */
-export type Part<Value> = { readonly value: Value } | { readonly error: AppError };
+/** The result of one field: its value, or why it failed. */
+export type FieldResult<Value> = { readonly value: Value } | { readonly error: AppError };
 
-/** What Galaxy says of one identity. */
+/** What Galaxy returns for one identity. */
 export interface GalaxyResponse {
-  readonly profile: Part<GalaxyProfile | undefined>;
-  /** Those alone that the person made public. */
-  readonly publicAccounts: Part<readonly PublicAccount[]>;
-  readonly authorizedApps: Part<readonly AuthorizedApp[]>;
+  readonly profile: FieldResult<GalaxyProfile | undefined>;
+  /** Only the accounts that the person made public. */
+  readonly publicAccounts: FieldResult<readonly PublicAccount[]>;
+  readonly authorizedApps: FieldResult<readonly AuthorizedApp[]>;
 }
-
-/** Words of Galaxy for a token it does not take; they keep their message where its other errors lose theirs. */
-const TOKEN_FAULTS = new Set([
-  'expired token',
-  'invalid token',
-  'token verification failed',
-  'token claim validation failed',
-  'Invalid JWT',
-]);
-/** Words of Galaxy's guard: the key is missing or wrong. */
-const KEY_FAULTS = new Set([
-  'No API Key provided.',
-  'Unable to validate given API key.',
-  'Invalid API key provided.',
-  'You are not authenticated!',
-  'You are not authorized!',
-]);
-/** Words of Galaxy's guard: the token was issued to another application, or under another name of this one. */
-const FOREIGN_FAULTS = new Set([
-  "Client ID in API key doesn't match with the one in JWT.",
-  'The access token issuer does not match',
-]);
-const RETRY_LATER = new Set([408, 425, 429]);
 
 /**
- * Reads an answer. Any entry in `errors` is a failure, also with status 200, where errors of the guard arrive as empty
- * objects. With the token we send, only our own key makes the guard say no to every field.
+ * Reads a response of Galaxy. Any entry in `errors` is a failure, also with status 200, where the errors of its guard
+ * arrive masked. As every request carries a token, only a wrong API key makes the guard reject every field.
  *
- * Throws what would meet every account; what is about this one alone is in the parts.
+ * Throws an error that would be the same for every account; one of this account only is in the fields.
  */
-export function readGalaxyResponse({ status, retryAfterMs, text }: ProviderResponse): GalaxyResponse {
+export function readGalaxyResponse(response: ProviderResponse): GalaxyResponse {
+  const { status, text } = response;
   const body = parseObject(text);
-  const errors = body?.['errors'];
-  const faults = Array.isArray(errors) ? errors.map((fault: unknown) => asObject(fault) ?? {}) : [];
   const data = asObject(body?.['data']);
-  const cause = new Error(describe(status, faults));
-  const ofThisAccount = new ProviderUnavailableError(0, { cause });
-  if (status >= 500 || RETRY_LATER.has(status)) throw new ProviderUnavailableError(retryAfterMs, { cause });
-  if (faults.some(isAboutUs)) throw new ProviderMisconfiguredError({ cause });
-  if (faults.some(isWordOf(FOREIGN_FAULTS))) return everyPart(new ProviderMisconfiguredError({ cause }));
-  if (faults.some(isWordOf(TOKEN_FAULTS))) return everyPart(ofThisAccount);
-  if (status === 200 && !data && faults.length === 0)
-    throw new ProviderUnavailableError(retryAfterMs, { cause });
-  const parts = readParts(status === 200 ? data : undefined, faults, ofThisAccount);
-  const failed = failuresIn(parts).length;
-  const nothing = status !== 200 || failed === Object.keys(parts).length;
-  if (nothing && faults.every(isUnnamed)) throw new ProviderMisconfiguredError({ cause });
-  // Where it cannot be seen which field has failed, none can be trusted.
-  return nothing || (failed === 0 && faults.length > 0) ? everyPart(ofThisAccount) : parts;
+  const errors = readErrors(body?.['errors']);
+  const cause = new Error(describeErrors(status, errors));
+  const global = globalError(response, errors, data !== undefined, cause);
+  if (global) throw global;
+  const rejected = tokenError(errors, cause);
+  if (rejected) return allFailed(rejected);
+  const unavailable = new ProviderUnavailableError(0, { cause });
+  const fields = readFields(status === 200 ? data : undefined, errors, unavailable);
+  const failed = errorsIn(fields).length;
+  const nothing = status !== 200 || failed === Object.keys(fields).length;
+  if (nothing && errors.every(isMasked)) throw new ProviderMisconfiguredError({ cause });
+  // When no field can be identified as the failed one, none is trusted.
+  return nothing || (failed === 0 && errors.length > 0) ? allFailed(unavailable) : fields;
 }
 
-/** A field has failed that an error names; an error that names none is about those that lack something. */
-function readParts(
+/** The errors of the fields that failed. */
+export function errorsIn(response: GalaxyResponse): AppError[] {
+  return Object.values(response).flatMap((field) => ('error' in field ? field.error : []));
+}
+
+/** A response in which every field failed. */
+export function allFailed(error: AppError): GalaxyResponse {
+  return { profile: { error }, publicAccounts: { error }, authorizedApps: { error } };
+}
+
+/** A field failed when an error names it in its `path`. An error without a path is about every incomplete field. */
+function readFields(
   data: JsonObject | undefined,
-  faults: readonly JsonObject[],
+  errors: readonly GraphqlError[],
   error: AppError,
 ): GalaxyResponse {
-  const read = <Value>(field: string, reader: (value: unknown) => Value): Part<Value> => {
+  const read = <Value>(field: string, reader: (value: unknown) => Value): FieldResult<Value> => {
     const value = data?.[field];
-    const failed = faults.some(({ path }) =>
-      Array.isArray(path) ? path[0] === field : lacksSomething(value),
-    );
+    const failed = errors.some(({ path }) => (Array.isArray(path) ? path[0] === field : isIncomplete(value)));
     return failed ? { error } : { value: reader(value) };
   };
   return {
@@ -106,43 +97,8 @@ function readParts(
   };
 }
 
-/** Why parts of an answer are missing. */
-export function failuresIn(answer: GalaxyResponse): AppError[] {
-  return Object.values(answer).flatMap((part) => ('error' in part ? part.error : []));
-}
-
-/** An answer that says nothing, and why. */
-export function everyPart(error: AppError): GalaxyResponse {
-  return { profile: { error }, publicAccounts: { error }, authorizedApps: { error } };
-}
-
-function lacksSomething(value: unknown): boolean {
+function isIncomplete(value: unknown): boolean {
   return (value ?? null) === null || (Array.isArray(value) && value.includes(null));
-}
-
-/** A key that is refused, or a query that Galaxy cannot answer: no account would fare better. */
-function isAboutUs(fault: JsonObject): boolean {
-  const { locations, path } = fault;
-  return isWordOf(KEY_FAULTS)(fault) || (locations !== undefined && path === undefined);
-}
-
-function isUnnamed({ message, path }: JsonObject): boolean {
-  return message === undefined && path === undefined;
-}
-
-function isWordOf(words: ReadonlySet<string>): (fault: JsonObject) => boolean {
-  return ({ message }) => words.has(String(message));
-}
-
-/** For the log: Galaxy's own words only when they are from its known lists. */
-function describe(status: number, faults: readonly JsonObject[]): string {
-  const words = faults.map((fault) => {
-    if ([TOKEN_FAULTS, KEY_FAULTS, FOREIGN_FAULTS].some((list) => isWordOf(list)(fault)))
-      return String(fault['message']);
-    if (isUnnamed(fault)) return 'an error without a message';
-    return isAboutUs(fault) ? 'a query it cannot answer' : 'another error';
-  });
-  return `Galaxy answered ${status} ${words.length > 0 ? `with: ${words.join('; ')}` : 'without an answer to use'}`;
 }
 
 function readProfile(value: unknown): GalaxyProfile | undefined {

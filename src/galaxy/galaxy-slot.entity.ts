@@ -9,6 +9,6 @@ const GalaxySlotSchema = defineEntity({
   },
 });
 
-/** Room for one request to Galaxy a minute. There are as many as it allows, for all processes together. */
+/** One request to Galaxy per minute. There are as many rows as it allows, shared by all processes. */
 export class GalaxySlot extends GalaxySlotSchema.class {}
 GalaxySlotSchema.setClass(GalaxySlot);

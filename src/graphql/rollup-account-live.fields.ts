@@ -100,12 +100,12 @@ export class RollupAccountLiveFields {
   }
 }
 
-type PartName = keyof GalaxyReading['answer'];
-type ValueOf<Name extends PartName> = Extract<GalaxyReading['answer'][Name], { value: unknown }>['value'];
+type PartName = keyof GalaxyReading['response'];
+type ValueOf<Name extends PartName> = Extract<GalaxyReading['response'][Name], { value: unknown }>['value'];
 
 /** One field of an answer, or the reason why this one is missing. */
-function partOf<Name extends PartName>({ answer, retryAfterMs }: GalaxyReading, name: Name): ValueOf<Name> {
-  const part = answer[name];
+function partOf<Name extends PartName>({ response, retryAfterMs }: GalaxyReading, name: Name): ValueOf<Name> {
+  const part = response[name];
   if ('error' in part) throw withRetryAfter(part.error, retryAfterMs);
   return part.value as ValueOf<Name>;
 }

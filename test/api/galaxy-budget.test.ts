@@ -1,5 +1,5 @@
 import { createPerson, type Person } from '../../src/dev/rollup-id/people.js';
-import { takeGalaxyRequest } from '../../src/galaxy/galaxy-budget.repository.js';
+import { acquireGalaxySlot } from '../../src/galaxy/galaxy-budget.repository.js';
 import { createGate } from '../../src/dev/instruments/faults.js';
 import { ConsentedDataDocument } from '../generated/graphql.js';
 import { startWorld, type World } from '../kit/world.js';
@@ -75,10 +75,10 @@ describe('the budget of Galaxy', () => {
   test('that was reduced counts the requests before the reduction', async () => {
     const em = world.em();
     await em.execute(`update galaxy_slot set taken_at = clock_timestamp() where slot > 7`);
-    expect(await takeGalaxyRequest(em, 3)).toBeGreaterThan(50_000);
+    expect(await acquireGalaxySlot(em, 3)).toBeGreaterThan(50_000);
     await em.execute(`update galaxy_slot set taken_at = taken_at - interval '61 seconds' where slot = 8`);
-    expect(await takeGalaxyRequest(em, 3)).toBe(0);
-    expect(await takeGalaxyRequest(em, 3)).toBeGreaterThan(50_000);
+    expect(await acquireGalaxySlot(em, 3)).toBe(0);
+    expect(await acquireGalaxySlot(em, 3)).toBeGreaterThan(50_000);
   });
 
   test('that is exhausted leaves the cached response, marked as stale, until it is too old', async () => {
@@ -134,7 +134,7 @@ describe('the budget of Galaxy', () => {
   test('requests are counted by outcome', async () => {
     await read();
     const metrics = await (await fetch(`${world.app.url}/metrics`)).text();
-    expect(metrics).toMatch(/rollup_accounts_galaxy_requests_total\{outcome="asked"\} [1-9]/);
+    expect(metrics).toMatch(/rollup_accounts_galaxy_requests_total\{outcome="responded"\} [1-9]/);
     expect(metrics).toMatch(/rollup_accounts_galaxy_requests_total\{outcome="over_budget"\} [1-9]/);
     expect(metrics).toMatch(/rollup_accounts_galaxy_requests_total\{outcome="failed"\} [1-9]/);
   });

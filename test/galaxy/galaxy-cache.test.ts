@@ -1,3 +1,4 @@
+import { RateLimitedError } from '../../src/errors.js';
 import { GalaxyCache } from '../../src/galaxy/galaxy-cache.js';
 
 /** Not 0, which lru-cache takes for an entry without a TTL. */
@@ -10,7 +11,8 @@ beforeEach(() => {
   cache = new GalaxyCache(STALE_MS, () => now);
 });
 
-const store = (accountId: string, until = now) => cache.set(accountId, { failures: 0, until });
+const store = (accountId: string, nextRequestAt = now, failures = 0) =>
+  cache.set(accountId, { result: new RateLimitedError(0), failures, nextRequestAt });
 
 test('the cache of Galaxy holds ten thousand accounts, the most recently used ones', () => {
   for (let index = 0; index < 10_002; index += 1) {
@@ -42,7 +44,7 @@ test('an entry older than the stale window is deleted with the next one, unless 
 });
 
 test('an expired entry counts its failures until it is deleted', () => {
-  cache.set('failing', { failures: 3, until: now });
+  store('failing', now, 3);
   now += STALE_MS + 1;
   expect(cache.get('failing')?.failures).toBe(3);
 });
