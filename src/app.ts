@@ -21,7 +21,7 @@ import { type Log, requestScope, withoutSecretShapes } from './log.js';
 import { createMetrics, type Metrics } from './metrics.js';
 import { createRequestContexts } from './request-context.js';
 import { type RequestGalaxy, createGalaxyClient } from './galaxy/galaxy-client.js';
-import { verifyRenewal } from './rollup/grant.js';
+import { verifyRefreshResponse } from './rollup/grant.js';
 import { createIssuer, type Issuer } from './rollup/issuer.js';
 import type { Fetch } from './provider-call.js';
 import { createRollupClient, type RollupClient } from './rollup/rollup-client.js';
@@ -202,7 +202,7 @@ function createVault(
   return createTokenVault(database.em, {
     cipher,
     refreshTokens: async ({ accessToken, refreshToken }) =>
-      verifyRenewal(await client.refresh(refreshToken), accessToken, verifier),
+      verifyRefreshResponse(await client.refresh(refreshToken), accessToken, verifier),
     revoke: (refreshToken) => client.revoke(refreshToken),
     breaker: new CircuitBreaker({
       maxConcurrentCalls: maxInFlight,

@@ -1,42 +1,42 @@
 import { ProviderUnavailableError } from './errors.js';
 import { type JsonObject, parseObject } from './json.js';
 
-/** `fetch`, as a parameter: tests and proxies bring their own. */
+/** `fetch` as a parameter: tests and proxies replace it. */
 export type Fetch = typeof globalThis.fetch;
 
-/** One call to the provider: where, what, and how long and how much at the most. */
+/** One HTTP call to the provider. */
 export interface ProviderCall {
   readonly url: string;
   readonly method?: 'GET' | 'POST';
   readonly headers?: Readonly<Record<string, string>>;
-  /** A form, or text whose `content-type` is among the headers. */
+  /** A form, or text whose `content-type` is in `headers`. */
   readonly body?: URLSearchParams | string;
-  /** Milliseconds for the whole call, the body included. */
+  /** Milliseconds for the whole call, including the body. */
   readonly timeoutMs: number;
 }
 
-/** A complete answer of the provider, whatever its status. */
+/** A complete response of the provider, with any status. */
 export interface ProviderResponse {
   readonly status: number;
-  /** Milliseconds that `Retry-After` asks for (RFC 9110 §10.2.3); 0 when absent or unreadable. */
+  /** `Retry-After` in milliseconds (RFC 9110 §10.2.3); 0 when absent or unreadable. */
   readonly retryAfterMs: number;
   readonly text: string;
 }
 
-/** No answer of Rollup ID is larger than a few kilobytes, but for pictures that are in the answer themselves. */
+/** Responses of Rollup ID have a few kilobytes, except for pictures embedded as data URLs. */
 const MAX_RESPONSE_BYTES = 256 * 1024;
 
-/** An answer of more bytes than are read: the cause of a `ProviderUnavailableError`. */
+/** The response exceeds the size limit: the cause of a `ProviderUnavailableError`. */
 export class ResponseTooLargeError extends Error {
   constructor() {
-    super(`the provider's answer is larger than ${MAX_RESPONSE_BYTES} bytes`);
+    super(`the provider's response is larger than ${MAX_RESPONSE_BYTES} bytes`);
   }
 }
 
 /**
- * Calls the provider once, without following redirects: a credential goes only where it was addressed.
+ * Calls the provider once. Redirects are not followed: credentials go to `url` only.
  *
- * Throws `ProviderUnavailableError` when no complete answer came within the time and the size.
+ * Throws `ProviderUnavailableError` unless a complete response arrives within the limits of time and size.
  */
 export async function callProvider(fetch: Fetch, call: ProviderCall): Promise<ProviderResponse> {
   try {
@@ -54,12 +54,12 @@ export async function callProvider(fetch: Fetch, call: ProviderCall): Promise<Pr
   }
 }
 
-/** The JSON object of a 200 answer. Throws `ProviderUnavailableError` for every other answer. */
-export function readJsonObject(answer: ProviderResponse): JsonObject {
-  const value = answer.status === 200 ? parseObject(answer.text) : undefined;
+/** The JSON object of a 200 response. Throws `ProviderUnavailableError` for every other response. */
+export function readJsonObject(response: ProviderResponse): JsonObject {
+  const value = response.status === 200 ? parseObject(response.text) : undefined;
   if (value) return value;
-  throw new ProviderUnavailableError(answer.retryAfterMs, {
-    cause: new Error(`the provider answered ${answer.status} without a JSON object to use`),
+  throw new ProviderUnavailableError(response.retryAfterMs, {
+    cause: new Error(`the provider responded ${response.status} without a usable JSON object`),
   });
 }
 

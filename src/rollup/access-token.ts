@@ -2,7 +2,7 @@ import { TokenRejectedError } from '../errors.js';
 import { parseScope } from '../scope.js';
 import { requireExpiry, verifyToken, type VerifierOptions } from './token-verifier.js';
 
-/** What a verified access token says. */
+/** The claims of a verified access token. */
 export interface AccessToken {
   readonly issuer: string;
   /** The identity URN, byte for byte. */
@@ -11,12 +11,12 @@ export interface AccessToken {
   readonly expiresAt: Date;
 }
 
-/** Rollup ID gives an hour. Its internal session tokens live 90 days and are signed with the same key. */
-const MAX_LIFE_SECONDS = 86_400;
+/** Access tokens of Rollup ID live an hour. Its internal session tokens live 90 days and have the same signing key. */
+const MAX_LIFETIME_SECONDS = 86_400;
 
 /**
- * Verifies an access token. Rollup ID signs three kinds of token alike; only the claims tell them apart: an
- * access token has `scope` and `exp`, an ID token has no `scope`, a refresh token has no `exp`.
+ * Verifies an access token. Only the claims distinguish the three kinds of token that Rollup ID signs: an access token
+ * has `scope` and `exp`, an ID token has no `scope`, a refresh token has no `exp`.
  *
  * Throws `TokenRejectedError` or `ProviderUnavailableError`.
  */
@@ -25,7 +25,7 @@ export async function verifyAccessToken(token: string, options: VerifierOptions)
   const { scope, jti } = claims;
   if (typeof scope !== 'string' || scope.trim() === '') throw new TokenRejectedError('scope');
   if (typeof jti !== 'string' || jti === '') throw new TokenRejectedError('jti');
-  const exp = requireExpiry(claims, MAX_LIFE_SECONDS);
+  const exp = requireExpiry(claims, MAX_LIFETIME_SECONDS);
   return {
     issuer: claims.iss,
     sub: claims.sub,

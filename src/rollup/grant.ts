@@ -9,7 +9,7 @@ import type { TokenSet } from '../token-set.js';
 import { effectiveExpiry, type TokenResponse } from './token-response.js';
 import type { VerifierOptions } from './token-verifier.js';
 
-/** A verified grant: whose it is, what that person lets us know, and the tokens. */
+/** A verified grant: the subject, the consented claims and the tokens. */
 export interface Grant {
   readonly issuer: string;
   readonly sub: string;
@@ -18,7 +18,7 @@ export interface Grant {
 }
 
 /**
- * Verifies every token of an answer and that all of them speak of the same subject.
+ * Verifies every token of a token response, and that they have the same subject.
  *
  * @param nonceHash SHA-256 (hex) of the nonce sent with the authorization request, when there was one.
  *
@@ -37,11 +37,12 @@ export async function verifyGrant(
 }
 
 /**
- * Verifies a refresh's answer against the access token it renews. What the answer omits stays omitted.
+ * Verifies the response to a refresh, and that its subject is that of the current access token. A token that the response
+ * omits is absent in the result.
  *
  * Throws `TokenRejectedError`, `SubjectMismatchError` or `ProviderUnavailableError`.
  */
-export async function verifyRenewal(
+export async function verifyRefreshResponse(
   response: TokenResponse,
   currentAccessToken: string,
   options: VerifierOptions,
@@ -69,21 +70,21 @@ async function verifyResponse(
   };
 }
 
-/** Rollup ID puts name and picture into the ID token and the email never: userinfo gives what is lacking. */
+/** Rollup ID puts name and picture into the ID token, but never the email: missing claims are read from userinfo. */
 async function readPerson(
   { sub, ...fromId }: IdToken,
   scopes: readonly string[],
   accessToken: string,
   client: Pick<RollupClient, 'userinfo'>,
 ): Promise<Omit<IdToken, 'sub'>> {
-  const lacks =
+  const isIncomplete =
     (scopes.includes('email') && fromId.email === undefined) ||
     (scopes.includes('profile') && fromId.name === undefined && fromId.picture === undefined);
-  const claims = lacks ? await readUserinfo() : { sub };
+  const claims = isIncomplete ? await readUserinfo() : { sub };
   if (claims['sub'] !== sub) throw new SubjectMismatchError();
   return consented({ ...readPersonClaims(claims), ...fromId }, scopes);
 
-  // Both tokens are verified already: a userinfo that refuses them has nothing to add, one that is down might.
+  // Both tokens are verified: when userinfo rejects them the claims stay missing; when it is unavailable the link fails.
   async function readUserinfo(): Promise<JsonObject> {
     try {
       return await client.userinfo(accessToken);
@@ -94,7 +95,7 @@ async function readPerson(
   }
 }
 
-/** Whatever an answer carries beyond the consented scopes is not ours to keep. */
+/** Drops claims beyond the consented scopes. */
 function consented(person: Omit<IdToken, 'sub'>, scopes: readonly string[]): Omit<IdToken, 'sub'> {
   const { name, picture, email } = person;
   return {

@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { TokenRejectedError } from '../errors.js';
 import { requireExpiry, verifyToken, type VerifierOptions } from './token-verifier.js';
 
-/** What a verified ID token says about the person. Claims that were not consented to are absent. */
+/** The claims of a verified ID token. Those without consent are absent. */
 export interface IdToken {
   readonly sub: string;
   readonly name?: string;
@@ -10,13 +10,13 @@ export interface IdToken {
   readonly email?: string;
 }
 
-const MAX_LIFE_SECONDS = 86_400;
+const MAX_LIFETIME_SECONDS = 86_400;
 
 /**
  * Verifies an ID token (OpenID Connect Core §3.1.3.7).
  *
- * @param nonceHash SHA-256 (hex) of the nonce that was sent. Rollup ID ignores nonces, so an ID token without
- * one is accepted unless `options.nonceRequired`; one with another nonce never is.
+ * @param nonceHash SHA-256 (hex) of the nonce that was sent. Rollup ID ignores nonces, so an ID token without one is
+ * accepted unless `options.nonceRequired`; one with another nonce never is.
  *
  * Throws `TokenRejectedError` or `ProviderUnavailableError`.
  */
@@ -27,13 +27,13 @@ export async function verifyIdToken(
 ): Promise<IdToken> {
   const claims = await verifyToken(token, options);
   if (claims['scope'] !== undefined) throw new TokenRejectedError('not an ID token');
-  requireExpiry(claims, MAX_LIFE_SECONDS);
-  checkParty(claims.aud, claims['azp'], options.clientId);
+  requireExpiry(claims, MAX_LIFETIME_SECONDS);
+  checkAudience(claims.aud, claims['azp'], options.clientId);
   if (nonceHash !== undefined) checkNonce(claims['nonce'], nonceHash, options.nonceRequired);
   return { sub: claims.sub, ...readPersonClaims(claims) };
 }
 
-/** Takes over the few claims we keep, and only as non-empty text. */
+/** Picks the stored claims, each a non-empty string; PostgreSQL cannot store NUL. */
 export function readPersonClaims(claims: Readonly<Record<string, unknown>>): Omit<IdToken, 'sub'> {
   return { ...text('name'), ...text('picture'), ...text('email') };
 
@@ -45,7 +45,7 @@ export function readPersonClaims(claims: Readonly<Record<string, unknown>>): Omi
   }
 }
 
-function checkParty(aud: string | string[], azp: unknown, clientId: string): void {
+function checkAudience(aud: string | string[], azp: unknown, clientId: string): void {
   const audiences = Array.isArray(aud) ? aud : [aud];
   if (audiences.some((audience) => audience !== clientId)) throw new TokenRejectedError('aud');
   if (azp !== undefined && azp !== clientId) throw new TokenRejectedError('azp');
@@ -53,6 +53,6 @@ function checkParty(aud: string | string[], azp: unknown, clientId: string): voi
 
 function checkNonce(nonce: unknown, nonceHash: string, required = false): void {
   if (nonce === undefined && !required) return;
-  const given = createHash('sha256').update(String(nonce)).digest();
-  if (!timingSafeEqual(given, Buffer.from(nonceHash, 'hex'))) throw new TokenRejectedError('nonce');
+  const actual = createHash('sha256').update(String(nonce)).digest();
+  if (!timingSafeEqual(actual, Buffer.from(nonceHash, 'hex'))) throw new TokenRejectedError('nonce');
 }

@@ -8,9 +8,11 @@ import {
 import { parseObject } from '../json.js';
 import type { ProviderResponse } from '../provider-call.js';
 
-/** Rollup ID's words for data behind a scope that it may not give any more: the user revoked the grant. */
+/** Rollup ID's message when it may no longer release the data behind a scope: the user revoked the grant. */
 const REVOKED = 'Authorized data error. Re-authorization by user required';
-/** Rollup ID's words for a refresh token that will never work again; all come with status 401. */
+const BAD_CREDENTIALS = 'invalid client credentials';
+const CLIENT_MISMATCH = 'mismatch client id';
+/** Rollup ID's messages for a refresh token that will never work again; all with status 401. */
 const DEAD_GRANT = new Set([
   'expired token',
   'invalid token',
@@ -18,18 +20,17 @@ const DEAD_GRANT = new Set([
   'token claim validation failed',
   REVOKED,
 ]);
-/** Rollup ID's words for a code that is of no use. Some versions say them with status 500. */
-const BAD_CODE = new Set([
+/** Rollup ID's messages for an invalid code. Some versions send them with status 500. */
+const INVALID_CODE = new Set([
   'expired code',
-  'mismatch client id',
+  CLIENT_MISMATCH,
   'missing identity name',
   'missing account name',
   'missing client id',
   REVOKED,
 ]);
-
-/** What a standard provider says when this server's own request is at fault (RFC 6749 §5.2). */
-const CLIENT_FAULTS = new Set([
+/** Error codes of a standard provider that are caused by this server's own request or settings (RFC 6749 §5.2). */
+const CLIENT_ERRORS = new Set([
   'invalid_client',
   'unauthorized_client',
   'unsupported_grant_type',
@@ -37,44 +38,45 @@ const CLIENT_FAULTS = new Set([
   'invalid_scope',
 ]);
 
-/** A refresh that was refused. */
-export function refreshFailure(answer: ProviderResponse): Error {
-  const { error, message } = readError(answer);
-  const options = { cause: new Error(describeResponse(answer)) };
-  if (error === 'invalid_grant' || (answer.status === 401 && DEAD_GRANT.has(message)))
+/** The error of a rejected refresh. */
+export function refreshError(response: ProviderResponse): Error {
+  const { status, retryAfterMs } = response;
+  const { error, message } = readError(response);
+  const options = { cause: new Error(describeResponse(response)) };
+  if (error === 'invalid_grant' || (status === 401 && DEAD_GRANT.has(message))) {
     return new GrantDeadError(options);
-  if (isMisconfigured(answer) || (answer.status === 400 && message === 'mismatch client id')) {
+  }
+  if (isMisconfigured(response) || (status === 400 && message === CLIENT_MISMATCH)) {
     return new ProviderMisconfiguredError(options);
   }
-  return new ProviderUnavailableError(answer.retryAfterMs, options);
+  return new ProviderUnavailableError(retryAfterMs, options);
 }
 
-/** A code that was refused. */
-export function exchangeFailure(answer: ProviderResponse): Error {
-  const { error, message } = readError(answer);
-  const options = { cause: new Error(describeResponse(answer)) };
-  if (error === 'invalid_grant' || error === 'invalid_request' || BAD_CODE.has(message)) {
+/** The error of a rejected authorization code. */
+export function exchangeError(response: ProviderResponse): Error {
+  const { error, message } = readError(response);
+  const options = { cause: new Error(describeResponse(response)) };
+  if (error === 'invalid_grant' || error === 'invalid_request' || INVALID_CODE.has(message)) {
     return new CodeRejectedError(options);
   }
-  if (isMisconfigured(answer)) return new ProviderMisconfiguredError(options);
-  return new ProviderUnavailableError(answer.retryAfterMs, options);
+  if (isMisconfigured(response)) return new ProviderMisconfiguredError(options);
+  return new ProviderUnavailableError(response.retryAfterMs, options);
 }
 
-/** Userinfo that said 401: the grant was revoked, or it is about this one access token and says nothing of the grant. */
-export function userinfoFailure(answer: ProviderResponse): Error {
-  const options = { cause: new Error(describeResponse(answer)) };
-  return readError(answer).message === REVOKED
+/** The error of a 401 of userinfo: the grant was revoked, or only this access token was rejected. */
+export function userinfoError(response: ProviderResponse): Error {
+  const options = { cause: new Error(describeResponse(response)) };
+  return readError(response).message === REVOKED
     ? new GrantDeadError(options)
     : new TokenRejectedError('userinfo', options);
 }
 
-function isMisconfigured(answer: ProviderResponse): boolean {
-  const { error, message } = readError(answer);
-  if (CLIENT_FAULTS.has(error)) return true;
-  return answer.status === 400 && message === 'invalid client credentials';
+function isMisconfigured(response: ProviderResponse): boolean {
+  const { error, message } = readError(response);
+  return CLIENT_ERRORS.has(error) || (response.status === 400 && message === BAD_CREDENTIALS);
 }
 
-/** Rollup ID's error bodies have a `message` and no `error`; a standard provider's are the other way round. */
+/** Rollup ID's error bodies have a `message` and no `error`; a standard provider's have an `error`. */
 function readError({ status, text }: ProviderResponse): { error: string; message: string } {
   const { error, message } = (status >= 400 && parseObject(text)) || {};
   return {
@@ -83,9 +85,10 @@ function readError({ status, text }: ProviderResponse): { error: string; message
   };
 }
 
-/** For the log: the status and the provider's own words, cut short and only when they are from its known lists. */
-export function describeResponse(answer: ProviderResponse): string {
-  const { error, message } = readError(answer);
-  const known = DEAD_GRANT.has(message) || BAD_CODE.has(message) || message === 'invalid client credentials';
-  return `the provider answered ${answer.status} ${known ? message : error.replaceAll(/[^a-z_]/g, '').slice(0, 40)}`.trim();
+/** For the log: the status, and the provider's message if it is known or else its error code, cut short. */
+export function describeResponse(response: ProviderResponse): string {
+  const { error, message } = readError(response);
+  const known = DEAD_GRANT.has(message) || INVALID_CODE.has(message) || message === BAD_CREDENTIALS;
+  const detail = known ? message : error.replaceAll(/[^a-z_]/g, '').slice(0, 40);
+  return `the provider responded ${response.status} ${detail}`.trim();
 }

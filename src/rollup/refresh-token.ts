@@ -3,10 +3,10 @@ import { SubjectMismatchError, TokenRejectedError } from '../errors.js';
 import { verifyToken, type VerifierOptions } from './token-verifier.js';
 
 /**
- * Checks that a refresh token belongs to `sub`, as far as it can be seen.
+ * Checks that a refresh token belongs to `sub`, unless it is opaque.
  *
- * Rollup ID's are signed tokens with `scope` and, in its present form, without `exp`. A standard provider's are
- * opaque, and then only the provider can tell.
+ * Those of Rollup ID are signed tokens with `scope` and, at present, without `exp`. Those of a standard provider are
+ * opaque: only the provider can check them.
  *
  * Throws `SubjectMismatchError`, `TokenRejectedError` or `ProviderUnavailableError`.
  */

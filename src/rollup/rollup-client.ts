@@ -1,12 +1,12 @@
 import { ProviderUnavailableError } from '../errors.js';
-import { formatScope } from '../scope.js';
-import type { Issuer } from './issuer.js';
 import type { JsonObject } from '../json.js';
 import { callProvider, type Fetch, type ProviderResponse, readJsonObject } from '../provider-call.js';
-import { describeResponse, exchangeFailure, refreshFailure, userinfoFailure } from './provider-error.js';
+import { formatScope } from '../scope.js';
+import type { Issuer } from './issuer.js';
+import { describeResponse, exchangeError, refreshError, userinfoError } from './provider-error.js';
 import { readTokenResponse, type TokenResponse } from './token-response.js';
 
-/** What one authorization request says (RFC 6749 §4.1.1, RFC 7636 §4.3, OpenID Connect Core §3.1.2.1). */
+/** The parameters of an authorization request (RFC 6749 §4.1.1, RFC 7636 §4.3, OpenID Connect Core §3.1.2.1). */
 export interface AuthorizationRequest {
   readonly redirectUri: string;
   readonly scopes: readonly string[];
@@ -18,28 +18,32 @@ export interface AuthorizationRequest {
   readonly forceConsent: boolean;
 }
 
-/** The provider as a protocol. Every call is made once; nothing is retried here. */
+/** The protocol of the provider. Every call is made once, without retries. */
 export interface RollupClient {
-  authorizationUrl(request: AuthorizationRequest): Promise<string>;
+  readonly authorizationUrl: (request: AuthorizationRequest) => Promise<string>;
   /** Throws `CodeRejectedError`, `ProviderMisconfiguredError`, `ProviderUnavailableError` or `TokenRejectedError`. */
-  exchangeCode(exchange: { code: string; codeVerifier: string; redirectUri: string }): Promise<TokenResponse>;
+  readonly exchangeCode: (exchange: {
+    code: string;
+    codeVerifier: string;
+    redirectUri: string;
+  }) => Promise<TokenResponse>;
   /** Throws `GrantDeadError`, `ProviderMisconfiguredError`, `ProviderUnavailableError` or `TokenRejectedError`. */
-  refresh(refreshToken: string): Promise<TokenResponse>;
+  readonly refresh: (refreshToken: string) => Promise<TokenResponse>;
   /**
-   * Claims of the identity behind an access token, live (OpenID Connect Core §5.3).
+   * The claims of the identity behind an access token, live (OpenID Connect Core §5.3).
    *
    * Throws `GrantDeadError` when the user revoked the grant, `TokenRejectedError` or `ProviderUnavailableError`.
    */
-  userinfo(accessToken: string): Promise<JsonObject>;
+  readonly userinfo: (accessToken: string) => Promise<JsonObject>;
   /**
-   * Tells the provider that a refresh token is not needed any more (RFC 7009), where it can be told.
+   * Revokes a refresh token where the provider has a revocation endpoint (RFC 7009).
    *
    * Throws `ProviderUnavailableError`.
    */
-  revoke(refreshToken: string): Promise<void>;
+  readonly revoke: (refreshToken: string) => Promise<void>;
 }
 
-/** What a client is made of. */
+/** What a client depends on. `timeoutMs` in milliseconds. */
 export interface RollupClientOptions {
   readonly issuer: Issuer;
   readonly clientId: string;
@@ -48,59 +52,56 @@ export interface RollupClientOptions {
   readonly fetch: Fetch;
 }
 
-/** Makes a client. Its secret goes into the body of token requests and nowhere else: Rollup ID reads no Basic. */
+/** Creates a client. Its secret is sent in the body of token requests only: Rollup ID does not support HTTP Basic. */
 export function createRollupClient(options: RollupClientOptions): RollupClient {
   const { issuer, clientId, timeoutMs, fetch } = options;
   return {
-    async authorizationUrl(request) {
-      const url = new URL((await issuer.endpoints()).authorization);
-      url.search = new URLSearchParams({
-        response_type: 'code',
-        client_id: clientId,
-        redirect_uri: request.redirectUri,
-        scope: formatScope(request.scopes),
-        state: request.state,
-        nonce: request.nonce,
-        code_challenge: request.codeChallenge,
-        code_challenge_method: 'S256',
-        ...(request.forceConsent && { prompt: 'consent' }),
-      }).toString();
-      return url.href;
+    authorizationUrl: async (request) =>
+      authorizationUrl((await issuer.endpoints()).authorization, clientId, request),
+    exchangeCode: async ({ code, codeVerifier, redirectUri }) => {
+      const grant = { code, code_verifier: codeVerifier, redirect_uri: redirectUri };
+      const response = await postToken(options, { grant_type: 'authorization_code', ...grant });
+      if (response.status !== 200) throw exchangeError(response);
+      return readTokenResponse(readJsonObject(response));
     },
-    async exchangeCode({ code, codeVerifier, redirectUri }) {
-      const grant = {
-        grant_type: 'authorization_code',
-        code,
-        code_verifier: codeVerifier,
-        redirect_uri: redirectUri,
-      };
-      const answer = await postToken(options, grant);
-      if (answer.status !== 200) throw exchangeFailure(answer);
-      return readTokenResponse(readJsonObject(answer));
+    refresh: async (refreshToken) => {
+      const response = await postToken(options, { grant_type: 'refresh_token', refresh_token: refreshToken });
+      if (response.status !== 200) throw refreshError(response);
+      return readTokenResponse(readJsonObject(response));
     },
-    async refresh(refreshToken) {
-      const answer = await postToken(options, { grant_type: 'refresh_token', refresh_token: refreshToken });
-      if (answer.status !== 200) throw refreshFailure(answer);
-      return readTokenResponse(readJsonObject(answer));
-    },
-    async userinfo(accessToken) {
+    userinfo: async (accessToken) => {
       const url = (await issuer.endpoints()).userinfo;
       const headers = { authorization: `Bearer ${accessToken}` };
-      const answer = await callProvider(fetch, { url, headers, timeoutMs });
-      if (answer.status === 401) throw userinfoFailure(answer);
-      return readJsonObject(answer);
+      const response = await callProvider(fetch, { url, headers, timeoutMs });
+      if (response.status === 401) throw userinfoError(response);
+      return readJsonObject(response);
     },
-    async revoke(refreshToken) {
+    revoke: async (refreshToken) => {
       const { revocation } = await issuer.endpoints();
       if (revocation === undefined) return;
-      const answer = await postForm(options, revocation, {
-        token: refreshToken,
-        token_type_hint: 'refresh_token',
-      });
-      if (answer.status === 200) return;
-      throw new ProviderUnavailableError(answer.retryAfterMs, { cause: new Error(describeResponse(answer)) });
+      const form = { token: refreshToken, token_type_hint: 'refresh_token' };
+      const response = await postForm(options, revocation, form);
+      if (response.status === 200) return;
+      const cause = new Error(describeResponse(response));
+      throw new ProviderUnavailableError(response.retryAfterMs, { cause });
     },
   };
+}
+
+function authorizationUrl(endpoint: string, clientId: string, request: AuthorizationRequest): string {
+  const url = new URL(endpoint);
+  url.search = new URLSearchParams({
+    response_type: 'code',
+    client_id: clientId,
+    redirect_uri: request.redirectUri,
+    scope: formatScope(request.scopes),
+    state: request.state,
+    nonce: request.nonce,
+    code_challenge: request.codeChallenge,
+    code_challenge_method: 'S256',
+    ...(request.forceConsent && { prompt: 'consent' }),
+  }).toString();
+  return url.href;
 }
 
 async function postToken(
@@ -110,7 +111,7 @@ async function postToken(
   return postForm(options, (await options.issuer.endpoints()).token, grant);
 }
 
-/** Posts a form with the client's credentials in it, which goes to the issuer's own origin only. */
+/** Posts a form with the client credentials. Discovery ensures that `url` is on the issuer's origin. */
 function postForm(
   { clientId, clientSecret, timeoutMs, fetch }: RollupClientOptions,
   url: string,

@@ -2,15 +2,16 @@ import { TokenRejectedError } from '../errors.js';
 import type { Tokens } from '../token-set.js';
 import { asText, type JsonObject } from '../json.js';
 
-/** A token response, shape checked, tokens not yet verified (RFC 6749 §5.1). */
+/** A token response (RFC 6749 §5.1): shape checked, tokens not yet verified. */
 export interface TokenResponse extends Tokens {
-  /** Seconds; Rollup ID leaves it out, then the token's own `exp` counts. */
+  /** Seconds. Rollup ID omits it; then only the `exp` of the token counts. */
   readonly expiresIn?: number;
 }
 
 /**
- * Reads a token answer. Throws `TokenRejectedError` when it is not one. `null` and `""` mean absent; only bearer
- * tokens are of use here (RFC 6750).
+ * Reads a token response. `null` and `""` mean absent.
+ *
+ * Throws `TokenRejectedError` unless it holds an access token of type bearer (RFC 6750).
  */
 export function readTokenResponse(body: JsonObject): TokenResponse {
   const accessToken = asText(body['access_token']);
@@ -19,7 +20,7 @@ export function readTokenResponse(body: JsonObject): TokenResponse {
   if (typeof type !== 'string' || type.toLowerCase() !== 'bearer') throw new TokenRejectedError('token type');
   const refreshToken = asText(body['refresh_token']);
   const idToken = asText(body['id_token']);
-  const expiresIn = saneSeconds(body['expires_in']);
+  const expiresIn = positiveSeconds(body['expires_in']);
   return {
     accessToken,
     refreshToken,
@@ -29,19 +30,20 @@ export function readTokenResponse(body: JsonObject): TokenResponse {
 }
 
 /**
- * When the access token ends: its own `exp`, or earlier when `expires_in` says so. `now` in milliseconds.
+ * When the access token expires: at its `exp`, or after `expires_in` if that is earlier. `now` in milliseconds.
  *
- * Throws `TokenRejectedError` when that moment has passed: such a token is of no use to anybody.
+ * Throws `TokenRejectedError` when it has expired already.
  */
 export function effectiveExpiry(response: TokenResponse, exp: Date, now: number): Date {
-  const told = response.expiresIn === undefined ? Number.POSITIVE_INFINITY : now + response.expiresIn * 1_000;
-  const expiry = Math.min(exp.getTime(), told);
+  const byExpiresIn =
+    response.expiresIn === undefined ? Number.POSITIVE_INFINITY : now + response.expiresIn * 1_000;
+  const expiry = Math.min(exp.getTime(), byExpiresIn);
   if (expiry <= now) throw new TokenRejectedError('expired');
   return new Date(expiry);
 }
 
-/** Some providers write the number as text. What is no positive number is no statement at all. */
-function saneSeconds(value: unknown): number | undefined {
+/** Some providers send the number as a string. Anything but a positive number counts as absent. */
+function positiveSeconds(value: unknown): number | undefined {
   const seconds = typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : value;
   return typeof seconds === 'number' && Number.isFinite(seconds) && seconds > 0 ? seconds : undefined;
 }

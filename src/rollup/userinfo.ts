@@ -1,10 +1,10 @@
 import { asObjects, asText, type JsonObject } from '../json.js';
 
-/** A login that an identity has connected. Both as the provider writes them, absent where it left them out. */
+/** An account that is connected to an identity. Both fields are unchecked text of the provider, which may omit them. */
 export interface ConnectedAccount {
   /** Such as `github` or `eth`. */
   readonly type: string | undefined;
-  /** A name, an address or an email, by type. */
+  /** A name, an address or an email, depending on the type. */
   readonly identifier: string | undefined;
 }
 
@@ -14,16 +14,16 @@ export interface SmartContractWallet {
   readonly address: string;
 }
 
-/** What the scopes `connected_accounts` and `erc_4337` add to userinfo. A key that is missing is an empty list. */
+/** The userinfo claims of the scopes `connected_accounts` and `erc_4337`. A missing claim is an empty list. */
 export interface Userinfo {
   readonly connectedAccounts: readonly ConnectedAccount[];
   readonly smartContractWallets: readonly SmartContractWallet[];
 }
 
 /**
- * Reads the claims of a userinfo answer. Nothing about their shape is an error: keys may be missing, types unknown.
+ * Reads the claims of a userinfo response. It never fails: claims may be missing and account types unknown.
  *
- * A wallet is `{nickname, address}` when the user picked some, `{type, identifier}` when they picked all.
+ * A wallet is `{nickname, address}` when the user selected some, `{type, identifier}` when they selected all.
  */
 export function readUserinfo(claims: JsonObject): Userinfo {
   return {
@@ -32,8 +32,8 @@ export function readUserinfo(claims: JsonObject): Userinfo {
       identifier: asText(identifier),
     })),
     smartContractWallets: asObjects(claims['erc_4337']).flatMap(({ nickname, address, identifier }) => {
-      const known = asText(address) ?? asText(identifier);
-      return known === undefined ? [] : [{ nickname: asText(nickname), address: known }];
+      const wallet = asText(address) ?? asText(identifier);
+      return wallet === undefined ? [] : [{ nickname: asText(nickname), address: wallet }];
     }),
   };
 }

@@ -43,13 +43,13 @@ describe('the key set', () => {
     }
   });
 
-  test('JWT-30 keys that are down at the start: 503, not ready, and healed five seconds after their return', async () => {
+  test('JWT-30 keys that are down at the start: 503, not ready, and ready five seconds after their return', async () => {
     let down = true;
     const fetch: Fetch = (...call) => (down ? unreachable() : globalThis.fetch(...call));
     const world = await startWorld({ fetch, env: { JWKS_COOLDOWN_SECONDS: '30' } });
     try {
       const [person] = world.rollup.people;
-      if (!person) throw new Error('the provider has nobody');
+      if (!person) throw new Error('the provider has no people');
       const token = await world.rollup.mint('access', person);
       const bearer = () => world.ask(ConsentedScopesDocument, {}, { token });
       const ready = async () => (await globalThis.fetch(`${world.app.url}/readyz`)).status;
@@ -70,7 +70,7 @@ describe('the key set', () => {
   });
 
   describe('JWT-32 rolled over', () => {
-    test('JWT-32 a new key is accepted right after a fetch because of age, and the old one always', async () => {
+    test('JWT-32 a new key is accepted right after a scheduled refresh, and the old one throughout', async () => {
       const { verify } = server();
       const old = await mint();
       await verify(old);
@@ -82,7 +82,7 @@ describe('the key set', () => {
       expect(rollup.calls.jwks).toBe(3);
     });
 
-    test('JWT-32 a new key is accepted within five seconds after a fetch on demand, also in a flood of made-up ones', async () => {
+    test('JWT-32 a new key is accepted within five seconds after a fetch on demand, also in a flood of made-up ids', async () => {
       const { verify } = server();
       const old = await mint();
       await verify(old);
@@ -100,7 +100,7 @@ describe('the key set', () => {
       expect(rollup.calls.jwks).toBe(3);
     });
 
-    test('JWT-32 an id that is made up and insisted on costs one fetch more in a cool-down', async () => {
+    test('JWT-32 a made-up id that is retried costs one more fetch in a cool-down', async () => {
       const { verify } = server();
       await verify(await mint());
       for (let second = 0; second < 29; second += 1) {
@@ -111,16 +111,16 @@ describe('the key set', () => {
     });
   });
 
-  test('JWT-33 a token that passed with the old keys while new ones came is not remembered', async () => {
+  test('JWT-33 a token verified with the old keys while new ones were fetched is not cached', async () => {
     const { issuer, options, verify } = server();
     const young = await mint();
     const before = await issuer.keys();
     await rollup.rotateKeys({ keepOld: false });
     const held = Promise.withResolvers<void>();
-    const asked = Promise.withResolvers<void>();
+    const requested = Promise.withResolvers<void>();
     let calls = 0;
     let current = before;
-    const remember = createAccessTokenVerifier({
+    const cachedVerify = createAccessTokenVerifier({
       ...options,
       issuer: {
         ...issuer,
@@ -128,38 +128,39 @@ describe('the key set', () => {
           calls += 1;
           const keys = current;
           if (calls === 2) {
-            asked.resolve();
+            requested.resolve();
             await held.promise;
           }
           return keys;
         },
       },
     });
-    const slow = remember(young);
-    await asked.promise;
+    const slow = cachedVerify(young);
+    await requested.promise;
     advance(times.maxAgeMs);
     current = await issuer.keys();
-    expect((await remember(await mint())).sub).toBe(subject().sub);
+    expect((await cachedVerify(await mint())).sub).toBe(subject().sub);
     held.resolve();
     expect((await slow).sub).toBe(subject().sub);
-    await expect(remember(young)).rejects.toThrow('NO_MATCHING_KEY');
+    await expect(cachedVerify(young)).rejects.toThrow('NO_MATCHING_KEY');
     await expect(verify(young)).rejects.toThrow('NO_MATCHING_KEY');
   });
 
-  test('JWT-33 a token whose signature was wrong is judged anew when the keys are others', async () => {
+  test('JWT-33 a token with a wrong signature is verified again with other keys', async () => {
     const { x = '', y = '' } = ecSigner('another').jwk;
     rollup.switches.faults.jwks.queue.push({
       transform: ({ keys }) => ({ keys: (keys as object[]).map((key) => Object.assign({}, key, { x, y })) }),
     });
-    const { remember } = server();
+    const { cachedVerify } = server();
     const token = await mint();
-    for (let asked = 0; asked < 2; asked += 1)
-      await expect(remember(token)).rejects.toThrow('SIGNATURE_VERIFICATION_FAILED');
+    for (let calls = 0; calls < 2; calls += 1) {
+      await expect(cachedVerify(token)).rejects.toThrow('SIGNATURE_VERIFICATION_FAILED');
+    }
     advance(times.maxAgeMs);
-    expect((await remember(token)).sub).toBe(subject().sub);
+    expect((await cachedVerify(token)).sub).toBe(subject().sub);
   });
 
-  test('JWT-28 keys that are fetched again and are the same stay the same, with what was verified by them', async () => {
+  test('JWT-28 an unchanged key set is the same object after a refresh, so verified tokens stay cached', async () => {
     const { issuer } = server();
     const first = await issuer.keys();
     advance(times.maxAgeMs);
@@ -169,23 +170,24 @@ describe('the key set', () => {
     expect(await issuer.refreshKeys('new')).not.toBe(first);
   });
 
-  test('JWT-33 a key that was taken away is refused within the cache age by every server', async () => {
+  test('JWT-33 a removed key is rejected by every server within the max age of the cache', async () => {
     const servers = Array.from({ length: 4 }, () => server({ ...times, maxAgeMs: 10_000 }));
     const old = await mint();
-    for (const { remember } of servers) {
-      await remember(old);
+    for (const { cachedVerify } of servers) {
+      await cachedVerify(old);
       advance(1_000);
     }
     await rollup.rotateKeys({ keepOld: false });
-    for (const { remember } of servers.slice(1)) expect((await remember(old)).sub).toBe(subject().sub);
+    for (const { cachedVerify } of servers.slice(1))
+      expect((await cachedVerify(old)).sub).toBe(subject().sub);
     advance(10_000);
-    for (const { remember } of servers) {
-      await expect(remember(old)).rejects.toThrow('NO_MATCHING_KEY');
-      expect((await remember(await mint())).sub).toBe(subject().sub);
+    for (const { cachedVerify } of servers) {
+      await expect(cachedVerify(old)).rejects.toThrow('NO_MATCHING_KEY');
+      expect((await cachedVerify(await mint())).sub).toBe(subject().sub);
     }
   });
 
-  describe('JWT-34 answered badly', () => {
+  describe('JWT-34 with a bad response', () => {
     const bomb = (): Fault => ({
       body: gzipSync(Buffer.alloc(200 * MEGABYTE, ' ')),
       headers: { 'content-encoding': 'gzip' },
@@ -212,14 +214,14 @@ describe('the key set', () => {
       await expect(server().verify(await mint())).rejects.toMatchObject({ code: 'PROVIDER_UNAVAILABLE' });
     });
 
-    test('JWT-34 never: bearers do not wait for it, and the keys that come in the end are taken up', async () => {
+    test('JWT-34 none: bearers do not wait for it, and the keys are adopted when they arrive', async () => {
       const gate = createGate();
       const { verify } = server(times, undefined, 60_000);
       const old = await mint();
       await verify(old);
       advance(times.maxAgeMs);
       rollup.switches.faults.jwks.queue.push(gate.fault);
-      for (let asked = 0; asked < 20; asked += 1) expect((await verify(old)).sub).toBe(subject().sub);
+      for (let calls = 0; calls < 20; calls += 1) expect((await verify(old)).sub).toBe(subject().sub);
       await gate.arrived;
       await rollup.rotateKeys({ keepOld: false });
       gate.release();
@@ -227,7 +229,7 @@ describe('the key set', () => {
       expect((await verify(await mint())).sub).toBe(subject().sub);
     });
 
-    test('JWT-34 a redirect is not followed: nobody else is asked, the last good set is kept', async () => {
+    test('JWT-34 a redirect is not followed: no other host is called, the last good set is kept', async () => {
       const { verify } = server();
       await verify(await mint());
       advance(times.maxAgeMs);
@@ -242,7 +244,7 @@ describe('the key set', () => {
       expect(connections).toBe(0);
     });
 
-    test('JWT-34 a self-signed certificate: nothing is asked, the last good set is kept', async () => {
+    test('JWT-34 a self-signed certificate: no request is sent, the last good set is kept', async () => {
       const signer = ecSigner('tls');
       const lines =
         selfSigned(signer)
@@ -257,9 +259,10 @@ describe('the key set', () => {
       tls.on('connection', () => void (seen.handshakes += 1));
       const { port, close } = await listen(tls);
       let moved = false;
-      const { verify } = server(times, (url, ...rest) =>
-        fetch(moved && String(url).endsWith('jwks.json') ? `https://127.0.0.1:${port}/` : url, ...rest),
-      );
+      const { verify } = server(times, (url, ...rest) => {
+        const isMoved = moved && typeof url === 'string' && url.endsWith('jwks.json');
+        return fetch(isMoved ? `https://127.0.0.1:${port}/` : url, ...rest);
+      });
       await verify(await mint());
       advance(times.maxAgeMs);
       moved = true;
@@ -269,7 +272,7 @@ describe('the key set', () => {
     });
   });
 
-  /** What one process keeps: its copy of the keys, and the tokens that it remembers. */
+  /** The state of one process: its cached keys, and a verifier that caches tokens. */
   function server(lifetimes = times, fetch: Fetch = globalThis.fetch, timeoutMs = TIMEOUT_MS) {
     const issuer = createIssuer({ issuer: rollup.url, timeoutMs, lifetimes, fetch, now });
     const options = { issuer, clientId: rollup.clientId, now };
@@ -277,7 +280,7 @@ describe('the key set', () => {
       issuer,
       options,
       verify: (token: string) => verifyToken(token, options),
-      remember: createAccessTokenVerifier(options),
+      cachedVerify: createAccessTokenVerifier(options),
     };
   }
 
@@ -287,7 +290,7 @@ describe('the key set', () => {
 
   function subject() {
     const [person] = rollup.people;
-    if (!person) throw new Error('the provider has nobody');
+    if (!person) throw new Error('the provider has no people');
     return person;
   }
 

@@ -6,29 +6,24 @@ import type { VerifierOptions } from '../../src/rollup/token-verifier.js';
 import type { Approval } from '../kit/standard-provider-approval.js';
 import type { StandardProvider } from '../kit/standard-provider.js';
 
-/** One sign-in: where it came back, what to hold that against, and the call that exchanges its code. */
+/** One sign-in: its callback URL, the state and nonce to check it against, and the exchange of its code. */
 export interface SignIn {
   readonly callback: URL;
   readonly state: string;
   readonly nonceHash: string;
-  exchange(codeVerifier?: string): Promise<TokenResponse>;
+  readonly exchange: (codeVerifier?: string) => Promise<TokenResponse>;
 }
 
-/** Our own client, set up with a standard provider. */
+/** Our client, configured for a standard provider. */
 export interface StandardClient {
   readonly client: RollupClient;
   readonly options: VerifierOptions;
-  clientWith(clientSecret: string): RollupClient;
-  signIn(approval?: Approval, forceConsent?: boolean): Promise<SignIn>;
+  readonly clientWith: (clientSecret: string) => RollupClient;
+  readonly signIn: (approval?: Approval, forceConsent?: boolean) => Promise<SignIn>;
 }
 
-export function createStandardClient({
-  url,
-  clientId,
-  clientSecret,
-  redirectUris,
-  approve,
-}: StandardProvider): StandardClient {
+export function createStandardClient(provider: StandardProvider): StandardClient {
+  const { url, clientId, clientSecret, redirectUris } = provider;
   const lifetimes = { maxAgeMs: 600_000, cooldownMs: 60_000, staleMs: 3_600_000 };
   const issuer = createIssuer({ issuer: url, timeoutMs: 5_000, lifetimes, fetch, now: Date.now });
   const clientWith = (secret: string): RollupClient =>
@@ -41,10 +36,10 @@ export function createStandardClient({
     const scopes = ['openid', 'profile', 'email'];
     const codeChallenge = sha256(verifier, 'base64url');
     const request = { redirectUri, scopes, state, nonce, codeChallenge, forceConsent };
-    const callback = new URL(await approve(await client.authorizationUrl(request), approval));
+    const callback = new URL(await provider.approve(await client.authorizationUrl(request), approval));
     const code = callback.searchParams.get('code') ?? '';
-    const exchange: SignIn['exchange'] = async (codeVerifier = verifier) =>
-      await client.exchangeCode({ code, codeVerifier, redirectUri });
+    const exchange: SignIn['exchange'] = (codeVerifier = verifier) =>
+      client.exchangeCode({ code, codeVerifier, redirectUri });
     return { callback, state, nonceHash: sha256(nonce, 'hex'), exchange };
   }
   return { client, options: { issuer, clientId, now: Date.now }, clientWith, signIn };

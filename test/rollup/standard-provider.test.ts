@@ -5,7 +5,7 @@ import {
   ProviderUnavailableError,
   TokenRejectedError,
 } from '../../src/errors.js';
-import { type Grant, verifyGrant, verifyRenewal } from '../../src/rollup/grant.js';
+import { type Grant, verifyGrant, verifyRefreshResponse } from '../../src/rollup/grant.js';
 import type { RollupClient } from '../../src/rollup/rollup-client.js';
 import type { TokenResponse } from '../../src/rollup/token-response.js';
 import { type StandardProvider, startStandardProvider } from '../kit/standard-provider.js';
@@ -33,10 +33,10 @@ describe('with a standard OpenID provider, our client', () => {
     standard.fault = undefined;
     standard.accessTokenLifetimeSeconds = 3_600;
   });
-  afterAll(async () => await standard.close());
+  afterAll(() => standard.close());
 
-  const verify = async (response: TokenResponse, nonceHash?: string): Promise<Grant> =>
-    await verifyGrant(response, client, ours.options, nonceHash);
+  const verify = (response: TokenResponse, nonceHash?: string): Promise<Grant> =>
+    verifyGrant(response, client, ours.options, nonceHash);
   async function newRefreshToken(sub = ada.sub): Promise<string> {
     const { exchange } = await ours.signIn({ sub });
     return (await exchange()).refreshToken ?? '';
@@ -54,14 +54,14 @@ describe('with a standard OpenID provider, our client', () => {
     expect(grant.tokens.refreshToken).toEqual(expect.any(String));
   });
 
-  test('keeps what was consented to, and nothing else', async () => {
+  test('keeps the consented claims only', async () => {
     const { exchange } = await ours.signIn({ sub: ben.sub, scopes: ['openid', 'email'] }, true);
     const grant = await verify(await exchange());
     expect(grant).toMatchObject({ sub: ben.sub, tokens: { scopes: ['openid', 'email'] } });
     expect(grant.person).toEqual({ email: ben.email });
   });
 
-  test('reads the life of an access token from the answer', async () => {
+  test('reads the lifetime of an access token from the response', async () => {
     standard.accessTokenLifetimeSeconds = 5;
     const { exchange } = await ours.signIn();
     const left = (await verify(await exchange())).tokens.accessTokenExpiresAt.getTime() - Date.now();
@@ -69,29 +69,29 @@ describe('with a standard OpenID provider, our client', () => {
     expect(left).toBeLessThanOrEqual(5_000);
   });
 
-  test('is refused a code with another PKCE verifier', async () => {
+  test('cannot exchange a code with another PKCE verifier', async () => {
     const { exchange } = await ours.signIn();
     await expect(exchange('x'.repeat(43))).rejects.toThrow(CodeRejectedError);
   });
 
-  test('is refused a code that was used, which ends the grant of its first use', async () => {
+  test('cannot exchange a code twice, and the second attempt ends the grant', async () => {
     const { exchange } = await ours.signIn();
     const { refreshToken = '' } = await exchange();
     await expect(exchange()).rejects.toThrow(CodeRejectedError);
     await expect(client.refresh(refreshToken)).rejects.toThrow(GrantDeadError);
   });
 
-  test('takes over a rotated refresh token', async () => {
+  test('adopts a rotated refresh token', async () => {
     const { exchange } = await ours.signIn();
     const first = await exchange();
     const second = await client.refresh(first.refreshToken ?? '');
-    const tokens = await verifyRenewal(second, first.accessToken, ours.options);
+    const tokens = await verifyRefreshResponse(second, first.accessToken, ours.options);
     expect(tokens.accessToken).not.toBe(first.accessToken);
     expect(tokens.refreshToken).toEqual(expect.any(String));
     expect(tokens.refreshToken).not.toBe(first.refreshToken);
   });
 
-  test('learns that reusing a refresh token ends the whole grant', async () => {
+  test('ends the whole grant by reusing a refresh token', async () => {
     const old = await newRefreshToken();
     const { refreshToken: young = '' } = await client.refresh(old);
     const before = standard.calls.reuse;
@@ -100,15 +100,15 @@ describe('with a standard OpenID provider, our client', () => {
     await expect(client.refresh(young)).rejects.toThrow(GrantDeadError);
   });
 
-  test('gets one answer at most for two uses of a refresh token at once', async () => {
+  test('succeeds at most once with two concurrent uses of a refresh token', async () => {
     const token = await newRefreshToken();
     const results = await Promise.allSettled([client.refresh(token), client.refresh(token)]);
-    const [winner, ...others] = results.filter((result) => result.status === 'fulfilled');
+    const [success, ...others] = results.filter((result) => result.status === 'fulfilled');
     expect(others).toEqual([]);
-    await expect(client.refresh(winner?.value.refreshToken ?? token)).rejects.toThrow(GrantDeadError);
+    await expect(client.refresh(success?.value.refreshToken ?? token)).rejects.toThrow(GrantDeadError);
   });
 
-  test('cannot tell a refresh whose answer was lost from one that never was', async () => {
+  test('cannot distinguish a refresh with a lost response from one that never arrived', async () => {
     const token = await newRefreshToken(ben.sub);
     const done = (): number => standard.calls.refreshesBySub.get(ben.sub) ?? 0;
     const before = done();
@@ -122,19 +122,19 @@ describe('with a standard OpenID provider, our client', () => {
     await expect(client.refresh(token)).rejects.toThrow(GrantDeadError);
   });
 
-  test('learns of a revoked grant at the next refresh, and other people keep theirs', async () => {
-    const [adas, bens] = [await newRefreshToken(ada.sub), await newRefreshToken(ben.sub)];
+  test('sees a revoked grant at the next refresh, and the grants of others go on', async () => {
+    const [adaToken, benToken] = [await newRefreshToken(ada.sub), await newRefreshToken(ben.sub)];
     standard.revoke(ada.sub);
-    await expect(client.refresh(adas)).rejects.toThrow(GrantDeadError);
-    expect(await client.refresh(bens)).toHaveProperty('refreshToken');
+    await expect(client.refresh(adaToken)).rejects.toThrow(GrantDeadError);
+    expect(await client.refresh(benToken)).toHaveProperty('refreshToken');
   });
 
-  test('rejects an ID token that was made for another request', async () => {
+  test('rejects an ID token of another request', async () => {
     const { exchange } = await ours.signIn();
     await expect(verify(await exchange(), '00'.repeat(32))).rejects.toThrow(TokenRejectedError);
   });
 
-  test('names a wrong client secret as what it is', async () => {
+  test('reports a wrong client secret as a misconfiguration', async () => {
     const wrong = ours.clientWith('wrong');
     await expect(wrong.refresh('any')).rejects.toThrow(ProviderMisconfiguredError);
     const exchange = { code: 'any', codeVerifier: 'x'.repeat(43), redirectUri };
