@@ -19,12 +19,12 @@ export class UnauthenticatedError extends AppError {
 /** The caller's access token lacks a scope that a field needs (RFC 6750 §3.1 `insufficient_scope`). */
 export class ForbiddenError extends AppError {
   readonly code = 'FORBIDDEN';
-  constructor(
-    readonly requiredScopes: readonly string[],
-    readonly missingScopes: readonly string[],
-    whose = 'access token',
-  ) {
+  readonly requiredScopes: readonly string[];
+  readonly missingScopes: readonly string[];
+  constructor(requiredScopes: readonly string[], missingScopes: readonly string[], whose = 'access token') {
     super(`This needs a scope that the ${whose} lacks: ${missingScopes.join(', ')}.`);
+    this.requiredScopes = requiredScopes;
+    this.missingScopes = missingScopes;
   }
 }
 
@@ -35,12 +35,14 @@ export class ConsentMissingError extends ForbiddenError {
   }
 }
 
-/** More than one caller may ask for in a while, or more than this server may ask of Galaxy. */
+/** More requests than one caller may send, or than this server may send to Galaxy. */
 export class RateLimitedError extends AppError {
   readonly code = 'RATE_LIMITED';
-  /** @param retryAfterMs milliseconds until there is room again. */
-  constructor(readonly retryAfterMs: number) {
+  /** Milliseconds until there is room again. */
+  readonly retryAfterMs: number;
+  constructor(retryAfterMs: number) {
     super('Too many requests. Try again later.');
+    this.retryAfterMs = retryAfterMs;
   }
 }
 
@@ -66,7 +68,7 @@ export class BadUserInputError extends AppError {
   readonly code = 'BAD_USER_INPUT';
 }
 
-/** The caller has no linked Rollup ID identity, so there is nothing to answer from. */
+/** The caller has no linked Rollup ID identity, so there is no data. */
 export class NotLinkedError extends AppError {
   readonly code = 'NOT_LINKED';
   constructor() {
@@ -82,19 +84,18 @@ export class ReauthenticationRequiredError extends AppError {
   }
 }
 
-/** The provider could not be asked or gave no usable answer; asking again later may help. */
+/** The provider is unreachable or returned no usable response; a later attempt may succeed. */
 export class ProviderUnavailableError extends AppError {
   readonly code = 'PROVIDER_UNAVAILABLE';
-  /** @param retryAfterMs milliseconds to wait before asking again. */
-  constructor(
-    readonly retryAfterMs: number,
-    options?: ErrorOptions,
-  ) {
-    super('Rollup ID cannot be reached or gave no usable answer. Try again later.', options);
+  /** Milliseconds to wait before the next attempt. */
+  readonly retryAfterMs: number;
+  constructor(retryAfterMs: number, options?: ErrorOptions) {
+    super('Rollup ID cannot be reached or returned no usable response. Try again later.', options);
+    this.retryAfterMs = retryAfterMs;
   }
 }
 
-/** The provider refused this server's own credentials: the operator's fault, no user's. */
+/** The provider rejected this server's own credentials: the operator's fault, no user's. */
 export class ProviderMisconfiguredError extends AppError {
   readonly code = 'PROVIDER_MISCONFIGURED';
   constructor(options?: ErrorOptions) {
@@ -102,7 +103,7 @@ export class ProviderMisconfiguredError extends AppError {
   }
 }
 
-/** The provider refused the authorization code: used, expired, or not issued to this client. */
+/** The provider rejected the authorization code: used, expired, or not issued to this client. */
 export class CodeRejectedError extends AppError {
   readonly code = 'CODE_REJECTED';
   constructor(options?: ErrorOptions) {
@@ -121,16 +122,15 @@ export class GrantDeadError extends AppError {
 /** A token is not what it should be: signature, issuer, audience, times, kind or shape. */
 export class TokenRejectedError extends AppError {
   readonly code = 'TOKEN_INVALID';
-  /** @param reason a short stable word for the log, never part of the token. */
-  constructor(
-    readonly reason: string,
-    options?: ErrorOptions,
-  ) {
+  /** A short stable word for the log, never part of the token. */
+  readonly reason: string;
+  constructor(reason: string, options?: ErrorOptions) {
     super(`The token was not accepted (${reason}).`, options);
+    this.reason = reason;
   }
 }
 
-/** Two tokens of one answer, or an answer and what it should renew, speak of different subjects. */
+/** Two tokens of one response, or a response and the token that it renews, have different subjects. */
 export class SubjectMismatchError extends AppError {
   readonly code = 'SUBJECT_MISMATCH';
   constructor() {
@@ -146,7 +146,7 @@ export class AccessDeniedError extends AppError {
   }
 }
 
-/** No such link attempt: unknown, used, expired, or somebody else's. Which one is not said. */
+/** No such link attempt: unknown, used, expired, or another caller's. Which one is not disclosed. */
 export class LinkNotFoundError extends AppError {
   readonly code = 'LINK_NOT_FOUND';
   constructor() {
@@ -154,7 +154,7 @@ export class LinkNotFoundError extends AppError {
   }
 }
 
-/** The identity belongs to another user of this server; whose is not said. */
+/** The identity belongs to another user of this server; whose is not disclosed. */
 export class LinkedToAnotherUserError extends AppError {
   readonly code = 'LINKED_TO_ANOTHER_USER';
   constructor() {
@@ -174,11 +174,11 @@ export class RedirectUriNotAllowedError extends AppError {
 export class ScopeNotAllowedError extends AppError {
   readonly code = 'SCOPE_NOT_ALLOWED';
   constructor() {
-    super('At least one of these scopes cannot be asked for. Name one or more scopes the server allows.');
+    super('At least one of these scopes cannot be requested. Name one or more scopes the server allows.');
   }
 }
 
-/** The account does not exist or is not the caller's; which one is not said. */
+/** The account does not exist or is not the caller's; which one is not disclosed. */
 export class AccountNotFoundError extends AppError {
   readonly code = 'ACCOUNT_NOT_FOUND';
   constructor() {
@@ -201,8 +201,10 @@ export class SealBrokenError extends AppError {
 /** Settings are missing or wrong. Every problem is listed, each naming its setting and never its value. */
 export class ConfigError extends AppError {
   readonly code = 'CONFIG_INVALID';
-  constructor(readonly problems: readonly string[]) {
+  readonly problems: readonly string[];
+  constructor(problems: readonly string[]) {
     super(`These settings need attention:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`);
+    this.problems = problems;
   }
 }
 

@@ -1,11 +1,11 @@
-import type { AccountRecord } from './accounts/account.repository.js';
+import type { AccountsDeps } from './accounts/accounts.js';
 import { ProviderMisconfiguredError, ProviderUnavailableError } from './errors.js';
 import type { VerifyAccessToken } from './http/viewer.js';
 import { type Log, pseudonym, requestScope } from './log.js';
 import type { KeyRotation } from './vault/key-rotation.js';
 import type { RefreshEvent } from './vault/refresh-event.js';
 
-/** A refresh and what it came to. What an operator has to act on is an error, what passes by itself a warning. */
+/** The result of a refresh: an error when an operator has to act on it, a warning when it is temporary. */
 export function logRefresh(log: Log, event: RefreshEvent): void {
   const { type, accountId } = event;
   const err = 'cause' in event ? event.cause : undefined;
@@ -16,14 +16,7 @@ export function logRefresh(log: Log, event: RefreshEvent): void {
   else log.info({ event: type, accountId }, 'refresh');
 }
 
-/** A link that came to nothing, with its cause. */
-export function logLinkFailure(log: Log, err: unknown): void {
-  if (err instanceof ProviderMisconfiguredError) log.error({ err }, 'link failed');
-  else if (err instanceof ProviderUnavailableError) log.warn({ err }, 'link failed');
-  else log.info({ err }, 'link failed');
-}
-
-/** A call to Galaxy or the provider on behalf of an account that came to nothing, with its cause. */
+/** A failed call to Galaxy or the provider on behalf of an account, with its cause. */
 export function logLiveFailure(
   log: Log,
   source: 'galaxy' | 'userinfo' | 'revocation',
@@ -34,9 +27,20 @@ export function logLiveFailure(
   else log.warn({ accountId, err }, source);
 }
 
-/** A link or an unlink: whose, under a pseudonym. */
-export function logLinkChange(log: Log, event: 'linked' | 'unlinked', { id, sub }: AccountRecord): void {
-  log.info({ event, accountId: id, subject: pseudonym(sub) }, 'link');
+/** What happens to accounts, with subjects as pseudonyms. */
+export function accountEvents(
+  log: Log,
+): Pick<AccountsDeps, 'onFailure' | 'onRevokeFailure' | 'onChange' | 'onUserinfoFailure'> {
+  return {
+    onFailure: (err) => {
+      if (err instanceof ProviderMisconfiguredError) log.error({ err }, 'link failed');
+      else if (err instanceof ProviderUnavailableError) log.warn({ err }, 'link failed');
+      else log.info({ err }, 'link failed');
+    },
+    onRevokeFailure: (accountId, error) => logLiveFailure(log, 'revocation', accountId, error),
+    onUserinfoFailure: (accountId, error) => logLiveFailure(log, 'userinfo', accountId, error),
+    onChange: (event, { id, sub }) => log.info({ event, accountId: id, subject: pseudonym(sub) }, 'link'),
+  };
 }
 
 /** A stored token that does not open, found while keys were rotated. */
@@ -44,13 +48,13 @@ export function logBrokenSeal(log: Log, accountId: string, err: unknown): void {
   log.error({ event: 'seal_broken', accountId, err }, 'keys');
 }
 
-/** Keys were rotated, and what it came to. */
+/** The result of a key rotation. */
 export function logKeyRotation(log: Log, rotation: KeyRotation): void {
   const outcome = rotation.broken + rotation.left > 0 ? 'incomplete' : 'complete';
   log.info({ event: 'keys_rotated', outcome, ...rotation }, 'keys');
 }
 
-/** From here on the log tells who is calling, under a pseudonym. */
+/** Adds the caller to every later log line of the request, as a pseudonym. */
 export function withCallerInLog(verify: VerifyAccessToken): VerifyAccessToken {
   return async (token) => {
     const viewer = await verify(token);

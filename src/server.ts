@@ -4,7 +4,6 @@ import { ConfigError } from './errors.js';
 import type { DevelopmentPage } from './http/listener.js';
 import { createLog, type Log } from './log.js';
 import type { Environment } from './settings-reader.js';
-import { findKeyProblems } from './vault/keyring.js';
 
 /** The settings complete, and what was started to make them so. */
 interface RuntimeEnvironment {
@@ -19,7 +18,7 @@ interface RuntimeEnvironment {
  * Exits with 1 when it cannot start, when it fails, or when the grace is over.
  */
 export async function serve(env: Environment): Promise<void> {
-  const loaded = loadConfig(env, findKeyProblems);
+  const loaded = loadConfig(env);
   const around = await surround(loaded);
   const { config } = around;
   const log = createLog(config.logLevel, [

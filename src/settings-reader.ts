@@ -8,7 +8,11 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 /** Reads one setting at a time and remembers every problem, naming the setting and never its value. */
 export class SettingsReader {
   readonly #problems = new Set<string>();
-  constructor(private readonly env: Environment) {}
+  readonly #env: Environment;
+
+  constructor(env: Environment) {
+    this.#env = env;
+  }
 
   problem(text: string): void {
     this.#problems.add(text);
@@ -23,7 +27,7 @@ export class SettingsReader {
   }
 
   optional(name: string): string | undefined {
-    const value = this.env[name]?.trim();
+    const value = this.#env[name]?.trim();
     return value === '' ? undefined : value;
   }
 
@@ -68,7 +72,7 @@ export class SettingsReader {
     return value === 'on' || value === 'true' || value === '1';
   }
 
-  oneOf<Choice extends string>(name: string, fallback: Choice, allowed: readonly Choice[]): Choice {
+  oneOf<Choice extends string>(name: string, fallback: NoInfer<Choice>, allowed: readonly Choice[]): Choice {
     const value = this.optional(name) ?? fallback;
     const choice = allowed.find((candidate) => candidate === value);
     if (choice !== undefined) return choice;
@@ -93,10 +97,18 @@ export class SettingsReader {
     return entries.length > 0 ? entries : fallback;
   }
 
-  isOrigin(name: string, origin: string): boolean {
-    const valid = URL.parse(origin)?.origin === origin;
-    if (!valid) this.problem(`${name} must list exact origins such as https://app.example.com`);
-    return valid;
+  /** Plain http is for this machine only, and never in production. */
+  isSafeOrigin({ protocol, hostname }: URL): boolean {
+    const isLoopback = ['127.0.0.1', 'localhost', '[::1]'].includes(hostname);
+    return protocol === 'https:' || (!this.production && protocol === 'http:' && isLoopback);
+  }
+
+  /** Exact origins, as browsers send them. */
+  origins(name: string): readonly string[] {
+    const origins = this.list(name);
+    if (origins.some((origin) => URL.parse(origin)?.origin !== origin))
+      this.problem(`${name} must list exact origins such as https://app.example.com`);
+    return origins;
   }
 }
 

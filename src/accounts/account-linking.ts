@@ -6,16 +6,11 @@ import type { Tokens } from '../token-set.js';
 import type { TokenVault } from '../vault/token-vault.js';
 import {
   type AccountRecord,
+  addGrantedScopes,
   deleteAccount,
-  deleteUnreachableUser,
   findAccountOfUser,
   insertAccount,
-  insertUser,
   lockAccount,
-  lockUser,
-  addGrantedScopes,
-  updatePerson,
-  type UserRecord,
 } from './account.repository.js';
 import {
   beginLink,
@@ -24,6 +19,13 @@ import {
   type LinkRequest,
   redeemLink,
 } from './link-attempt.js';
+import {
+  deleteUnreachableUser,
+  insertUser,
+  lockUser,
+  updatePerson,
+  type UserRecord,
+} from './user.repository.js';
 
 /** A completed link, and the access token of the identity for its own user. */
 export interface CompletedLink {
@@ -52,17 +54,21 @@ const TRANSACTION_PAUSE_MS = '5000';
 
 /** Begins, completes and ends links. No row changes unless the whole link succeeds. */
 export class AccountLinking {
-  constructor(private readonly deps: LinkingDeps) {}
+  readonly #deps: LinkingDeps;
+
+  constructor(deps: LinkingDeps) {
+    this.#deps = deps;
+  }
 
   /** See `beginLink`. */
   begin(request: LinkRequest, userId?: string): Promise<BegunLink> {
-    return this.#reporting(() => beginLink(this.deps, request, userId));
+    return this.#reporting(() => beginLink(this.#deps, request, userId));
   }
 
   /** Completes a link that was begun. Throws what `redeemLink` throws, and `LinkedToAnotherUserError`. */
   complete(url: string, linkToken: string, userId?: string): Promise<CompletedLink> {
     return this.#reporting(async () => {
-      const link = await redeemLink(this.deps, url, linkToken, userId);
+      const link = await redeemLink(this.#deps, url, linkToken, userId);
       return this.#store(link.grant, link.userId);
     });
   }
@@ -70,7 +76,7 @@ export class AccountLinking {
   /** Takes over tokens that were obtained elsewhere, with the same checks as `complete`. */
   takeOver(tokens: Tokens, userId?: string): Promise<CompletedLink> {
     return this.#reporting(async () => {
-      const grant = await verifyGrant(tokens, this.deps.client, this.deps.verifier);
+      const grant = await verifyGrant(tokens, this.#deps.client, this.#deps.verifier);
       return this.#store(grant, userId);
     });
   }
@@ -82,7 +88,7 @@ export class AccountLinking {
    * Throws `AccountNotFoundError` when the account is not this user's.
    */
   async unlink(userId: string, accountId: string): Promise<void> {
-    const { vault, onChange, onRevokeFailure } = this.deps;
+    const { vault, onChange, onRevokeFailure } = this.#deps;
     const { account, revoke } = await this.#inTransaction(async (tx) => {
       const found = await findAccountOfUser(tx, userId, { id: accountId });
       const revocation = found && (await vault.prepareRevocation(tx, accountId));
@@ -96,7 +102,7 @@ export class AccountLinking {
 
   /** A process that freezes or is cut off in the middle must not keep the account's row to itself. */
   #inTransaction<Result>(work: (tx: SqlEntityManager) => Promise<Result>): Promise<Result> {
-    return this.deps.em.fork().transactional(async (tx) => {
+    return this.#deps.em.fork().transactional(async (tx) => {
       await tx.execute(`select set_config('idle_in_transaction_session_timeout', ?, true)`, [
         TRANSACTION_PAUSE_MS,
       ]);
@@ -108,7 +114,7 @@ export class AccountLinking {
     try {
       return await work();
     } catch (error) {
-      this.deps.onFailure(error);
+      this.#deps.onFailure(error);
       throw error;
     }
   }
@@ -118,7 +124,7 @@ export class AccountLinking {
     for (let tries = 1; ; tries += 1) {
       try {
         const link = await this.#inTransaction((tx) => this.#storeOnce(tx, grant, userId));
-        this.deps.onChange('linked', link.account);
+        this.#deps.onChange('linked', link.account);
         return link;
       } catch (error) {
         if (!(error instanceof UniqueConstraintViolationException) || tries >= LINK_TRIES) throw error;
@@ -135,7 +141,7 @@ export class AccountLinking {
     const { id } = known ?? (await insertAccount(tx, owner, { issuer: grant.issuer, sub: grant.sub }));
     const account = await addGrantedScopes(tx, id, grant.tokens.scopes);
     const user = await updatePerson(tx, owner, grant.person);
-    await this.deps.vault.put(tx, account.id, grant.tokens);
+    await this.#deps.vault.put(tx, account.id, grant.tokens);
     const { accessToken, accessTokenExpiresAt, scopes } = grant.tokens;
     const isNewUser = !known && userId === undefined;
     return { user, account, isNewUser, accessToken, accessTokenExpiresAt, scopes };

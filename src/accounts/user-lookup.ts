@@ -1,6 +1,6 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import DataLoader from 'dataloader';
-import { findUsersBySub, type UserRecord } from './account.repository.js';
+import { findUsersBySub, type UserRecord } from './user.repository.js';
 
 /** Finds the user of an identity; undefined when it is not linked. */
 export type UserLookup = (sub: string) => Promise<UserRecord | undefined>;

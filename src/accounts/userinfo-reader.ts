@@ -26,7 +26,11 @@ const RETRY_AFTER_MS = 1_000;
 export class UserinfoReader {
   readonly #inFlight = new SingleFlight<Userinfo>();
 
-  constructor(private readonly deps: UserinfoReaderDeps) {}
+  readonly #deps: UserinfoReaderDeps;
+
+  constructor(deps: UserinfoReaderDeps) {
+    this.#deps = deps;
+  }
 
   /**
    * What userinfo says of an account.
@@ -35,12 +39,12 @@ export class UserinfoReader {
    * is a `ProviderUnavailableError` and changes nothing. Throws what having an access token throws.
    */
   async read(account: AccountRecord): Promise<Userinfo> {
-    const token = await this.deps.vault.accessToken(account.id);
+    const token = await this.#deps.vault.accessToken(account.id);
     return this.#inFlight.run(`${account.id} ${token.generation}`, () => this.#ask(account, token));
   }
 
   async #ask(account: AccountRecord, { accessToken, generation }: FreshAccessToken): Promise<Userinfo> {
-    const { client, vault, onFailure } = this.deps;
+    const { client, vault, onFailure } = this.#deps;
     const { id, sub } = account;
     try {
       const claims = await client.userinfo(accessToken);

@@ -4,7 +4,7 @@ import { openDatabase } from '../database/orm.js';
 import { StartupError } from '../errors.js';
 import { createLog } from '../log.js';
 import type { Environment } from '../settings-reader.js';
-import { findKeyProblems, parseKeyRing } from '../vault/keyring.js';
+import { parseKeyRing } from '../vault/keyring.js';
 import { rotateKeys } from '../vault/key-rotation.js';
 import { createTokenCipher } from '../vault/token-cipher.js';
 
@@ -15,7 +15,7 @@ import { createTokenCipher } from '../vault/token-cipher.js';
  * Throws `ConfigError`, and `StartupError` when the database is not migrated or not every token could be sealed anew.
  */
 export async function rotateKeysCommand(env: Environment): Promise<void> {
-  const { database: settings, keys } = loadRotationConfig(env, findKeyProblems);
+  const { database: settings, keys } = loadRotationConfig(env);
   const log = createLog('info', [keys], process.stderr);
   const database = await openDatabase(settings);
   try {

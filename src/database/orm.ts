@@ -11,15 +11,7 @@ import { InitialMigration } from './migrations/migration20261123000000-initial.j
 import { ConsentMigration } from './migrations/migration20261124000000-consent.js';
 import { PendingLinkUserMigration } from './migrations/migration20261124120000-pending-link-user.js';
 import { HealingPostgresDriver } from './postgres-driver.js';
-
-/** Where the data lives: a server's URL or a directory for the embedded database. */
-export interface DatabaseSettings {
-  readonly url?: string | undefined;
-  readonly dataDir: string;
-  readonly poolMax: number;
-  /** Milliseconds to get a connection, and for one statement. */
-  readonly timeoutMs: number;
-}
+import type { DatabaseSettings } from './settings.js';
 
 /** The database as the rest of the house sees it. Always `em.fork()` for one unit of work. */
 export interface Database {

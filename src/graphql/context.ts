@@ -1,47 +1,83 @@
-import type { AccountRecord, UserRecord } from '../accounts/account.repository.js';
+import type { AccountRecord } from '../accounts/account.repository.js';
 import type { CompletedLink } from '../accounts/account-linking.js';
-import type { GalaxyReading } from '../galaxy/galaxy-reader.js';
+import type { Accounts } from '../accounts/accounts.js';
+import { requireConsent } from '../accounts/consent.js';
 import type { BegunLink, LinkRequest } from '../accounts/link-attempt.js';
+import type { RenewedToken } from '../accounts/token-renewal.js';
+import type { UserRecord } from '../accounts/user.repository.js';
 import type { UserinfoReader } from '../accounts/userinfo-reader.js';
-import { UnauthenticatedError } from '../errors.js';
+import { NotLinkedError, UnauthenticatedError } from '../errors.js';
+import type { GalaxyReader, GalaxyReading } from '../galaxy/galaxy-reader.js';
 import type { Tokens, TokenState } from '../token-set.js';
+import { createLoaders, type Loaders } from './loaders.js';
 import type { DescribeScopes } from './scope-descriptions.js';
 
 /** What the transport knows of a request. */
 export interface RequestInfo {
-  /** The caller's address, as far as it can be believed. */
+  /** The caller's address, as far as it can be trusted. */
   readonly address: string;
-  /** Aborted when the time of the request is over. */
+  /** Aborted when the deadline of the request has passed. */
   readonly signal: AbortSignal;
 }
 
-/** Who is calling, from a verified access token and from nothing else. */
+/** The caller, from a verified access token only. */
 export interface Viewer {
   readonly issuer: string;
   readonly sub: string;
-  /** What the token presented allows, whatever the stored one may. */
+  /** What the presented token allows, whatever the stored one allows. */
   readonly scopes: readonly string[];
 }
 
-/** A fresh access token of the caller's own account. */
-export interface RenewedToken {
-  readonly account: AccountRecord;
-  readonly accessToken: string;
-  readonly accessTokenExpiresAt: Date;
+/** What all requests share. */
+export interface Capabilities {
+  readonly accounts: Accounts;
+  readonly galaxy: GalaxyReader;
+  readonly describeScopes: DescribeScopes;
 }
 
 /**
- * All that a resolver can do, for one request: capabilities, no entity manager. Made anew for each request, so
- * that nothing of one caller is ever in another's answer.
+ * All that a resolver can do, for one request: capabilities, no entity manager. Created for each request, so that no
+ * data of one caller reaches another.
+ *
+ * Apollo Server copies it with `Object.assign`, which loses fields that are private to JavaScript (`#`).
  */
-export interface RequestContext extends RequestInfo {
-  /** The caller; the linked identity once a link in this request has succeeded, for its tokens were presented. */
-  viewer(): Viewer | undefined;
-  /** The caller's user; undefined when nobody is signed in or the identity is not linked. */
-  user(): Promise<UserRecord | undefined>;
-  accountsOf(userId: string): Promise<readonly AccountRecord[]>;
-  tokensOf(accountId: string): Promise<TokenState>;
+export class RequestContext implements RequestInfo {
+  readonly address: string;
+  readonly signal: AbortSignal;
   readonly describeScopes: DescribeScopes;
+  private readonly shared: Capabilities;
+  private readonly caller: Viewer | undefined;
+  private linked: Viewer | undefined;
+  private loaders: Loaders | undefined;
+
+  constructor(shared: Capabilities, caller: Viewer | undefined, { address, signal }: RequestInfo) {
+    this.shared = shared;
+    this.caller = caller;
+    this.address = address;
+    this.signal = signal;
+    this.describeScopes = shared.describeScopes;
+  }
+
+  /** The caller; after a completed link the linked identity, because its tokens were presented. */
+  viewer(): Viewer | undefined {
+    return this.linked ?? this.caller;
+  }
+
+  /** The caller's user; undefined for an anonymous caller, and when the identity is not linked. */
+  async user(): Promise<UserRecord | undefined> {
+    return this.caller && this.shared.accounts.lookUpUser(this.caller.sub);
+  }
+
+  accountsOf(userId: string): Promise<readonly AccountRecord[]> {
+    return this.load.accounts.load(userId);
+  }
+
+  async tokensOf(accountId: string): Promise<TokenState> {
+    const state = await this.load.tokens.load(accountId);
+    if (!state) throw new NotLinkedError();
+    return state;
+  }
+
   /**
    * What Galaxy says of an account, requested once. `required` are the scopes of the field it is for, which the
    * account's own tokens need as well.
@@ -49,22 +85,67 @@ export interface RequestContext extends RequestInfo {
    * Throws `ForbiddenError`, `ReauthenticationRequiredError`, `RateLimitedError`, `ProviderUnavailableError` or
    * `ProviderMisconfiguredError`.
    */
-  galaxyOf(account: AccountRecord, required: readonly string[]): Promise<GalaxyReading>;
+  async galaxyOf(account: AccountRecord, required: readonly string[]): Promise<GalaxyReading> {
+    requireConsent(await this.tokensOf(account.id), required);
+    return this.load.galaxy(account);
+  }
+
   /** What userinfo says of an account; as `galaxyOf`, but for `RateLimitedError`. */
-  userinfoOf(account: AccountRecord, required: readonly string[]): ReturnType<UserinfoReader['read']>;
-  beginLink(request: LinkRequest): Promise<BegunLink>;
-  completeLink(url: string, linkToken: string): Promise<CompletedLink>;
-  takeOverTokens(tokens: Tokens): Promise<CompletedLink>;
+  async userinfoOf(account: AccountRecord, required: readonly string[]): ReturnType<UserinfoReader['read']> {
+    requireConsent(await this.tokensOf(account.id), required);
+    return this.load.userinfo(account);
+  }
+
+  async beginLink(request: LinkRequest): Promise<BegunLink> {
+    return this.shared.accounts.linking.begin(request, (await this.user())?.id);
+  }
+
+  async completeLink(url: string, linkToken: string): Promise<CompletedLink> {
+    const { linking } = this.shared.accounts;
+    return this.present(await linking.complete(url, linkToken, (await this.user())?.id));
+  }
+
+  async takeOverTokens(tokens: Tokens): Promise<CompletedLink> {
+    return this.present(await this.shared.accounts.linking.takeOver(tokens, (await this.user())?.id));
+  }
+
   /** Throws `NotLinkedError` or `AccountNotFoundError`, or what the vault throws. */
-  renewAccessToken(accountId: string | undefined, minTtlSeconds: number): Promise<RenewedToken>;
-  unlink(accountId: string): Promise<void>;
+  async renewAccessToken(accountId: string | undefined, minTtlSeconds: number): Promise<RenewedToken> {
+    const { id, caller } = await this.requireUser();
+    const which = accountId === undefined ? { issuer: caller.issuer, sub: caller.sub } : { id: accountId };
+    const renewed = await this.shared.accounts.renew(id, which, minTtlSeconds);
+    this.loaders = undefined;
+    return renewed;
+  }
+
+  async unlink(accountId: string): Promise<void> {
+    await this.shared.accounts.linking.unlink((await this.requireUser()).id, accountId);
+    this.shared.galaxy.invalidate(accountId);
+    this.loaders = undefined;
+  }
+
+  /** Created when first used; dropped by each mutation that changes what they have loaded. */
+  private get load(): Loaders {
+    return (this.loaders ??= createLoaders(this.shared.accounts, this.shared.galaxy));
+  }
+
+  private async requireUser(): Promise<{ readonly id: string; readonly caller: Viewer }> {
+    const user = await this.user();
+    if (!user || !this.caller) throw new NotLinkedError();
+    return { id: user.id, caller: this.caller };
+  }
+
+  private present(link: CompletedLink): CompletedLink {
+    const { issuer, sub } = link.account;
+    this.linked = { issuer, sub, scopes: link.scopes };
+    this.loaders = undefined;
+    return link;
+  }
 }
 
-/** The caller. Throws `UnauthenticatedError` when nobody is signed in. */
+/** The caller. Throws `UnauthenticatedError` for an anonymous one. */
 export function requireViewer(context: RequestContext): Viewer {
   const viewer = context.viewer();
-  if (!viewer) {
-    throw new UnauthenticatedError('Sign in first: send an access token in the Authorization header.');
-  }
-  return viewer;
+  if (viewer) return viewer;
+  throw new UnauthenticatedError('Sign in first: send an access token in the Authorization header.');
 }

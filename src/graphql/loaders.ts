@@ -1,11 +1,23 @@
 import DataLoader from 'dataloader';
+import type { AccountRecord } from '../accounts/account.repository.js';
+import type { Accounts } from '../accounts/accounts.js';
+import { AccountNotFoundError, NotLinkedError } from '../errors.js';
+import type { GalaxyReader } from '../galaxy/galaxy-reader.js';
 
-/**
- * Loads rows for keys in one statement for all that are asked for in the same tick; one value a key.
- *
- * Lives for one request: what it remembers is only ever that request's.
- */
-export function loadOne<Row>(
+export type Loaders = ReturnType<typeof createLoaders>;
+
+/** The loaders of one request: each loads in one batch what is wanted in the same tick, and caches it for that request. */
+export function createLoaders(accounts: Accounts, galaxy: GalaxyReader) {
+  return {
+    accounts: loadMany(accounts.findAccounts, (account) => account.userId),
+    tokens: loadOne(accounts.findTokenStates, (state) => state.accountId),
+    galaxy: loadEach(({ id }: AccountRecord) => galaxy.read(id).catch(rethrowUnlinked)),
+    userinfo: loadEach((account: AccountRecord) => accounts.userinfo.read(account).catch(rethrowUnlinked)),
+  };
+}
+
+/** One row for each key. */
+function loadOne<Row>(
   find: (keys: readonly string[]) => Promise<readonly Row[]>,
   keyOf: (row: Row) => string,
 ): DataLoader<string, Row | undefined> {
@@ -15,8 +27,8 @@ export function loadOne<Row>(
   });
 }
 
-/** As `loadOne`, for keys that have any number of rows each, in the order they were found. */
-export function loadMany<Row>(
+/** Any number of rows for each key, in the order they were found. */
+function loadMany<Row>(
   find: (keys: readonly string[]) => Promise<readonly Row[]>,
   keyOf: (row: Row) => string,
 ): DataLoader<string, readonly Row[]> {
@@ -26,14 +38,19 @@ export function loadMany<Row>(
   });
 }
 
-/** Asks once for each thing, however often and from wherever one request asks; a failure is remembered as well. */
-export function loadEach<Thing extends { readonly id: string }, Value>(
+/** One call for each thing; a failure is cached as well. */
+function loadEach<Thing extends { readonly id: string }, Value>(
   load: (thing: Thing) => Promise<Value>,
 ): (thing: Thing) => Promise<Value> {
-  const asked = new Map<string, Promise<Value>>();
+  const calls = new Map<string, Promise<Value>>();
   return (thing) => {
-    const known = asked.get(thing.id) ?? load(thing);
-    asked.set(thing.id, known);
-    return known;
+    const call = calls.get(thing.id) ?? load(thing);
+    calls.set(thing.id, call);
+    return call;
   };
+}
+
+/** The account was unlinked while the request ran. */
+function rethrowUnlinked(error: unknown): never {
+  throw error instanceof AccountNotFoundError ? new NotLinkedError() : error;
 }

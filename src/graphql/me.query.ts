@@ -1,5 +1,5 @@
 import { Ctx, Query, Resolver } from 'type-graphql';
-import type { UserRecord } from '../accounts/account.repository.js';
+import type { UserRecord } from '../accounts/user.repository.js';
 import { Access } from './access.js';
 import type { RequestContext } from './context.js';
 import { UserType } from './user.type.js';

@@ -1,6 +1,7 @@
 import { GraphQLDateTime } from 'graphql-scalars';
 import { Ctx, Field, FieldResolver, ID, ObjectType, Resolver, Root } from 'type-graphql';
-import type { AccountRecord, UserRecord } from '../accounts/account.repository.js';
+import type { AccountRecord } from '../accounts/account.repository.js';
+import type { UserRecord } from '../accounts/user.repository.js';
 import { Access } from './access.js';
 import type { RequestContext } from './context.js';
 import { RollupAccountType } from './rollup-account.type.js';

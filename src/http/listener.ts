@@ -11,6 +11,7 @@ import { addMetricsRoute } from './metrics-route.js';
 import { addRequestHeaderChecks } from './request-headers.js';
 import { addRequestLog, type RunInScope } from './request-log.js';
 import { addSecurityHeaders } from './response-headers.js';
+import type { HttpSettings } from './settings.js';
 
 /** A page for developers: rendered on request. */
 export interface DevelopmentPage {
@@ -19,20 +20,9 @@ export interface DevelopmentPage {
 }
 
 /** Dependencies and limits of the listener. Times in milliseconds. */
-export interface ListenerOptions extends GraphqlRouteOptions {
+export interface ListenerOptions extends Omit<GraphqlRouteOptions, 'operationTimeoutMs'>, HttpSettings {
   readonly log: FastifyBaseLogger;
   readonly runInScope: RunInScope;
-  readonly bodyLimitBytes: number;
-  readonly maxHeaderBytes: number;
-  readonly headersTimeoutMs: number;
-  readonly requestTimeoutMs: number;
-  /** From the first byte of a request to the last of its response. */
-  readonly responseTimeoutMs: number;
-  readonly maxConcurrentRequests: number;
-  /** Addresses and CIDR blocks whose `X-Forwarded-*` headers are trusted. */
-  readonly trustProxy: readonly string[];
-  readonly metricsFrom: readonly string[];
-  readonly corsOrigins: readonly string[];
   readonly isOutage: IsOutage;
   readonly isReady: () => Promise<boolean>;
   /** Prometheus text. */

@@ -7,7 +7,7 @@ import type { TokenVault } from './token-vault.js';
 export interface BackgroundRefreshDeps {
   readonly em: SqlEntityManager;
   readonly vault: Pick<TokenVault, 'accessToken'>;
-  /** Tokens that expire within this many seconds are refreshed ahead of demand. */
+  /** Tokens that expire within this many seconds are refreshed ahead of demand; 0 for none. */
   readonly aheadSeconds: number;
   /** Called when the database failed; the next round tries again. */
   readonly onError: (error: unknown) => void;
@@ -23,6 +23,7 @@ const ACCOUNTS_PER_ROUND = 100;
  */
 export function startBackgroundRefresh(deps: BackgroundRefreshDeps): () => Promise<void> {
   const { em, vault, aheadSeconds, onError } = deps;
+  if (aheadSeconds === 0) return async () => undefined;
   const rounds = new SingleFlight<void>();
   const refreshExpiring = async (): Promise<void> => {
     const ids = await findExpiring(em.fork(), aheadSeconds, ACCOUNTS_PER_ROUND);

@@ -262,7 +262,7 @@ describe('the secrets of a link', () => {
     expect(kept.map((row) => row.state_hash).toSorted()).toEqual(newest.toSorted());
     const other = await world.start(['openid']);
     expect(await count('pending_link')).toBe(21);
-    world.clock.advance(world.config.linkTtlSeconds * 1_000);
+    world.clock.advance(world.config.accounts.linkTtlSeconds * 1_000);
     await world.start(['openid'], token);
     expect(await count('pending_link')).toBe(1);
     expect(other.userErrors).toEqual([]);

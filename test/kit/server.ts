@@ -3,7 +3,6 @@ import { createApp } from '../../src/app.js';
 import { type CompleteConfig, loadConfig } from '../../src/config.js';
 import { type Database, openDatabase } from '../../src/database/orm.js';
 import { createLog } from '../../src/log.js';
-import { findKeyProblems } from '../../src/vault/keyring.js';
 import { type Ask, createGraphqlClient } from './graphql-client.js';
 import { lineSink } from './line-sink.js';
 import { type Run, runProgram } from './processes.js';
@@ -55,7 +54,7 @@ export async function openEmbeddedDatabase(dataDir: string): Promise<EmbeddedDat
     em: database.em,
     close: () => database.close(),
     start: async (env) => {
-      const config = loadConfig(env, findKeyProblems) as CompleteConfig;
+      const config = loadConfig(env) as CompleteConfig;
       const lines: string[] = [];
       const log = createLog(config.logLevel, [], lineSink(lines));
       const app = await createApp(config, { log, openDatabase: async () => shared });

@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type DatabaseSettings, openDatabase } from '../../src/database/orm.js';
+import { openDatabase } from '../../src/database/orm.js';
+import type { DatabaseSettings } from '../../src/database/settings.js';
 
 /** A database for a single test file. */
 export interface TestDatabase {

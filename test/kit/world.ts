@@ -6,7 +6,6 @@ import { type Database, openDatabase } from '../../src/database/orm.js';
 import { type RollupId, startRollupId } from '../../src/dev/rollup-id/rollup-id.js';
 import { createLog } from '../../src/log.js';
 import type { Fetch } from '../../src/provider-call.js';
-import { findKeyProblems } from '../../src/vault/keyring.js';
 import { type Clock, createClock } from './clock.js';
 import { type Ask, createGraphqlClient } from './graphql-client.js';
 import { lineSink } from './line-sink.js';
@@ -95,7 +94,7 @@ function loadWorldConfig(options: WorldOptions, rollup: RollupId, database: Test
     ...database.env,
     ...options.env,
   };
-  return loadConfig(env, findKeyProblems) as CompleteConfig;
+  return loadConfig(env) as CompleteConfig;
 }
 
 async function startRecorded(config: CompleteConfig, clock: Clock, options: WorldOptions): Promise<Recorded> {

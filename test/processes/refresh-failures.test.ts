@@ -6,7 +6,7 @@ import { codesOf, expectBackOff, linkPeople, renewConcurrently } from '../kit/re
 import { runProgram } from '../kit/processes.js';
 import { type LinkedPerson, type Servers, startServers } from '../kit/servers.js';
 
-const TRIAL_MS = 1_000;
+const PROBE_MS = 1_000;
 const MAX_IN_FLIGHT = 5;
 const invalidGrant: Fault = { status: 400, body: { error: 'invalid_grant' } };
 const transient: [string, Fault][] = [
@@ -22,7 +22,7 @@ describe('failures of the provider', () => {
   let all: Servers;
   beforeAll(async () => {
     all = await startServers(4, {
-      env: { ROLLUP_TRIAL_MS: String(TRIAL_MS), ROLLUP_MAX_IN_FLIGHT: String(MAX_IN_FLIGHT) },
+      env: { ROLLUP_PROBE_MS: String(PROBE_MS), ROLLUP_MAX_IN_FLIGHT: String(MAX_IN_FLIGHT) },
     });
   });
   afterAll(() => all.close());

@@ -1,0 +1,13 @@
+import { knownScopes } from '../scope.js';
+import type { SettingsReader } from '../settings-reader.js';
+
+export type AccountsSettings = ReturnType<typeof readAccountsSettings>;
+
+/** What a link may request, and for how long it can be completed. */
+export function readAccountsSettings(read: SettingsReader) {
+  const scopes: readonly string[] = read.list('ROLLUP_SCOPES');
+  return {
+    allowedScopes: scopes.length > 0 ? scopes : [...knownScopes.keys()],
+    linkTtlSeconds: read.integer('LINK_TTL_SECONDS', 600, 1, 86_400),
+  };
+}

@@ -1,0 +1,69 @@
+import { randomUUID } from 'node:crypto';
+import type { SqlEntityManager } from '@mikro-orm/sql';
+import { User } from './user.entity.js';
+
+/** What a person lets us know. Absent means not consented to, or not set. */
+export interface Person {
+  readonly name?: string;
+  readonly picture?: string;
+  readonly email?: string;
+}
+
+/** A user as it is read: a value, shared by nobody's unit of work. */
+export interface UserRecord {
+  readonly id: string;
+  readonly name: string | null;
+  readonly picture: string | null;
+  readonly email: string | null;
+  readonly createdAt: Date;
+}
+
+/** Users by their identities at one issuer, in one statement; keyed by `sub`. Unlinked ones are left out. */
+export async function findUsersBySub(
+  em: SqlEntityManager,
+  issuer: string,
+  subs: readonly string[],
+): Promise<Map<string, UserRecord>> {
+  const rows: (Omit<UserRecord, 'createdAt'> & { sub: string; createdMs: number })[] = await em.execute(
+    `select a.sub, u.id, u.name, u.picture, u.email, extract(epoch from u.created_at)::float8 * 1000 as "createdMs"
+     from rollup_account a join app_user u on u.id = a.user_id
+     where a.issuer = ? and a.sub = any(array(select jsonb_array_elements_text(?::jsonb)))`,
+    [issuer, JSON.stringify(subs)],
+  );
+  return new Map(
+    rows.map(({ sub, createdMs, ...user }) => [sub, { ...user, createdAt: new Date(createdMs) }]),
+  );
+}
+
+/** Creates a user whom nobody can reach before an account is added in the same transaction. */
+export async function insertUser(tx: SqlEntityManager): Promise<string> {
+  const user = tx.create(User, { id: randomUUID() });
+  await tx.flush();
+  return user.id;
+}
+
+/** Takes over what the person lets us know now; what they do not mention stays. */
+export async function updatePerson(
+  tx: SqlEntityManager,
+  userId: string,
+  person: Person,
+): Promise<UserRecord> {
+  const user = await tx.findOneOrFail(User, userId);
+  tx.assign(user, person);
+  await tx.flush();
+  const { id, name, picture, email, createdAt } = user;
+  return { id, name: name ?? null, picture: picture ?? null, email: email ?? null, createdAt };
+}
+
+/** Locks a user's row until the transaction ends; always after the account's. False when it is gone. */
+export async function lockUser(tx: SqlEntityManager, userId: string): Promise<boolean> {
+  return (await tx.execute('select id from app_user where id = ? for update', [userId])).length > 0;
+}
+
+/** Deletes a user to whom no identity leads any more. */
+export async function deleteUnreachableUser(tx: SqlEntityManager, userId: string): Promise<void> {
+  await tx.execute(
+    'delete from app_user u where u.id = ? and not exists (select 1 from rollup_account a where a.user_id = u.id)',
+    [userId],
+  );
+}

@@ -1,0 +1,20 @@
+import type { SettingsReader } from '../settings-reader.js';
+
+/** Where the data lives: the URL of a server, or a directory for the embedded database. */
+export interface DatabaseSettings {
+  readonly url?: string | undefined;
+  readonly dataDir: string;
+  readonly poolMax: number;
+  /** Milliseconds to get a connection, and for one statement. */
+  readonly timeoutMs: number;
+}
+
+export function readDatabaseSettings(read: SettingsReader): DatabaseSettings {
+  return {
+    url: read.url('DATABASE_URL', ['postgresql', 'postgres'], read.production),
+    dataDir: read.optional('DATA_DIR') ?? '.data',
+    // Two at least: a migration holds its lock on one connection and works on another.
+    poolMax: read.integer('DATABASE_POOL_MAX', 10, 2, 1_000),
+    timeoutMs: read.integer('DATABASE_TIMEOUT_MS', 4_000, 100, 60_000),
+  };
+}

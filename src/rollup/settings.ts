@@ -1,0 +1,61 @@
+import type { SettingsReader } from '../settings-reader.js';
+
+/** This server as a client of its issuer. */
+export interface RollupClientSettings {
+  /** Exact issuer, no trailing slash; discovery is read below it. */
+  readonly issuer: string;
+  readonly clientId: string;
+  readonly clientSecret: string;
+  /** Allowed redirect URIs, compared as exact strings. */
+  readonly redirectUris: readonly string[];
+}
+
+export type ProviderSettings = ReturnType<typeof readProviderSettings>;
+
+const DAY_SECONDS = 86_400;
+
+/** How the provider is called, and how its keys are cached. */
+export function readProviderSettings(read: SettingsReader) {
+  return {
+    timeoutMs: read.integer('ROLLUP_TIMEOUT_MS', 5_000, 1, 60_000),
+    nonceRequired: read.oneOf('ROLLUP_NONCE', 'ignored', ['ignored', 'required']) === 'required',
+    jwksMaxAgeSeconds: read.integer('JWKS_MAX_AGE_SECONDS', 600, 1, DAY_SECONDS),
+    jwksCooldownSeconds: read.integer('JWKS_COOLDOWN_SECONDS', 30, 0, 3_600),
+    jwksStaleSeconds: read.integer('JWKS_STALE_SECONDS', DAY_SECONDS, 0, 30 * DAY_SECONDS),
+  };
+}
+
+/** All four client settings together, or none of them outside production: then Rollup ID is embedded. */
+export function readRollupClientSettings(read: SettingsReader): RollupClientSettings | undefined {
+  const names = ['ROLLUP_ISSUER', 'ROLLUP_CLIENT_ID', 'ROLLUP_CLIENT_SECRET', 'ROLLUP_REDIRECT_URIS'];
+  if (!read.production && names.every((name) => read.secret(name) === undefined)) return undefined;
+  const issuer = read.required('ROLLUP_ISSUER');
+  if (issuer !== undefined) checkIssuer(read, issuer);
+  const redirectUris = read.list('ROLLUP_REDIRECT_URIS');
+  if (redirectUris.length === 0) read.problem('ROLLUP_REDIRECT_URIS is required');
+  for (const uri of redirectUris) checkRedirectUri(read, uri);
+  return {
+    issuer: issuer ?? '',
+    clientId: read.required('ROLLUP_CLIENT_ID') ?? '',
+    clientSecret: read.required('ROLLUP_CLIENT_SECRET', true) ?? '',
+    redirectUris,
+  };
+}
+
+function checkIssuer(read: SettingsReader, issuer: string): void {
+  const url = URL.parse(issuer);
+  if (!url || url.origin !== issuer) {
+    read.problem(
+      'ROLLUP_ISSUER must be an origin such as https://passport.rollup.id, without a trailing slash',
+    );
+  } else if (!read.isSafeOrigin(url)) {
+    read.problem('ROLLUP_ISSUER must use https');
+  }
+}
+
+function checkRedirectUri(read: SettingsReader, uri: string): void {
+  const url = URL.parse(uri);
+  if (!url || url.hash !== '' || url.username !== '' || !read.isSafeOrigin(url)) {
+    read.problem('ROLLUP_REDIRECT_URIS must list https URLs without fragment or user name');
+  }
+}

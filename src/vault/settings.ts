@@ -1,0 +1,39 @@
+import type { SettingsReader } from '../settings-reader.js';
+import { findKeyProblems } from './keyring.js';
+import type { Rotation } from './refresh-attempt.js';
+
+export type VaultSettings = ReturnType<typeof readVaultSettings>;
+
+const ROTATIONS: readonly Rotation[] = ['auto', 'always', 'never'];
+
+/**
+ * The key ring and the times of a refresh.
+ *
+ * @param callTimeoutMs the timeout of a call to the provider, which a lease must outlive.
+ */
+export function readVaultSettings(read: SettingsReader, callTimeoutMs: number) {
+  const refreshLeaseSeconds = read.integer('REFRESH_LEASE_SECONDS', 15, 1, 3_600);
+  if (refreshLeaseSeconds * 1_000 <= callTimeoutMs) {
+    read.problem('REFRESH_LEASE_SECONDS must be longer than ROLLUP_TIMEOUT_MS');
+  }
+  return {
+    /** Absent: generated in the data directory, never in production. */
+    keys: readKeyRing(read, read.production),
+    accessTokenMarginSeconds: read.integer('ACCESS_TOKEN_MARGIN_SECONDS', 60, 0, 1_800),
+    refreshLeaseSeconds,
+    /** 0: nothing is refreshed ahead of demand. */
+    refreshAheadSeconds: read.integer('REFRESH_AHEAD_SECONDS', 0, 0, 1_800),
+    refreshWaitMs: read.integer('REFRESH_WAIT_MS', callTimeoutMs + 2_000, 1, 120_000),
+    refreshBackOffMs: read.integer('REFRESH_BACKOFF_MS', 5_000, 1, 300_000),
+    rotation: read.oneOf('REFRESH_TOKEN_ROTATION', 'auto', ROTATIONS),
+    maxConcurrentCalls: read.integer('ROLLUP_MAX_IN_FLIGHT', 50, 1, 10_000),
+    probeIntervalMs: read.integer('ROLLUP_PROBE_MS', 30_000, 1, 3_600_000),
+  };
+}
+
+/** `TOKEN_KEYS`, with every problem of its entries reported. */
+export function readKeyRing(read: SettingsReader, required: boolean): string | undefined {
+  const keys = required ? read.required('TOKEN_KEYS', true) : read.secret('TOKEN_KEYS');
+  for (const problem of keys === undefined ? [] : findKeyProblems(keys)) read.problem(problem);
+  return keys;
+}
