@@ -1,3 +1,4 @@
+/* oxlint-disable max-lines -- the composition root: all wiring in one place */
 import { createAccounts } from './accounts/accounts.js';
 import type { CompleteConfig } from './config.js';
 import { type Database, openDatabase } from './database/orm.js';
@@ -129,16 +130,9 @@ async function startDomain(parts: Parts) {
     },
   });
   await warmUpKeys(issuer, (err) => log.warn({ err }, 'the issuer is not reachable yet'));
-  const accounts = createAccounts(config.accounts, {
-    em,
-    client,
-    verifier,
-    vault,
-    cipher,
-    redirectUris: config.rollup.redirectUris,
-    ...accountEvents(log),
-  });
-  return { vault, galaxy, accounts };
+  const { redirectUris } = config.rollup;
+  const deps = { em, client, verifier, vault, cipher, redirectUris, ...accountEvents(log) };
+  return { vault, galaxy, accounts: createAccounts(config.accounts, deps) };
 }
 
 /** The rooms at the edge: GraphQL, HTTP and its rate limits. */

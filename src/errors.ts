@@ -1,3 +1,4 @@
+/* oxlint-disable max-lines -- a catalogue: one class per failure, nothing else */
 /**
  * What can go wrong here, one class per failure, each with a stable `code`.
  *

@@ -9,11 +9,16 @@ import type { RefreshEvent } from './vault/refresh-event.js';
 export function logRefresh(log: Log, event: RefreshEvent): void {
   const { type, accountId } = event;
   const err = 'cause' in event ? event.cause : undefined;
-  if (type === 'misconfigured' || type === 'seal_broken')
+  if (type === 'misconfigured' || type === 'seal_broken') {
     log.error({ event: type, accountId, err }, 'refresh');
-  else if (type === 'failed' || type === 'response_lost' || type === 'taken_over' || type === 'not_recorded')
+  } else if (
+    type === 'failed' ||
+    type === 'response_lost' ||
+    type === 'taken_over' ||
+    type === 'not_recorded'
+  ) {
     log.warn({ event: type, accountId, err }, 'refresh');
-  else log.info({ event: type, accountId }, 'refresh');
+  } else log.info({ event: type, accountId }, 'refresh');
 }
 
 /** A failed call to Galaxy or the provider on behalf of an account, with its cause. */

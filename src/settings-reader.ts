@@ -35,8 +35,9 @@ export class SettingsReader {
   secret(name: string): string | undefined {
     const path = this.optional(`${name}_FILE`);
     if (path === undefined) return this.optional(name);
-    if (this.optional(name) !== undefined)
+    if (this.optional(name) !== undefined) {
       this.problem(`${name} and ${name}_FILE are both set; set one of them`);
+    }
     try {
       return readFileSync(path, 'utf8').trim() || undefined;
     } catch {
@@ -84,16 +85,18 @@ export class SettingsReader {
   url(name: string, schemes: readonly string[], required = false): string | undefined {
     const value = required ? this.required(name, true) : this.secret(name);
     const scheme = /^(\w+):\/\/./.exec(value ?? '')?.[1];
-    if (value !== undefined && !schemes.includes(scheme ?? ''))
+    if (value !== undefined && !schemes.includes(scheme ?? '')) {
       this.problem(`${name} must start with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}`);
+    }
     return value;
   }
 
   /** IP addresses and CIDR blocks. */
   addresses(name: string, fallback: readonly string[]): readonly string[] {
     const entries = this.list(name);
-    if (!entries.every(isAddressBlock))
+    if (!entries.every(isAddressBlock)) {
       this.problem(`${name} must list addresses or CIDR blocks such as 10.0.0.0/8`);
+    }
     return entries.length > 0 ? entries : fallback;
   }
 
@@ -106,8 +109,9 @@ export class SettingsReader {
   /** Exact origins, as browsers send them. */
   origins(name: string): readonly string[] {
     const origins = this.list(name);
-    if (origins.some((origin) => URL.parse(origin)?.origin !== origin))
+    if (origins.some((origin) => URL.parse(origin)?.origin !== origin)) {
       this.problem(`${name} must list exact origins such as https://app.example.com`);
+    }
     return origins;
   }
 }

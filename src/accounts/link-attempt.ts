@@ -105,8 +105,9 @@ export async function redeemLink(
   const by = { stateHash: hash(callback.state), linkTokenHash: hash(linkToken), userId };
   const attempt = await consumePendingLink(em.fork(), { ...by, now: new Date(verifier.now()) });
   if (!attempt || !cameBackTo(callback, attempt.redirectUri)) throw new LinkNotFoundError();
-  if (callback.issuer !== undefined && callback.issuer !== verifier.issuer.issuer)
+  if (callback.issuer !== undefined && callback.issuer !== verifier.issuer.issuer) {
     throw new CodeRejectedError();
+  }
   if ('error' in callback.result) throw callbackFailure(callback.result.error);
   const codeVerifier = await cipher.open(attempt.codeVerifier, verifierContext(attempt.stateHash));
   const { code } = callback.result;

@@ -12,6 +12,8 @@ import type { TokenVault } from '../vault/token-vault.js';
 import type { AccountRecord } from './account.repository.js';
 import { SingleFlight } from '../single-flight.js';
 
+export type { Userinfo };
+
 /** What reading userinfo depends on. */
 export interface UserinfoReaderDeps {
   readonly client: Pick<RollupClient, 'userinfo'>;

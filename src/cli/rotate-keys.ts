@@ -19,8 +19,9 @@ export async function rotateKeysCommand(env: Environment): Promise<void> {
   const log = createLog('info', [keys], process.stderr);
   const database = await openDatabase(settings);
   try {
-    if (!(await database.isReady()))
+    if (!(await database.isReady())) {
       throw new StartupError('The database is not migrated. Run migrate first.');
+    }
     const cipher = createTokenCipher(parseKeyRing(keys));
     const rotation = await rotateKeys(database.em, cipher, (accountId, error) =>
       logBrokenSeal(log, accountId, error),
@@ -28,12 +29,14 @@ export async function rotateKeysCommand(env: Environment): Promise<void> {
     logKeyRotation(log, rotation);
     const { resealed, kid, broken, left } = rotation;
     process.stdout.write(`sealed the tokens of ${resealed} accounts with the key "${kid}"\n`);
-    if (broken > 0)
+    if (broken > 0) {
       throw new StartupError(`${broken} accounts have a token that does not open; see the log.`);
-    if (left > 0)
+    }
+    if (left > 0) {
       throw new StartupError(
         `${left} accounts are still sealed with another key: a server runs with the old order.`,
       );
+    }
   } finally {
     await database.close();
   }

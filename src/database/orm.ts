@@ -137,8 +137,9 @@ async function awaitServer(em: SqlEntityManager): Promise<void> {
       throw new StartupError('PostgreSQL 15 or later is needed.');
     } catch (cause) {
       if (cause instanceof StartupError) throw cause;
-      if (tries >= CONNECT_TRIES)
+      if (tries >= CONNECT_TRIES) {
         throw new StartupError('The database of DATABASE_URL cannot be reached.', { cause });
+      }
       await pause(CONNECT_PAUSE_MS);
     }
   }

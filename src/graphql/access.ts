@@ -30,7 +30,7 @@ export type AccessRule = 'public' | 'authenticated' | readonly string[];
 export function Access(rule: AccessRule): MethodDecorator & PropertyDecorator & ClassDecorator {
   const decorators = [Extensions({ access: rule }), ...directivesOf(rule).map((sdl) => Directive(sdl))];
   return ((...target: [object, string, never]) => {
-    for (const decorate of decorators) (decorate as (...args: unknown[]) => void)(...target);
+    for (const decorate of decorators) decorate(...target);
   }) as MethodDecorator & PropertyDecorator & ClassDecorator;
 }
 

@@ -5,7 +5,7 @@ import { requireConsent } from '../accounts/consent.js';
 import type { BegunLink, LinkRequest } from '../accounts/link-attempt.js';
 import type { RenewedToken } from '../accounts/token-renewal.js';
 import type { UserRecord } from '../accounts/user.repository.js';
-import type { UserinfoReader } from '../accounts/userinfo-reader.js';
+import type { Userinfo } from '../accounts/userinfo-reader.js';
 import { NotLinkedError, UnauthenticatedError } from '../errors.js';
 import type { GalaxyReader, GalaxyReading } from '../galaxy/galaxy-reader.js';
 import type { Tokens, TokenState } from '../token-set.js';
@@ -36,8 +36,7 @@ export interface Capabilities {
 }
 
 /**
- * All that a resolver can do, for one request: capabilities, no entity manager. Created for each request, so that no
- * data of one caller reaches another.
+ * All that a resolver can do: capabilities, no entity manager. Created for each request, so that nothing is shared.
  *
  * Apollo Server copies it with `Object.assign`, which loses fields that are private to JavaScript (`#`).
  */
@@ -90,8 +89,8 @@ export class RequestContext implements RequestInfo {
     return this.load.galaxy(account);
   }
 
-  /** What userinfo says of an account; as `galaxyOf`, but for `RateLimitedError`. */
-  async userinfoOf(account: AccountRecord, required: readonly string[]): ReturnType<UserinfoReader['read']> {
+  /** What userinfo says of an account; throws as `galaxyOf`, but for `RateLimitedError`. */
+  async userinfoOf(account: AccountRecord, required: readonly string[]): Promise<Userinfo> {
     requireConsent(await this.tokensOf(account.id), required);
     return this.load.userinfo(account);
   }
@@ -143,7 +142,7 @@ export class RequestContext implements RequestInfo {
   }
 }
 
-/** The caller. Throws `UnauthenticatedError` for an anonymous one. */
+/** Throws `UnauthenticatedError` for an anonymous caller. */
 export function requireViewer(context: RequestContext): Viewer {
   const viewer = context.viewer();
   if (viewer) return viewer;

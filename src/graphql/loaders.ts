@@ -9,8 +9,14 @@ export type Loaders = ReturnType<typeof createLoaders>;
 /** The loaders of one request: each loads in one batch what is wanted in the same tick, and caches it for that request. */
 export function createLoaders(accounts: Accounts, galaxy: GalaxyReader) {
   return {
-    accounts: loadMany(accounts.findAccounts, (account) => account.userId),
-    tokens: loadOne(accounts.findTokenStates, (state) => state.accountId),
+    accounts: loadMany(
+      (ids) => accounts.findAccounts(ids),
+      (account) => account.userId,
+    ),
+    tokens: loadOne(
+      (ids) => accounts.findTokenStates(ids),
+      (state) => state.accountId,
+    ),
     galaxy: loadEach(({ id }: AccountRecord) => galaxy.read(id).catch(rethrowUnlinked)),
     userinfo: loadEach((account: AccountRecord) => accounts.userinfo.read(account).catch(rethrowUnlinked)),
   };

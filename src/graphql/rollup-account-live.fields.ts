@@ -107,5 +107,5 @@ type ValueOf<Name extends PartName> = Extract<GalaxyReading['response'][Name], {
 function partOf<Name extends PartName>({ response, retryAfterMs }: GalaxyReading, name: Name): ValueOf<Name> {
   const part = response[name];
   if ('error' in part) throw withRetryAfter(part.error, retryAfterMs);
-  return part.value as ValueOf<Name>;
+  return part.value;
 }

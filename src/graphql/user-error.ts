@@ -60,7 +60,7 @@ export function defineUserErrors<Code extends string>(
         const code = error instanceof AppError && names.find((name) => name === error.code);
         if (!code) throw error;
         return {
-          userErrors: [{ code, field: codes[code].field ?? null, message: (error as AppError).message }],
+          userErrors: [{ code, field: codes[code].field ?? null, message: error.message }],
         };
       }
     },

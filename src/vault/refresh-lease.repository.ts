@@ -48,6 +48,7 @@ export interface RefreshLeaseRepository {
 }
 
 /** @param em forked for every operation. */
+// oxlint-disable-next-line max-lines-per-function -- one SQL statement an operation
 export function refreshLeaseRepository(em: SqlEntityManager): RefreshLeaseRepository {
   const changes = (sql: string, params: unknown[]): Promise<boolean> => changesRows(em.fork(), sql, params);
   return {

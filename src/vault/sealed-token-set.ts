@@ -78,7 +78,7 @@ export function tokenSealedWith(
 /** The key ids that these ciphertexts name, once each, space-separated. */
 export function keyIdsOf(cipher: TokenCipher, sealed: SealedColumns): string {
   const ciphertexts = NAMES.map((name) => sealed[name]).filter((ciphertext) => ciphertext !== null);
-  return [...new Set(ciphertexts.map(cipher.kidOf))].join(' ');
+  return [...new Set(ciphertexts.map((ciphertext) => cipher.kidOf(ciphertext)))].join(' ');
 }
 
 /** The only place where this token of this account can be opened. */

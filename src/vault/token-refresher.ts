@@ -71,8 +71,9 @@ export class TokenRefresher {
       case 'pause':
         throw new ProviderUnavailableError(Math.ceil(row.retryInMs));
       case 'lost':
-        if (await leases.markResponseLost(accountId, generation))
+        if (await leases.markResponseLost(accountId, generation)) {
           onEvent({ type: 'response_lost', accountId });
+        }
         return undefined;
       case 'wait': {
         if (this.#attempts.has(accountId)) return this.#refresh(row, deadline);

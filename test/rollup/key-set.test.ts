@@ -178,8 +178,9 @@ describe('the key set', () => {
       advance(1_000);
     }
     await rollup.rotateKeys({ keepOld: false });
-    for (const { cachedVerify } of servers.slice(1))
+    for (const { cachedVerify } of servers.slice(1)) {
       expect((await cachedVerify(old)).sub).toBe(subject().sub);
+    }
     advance(10_000);
     for (const { cachedVerify } of servers) {
       await expect(cachedVerify(old)).rejects.toThrow('NO_MATCHING_KEY');
