@@ -100,7 +100,7 @@ export class ProviderUnavailableError extends AppError {
 export class ProviderMisconfiguredError extends AppError {
   readonly code = 'PROVIDER_MISCONFIGURED';
   constructor(options?: ErrorOptions) {
-    super('This server is not set up correctly with Rollup ID. Its operator has been told.', options);
+    super('This server is not set up correctly with Rollup ID. Its operator has been notified.', options);
   }
 }
 

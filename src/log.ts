@@ -6,7 +6,7 @@ import { AppError } from './errors.js';
 /** Where events go, one JSON object a line. */
 export type Log = Logger;
 
-/** What every line that belongs to a request says: its id, and who is calling, as a pseudonym. */
+/** Fields of every log line of a request: its id, and the caller as a pseudonym. */
 export interface RequestScope {
   readonly reqId: string;
   who?: string;
@@ -15,14 +15,14 @@ export interface RequestScope {
 /** Carries the scope of a request to whatever is logged for it. */
 export const requestScope = new AsyncLocalStorage<RequestScope>();
 
-/** A name for a subject that says nothing about it and is the same every time. */
+/** A stable pseudonym of a subject. */
 export function pseudonym(subject: string): string {
   return createHash('sha256').update(subject).digest('hex').slice(0, 16);
 }
 
 /**
- * Signed and sealed tokens, provider codes, our 256-bit secrets, and what URLs carry in their query. None of
- * them reads a long run to its end and then says no: begun anew at each character, that takes time by its square.
+ * Signed and sealed tokens, provider codes, our 256-bit secrets, and secrets in the query of URLs. None of them can fail
+ * after a long run of characters: such backtracking takes quadratic time.
  */
 const SECRET_SHAPES = [
   /eyJ[\w-]{8,}(?:\.[\w-]*)*/g,
@@ -32,7 +32,7 @@ const SECRET_SHAPES = [
 ];
 
 /**
- * Makes the log. Nothing that opens a door is written, whoever logs it: each finished line is searched for
+ * Creates the log. No secret is written, wherever it comes from: each finished line is searched for
  * what looks like a token, a code or a secret, and for `secrets`, the configured ones, word by word.
  */
 export function createLog(level: string, secrets: readonly string[], destination?: DestinationStream): Log {

@@ -2,14 +2,14 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { GalaxyOutcome } from './galaxy/galaxy-reader.js';
 import type { RefreshEvent } from './vault/refresh-event.js';
 
-/** What is read when somebody looks, rather than counted. */
+/** Read at each scrape instead of counted. */
 export interface Gauges {
   /** Callers that wait for a refresh. */
   readonly waiting: () => number;
   readonly circuitOpen: () => boolean;
 }
 
-/** The numbers of one application, in a registry of its own. No label names an account. */
+/** The metrics of one application, in a registry of its own. No label names an account. */
 export interface Metrics {
   countRefresh(event: RefreshEvent): void;
   countGalaxy(outcome: GalaxyOutcome): void;
@@ -31,7 +31,7 @@ export function createMetrics(): Metrics {
   });
   const duration = new Histogram({
     name: 'rollup_accounts_refresh_duration_seconds',
-    help: 'How long the provider took to answer a refresh.',
+    help: 'How long the provider took to respond to a refresh.',
     labelNames: ['outcome'],
     buckets: [0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10],
     registers,
@@ -64,7 +64,7 @@ export function createMetrics(): Metrics {
     countGalaxy: (outcome) => galaxy.inc({ outcome }),
     watch: ({ waiting, circuitOpen }) => {
       gauge(registers, 'rollup_accounts_refresh_waiters', 'Callers that wait for a refresh.', waiting);
-      gauge(registers, 'rollup_accounts_circuit_open', '1 while the provider refuses our credentials.', () =>
+      gauge(registers, 'rollup_accounts_circuit_open', '1 while the provider rejects our credentials.', () =>
         Number(circuitOpen()),
       );
     },

@@ -1,12 +1,12 @@
 import { createApp } from './app.js';
-import { type CompleteConfig, loadConfig } from './config.js';
+import { type CompleteConfig, type Config, loadConfig } from './config.js';
 import { ConfigError } from './errors.js';
 import type { DevelopmentPage } from './http/listener.js';
 import { createLog, type Log } from './log.js';
 import type { Environment } from './settings-reader.js';
 
-/** The settings complete, and what was started to make them so. */
-interface RuntimeEnvironment {
+/** Complete settings, and what was started for them. */
+interface Embedded {
   readonly config: CompleteConfig;
   readonly pages: readonly DevelopmentPage[];
   readonly rollupIdUrl?: string | undefined;
@@ -18,9 +18,8 @@ interface RuntimeEnvironment {
  * Exits with 1 when it cannot start, when it fails, or when the grace is over.
  */
 export async function serve(env: Environment): Promise<void> {
-  const loaded = loadConfig(env);
-  const around = await surround(loaded);
-  const { config } = around;
+  const embedded = await completeConfig(loadConfig(env));
+  const { config, pages, rollupIdUrl } = embedded;
   const log = createLog(config.logLevel, [
     config.rollup.clientSecret,
     config.galaxy.access?.apiKey ?? '',
@@ -28,17 +27,17 @@ export async function serve(env: Environment): Promise<void> {
     passwordOf(config.database.url),
   ]);
   exitOnFatal(log);
-  const app = await createApp(config, { log, pages: around.pages });
-  log.info({ url: app.url, ...(around.rollupIdUrl && { rollupId: around.rollupIdUrl }) }, 'ready');
-  if (!config.production) announce(app.url, around.rollupIdUrl);
+  const app = await createApp(config, { log, pages });
+  log.info({ url: app.url, ...(rollupIdUrl && { rollupId: rollupIdUrl }) }, 'ready');
+  if (!config.production) announce(app.url, rollupIdUrl);
   stopOnSignal(log, config.http.shutdownGraceMs, async () => {
     await app.close();
-    await around.close();
+    await embedded.close();
   });
 }
 
-/** In production the settings are complete or refused; elsewhere a developer gets what is missing. */
-async function surround(config: ReturnType<typeof loadConfig>): Promise<RuntimeEnvironment> {
+/** In production incomplete settings are rejected; elsewhere what is missing is embedded. */
+async function completeConfig(config: Config): Promise<Embedded> {
   if (!config.production) {
     const { embed } = await import('./dev/embedded.js');
     return embed(config);
@@ -80,13 +79,13 @@ function stopOnSignal(log: Log, graceMs: number, close: () => Promise<void>): vo
   process.on('SIGINT', stop);
 }
 
-/** A process in an unknown state holds other people's tokens: it says why and ends. */
+/** A process in an unknown state must not go on with other people's tokens: it logs the cause and exits. */
 function exitOnFatal(log: Log): void {
   const fatal = (error: unknown): void => {
     log.fatal({ err: error }, 'fatal');
     process.exit(1);
   };
-  // Node opens its inspector on SIGUSR1 unless somebody listens: that door stays shut.
+  // Without a listener Node opens its inspector on SIGUSR1.
   process.on('SIGUSR1', () => log.warn('SIGUSR1 is ignored'));
   process.on('uncaughtException', fatal);
   process.on('unhandledRejection', fatal);

@@ -5,7 +5,7 @@ import { ConfigError } from './errors.js';
 /** Environment variables as `process.env` gives them. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Reads one setting at a time and remembers every problem, naming the setting and never its value. */
+/** Reads one setting at a time and collects every problem, naming the setting and never its value. */
 export class SettingsReader {
   readonly #problems = new Set<string>();
   readonly #env: Environment;

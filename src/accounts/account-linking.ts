@@ -41,16 +41,15 @@ export interface CompletedLink {
 /** What linking depends on. */
 export interface LinkingDeps extends LinkAttemptDeps {
   readonly vault: TokenVault;
-  /** Told of every link that came to nothing, with its cause. */
+  /** Receives the error of every failed link. */
   readonly onFailure: (error: unknown) => void;
-  /** Told when the provider did not hear of an unlink. */
+  /** Called when the refresh token of an unlinked account could not be revoked. */
   readonly onRevokeFailure: (accountId: string, error: unknown) => void;
-  /** Told of every link and unlink, with the subject. */
   readonly onChange: (change: 'linked' | 'unlinked', account: AccountRecord) => void;
 }
 
-const LINK_TRIES = 5;
-const TRANSACTION_PAUSE_MS = '5000';
+const MAX_ATTEMPTS = 5;
+const IDLE_TIMEOUT_MS = '5000';
 
 /** Begins, completes and ends links. No row changes unless the whole link succeeds. */
 export class AccountLinking {
@@ -100,11 +99,11 @@ export class AccountLinking {
     await revoke?.().catch((error: unknown) => onRevokeFailure(accountId, error));
   }
 
-  /** A process that freezes or is cut off in the middle must not keep the account's row to itself. */
+  /** PostgreSQL ends the transaction of a process that freezes, so that its row locks are released. */
   #inTransaction<Result>(work: (tx: SqlEntityManager) => Promise<Result>): Promise<Result> {
     return this.#deps.em.fork().transactional(async (tx) => {
       await tx.execute(`select set_config('idle_in_transaction_session_timeout', ?, true)`, [
-        TRANSACTION_PAUSE_MS,
+        IDLE_TIMEOUT_MS,
       ]);
       return work(tx);
     });
@@ -119,7 +118,7 @@ export class AccountLinking {
     }
   }
 
-  /** Two links of one identity at once: the unique (issuer, sub) stops the second, which then finds the first. */
+  /** Of two concurrent links of one identity the unique (issuer, sub) rejects the second, which is retried and finds the first. */
   async #store(grant: Grant, userId: string | undefined): Promise<CompletedLink> {
     for (let tries = 1; ; tries += 1) {
       try {
@@ -127,7 +126,7 @@ export class AccountLinking {
         this.#deps.onChange('linked', link.account);
         return link;
       } catch (error) {
-        if (!(error instanceof UniqueConstraintViolationException) || tries >= LINK_TRIES) throw error;
+        if (!(error instanceof UniqueConstraintViolationException) || tries >= MAX_ATTEMPTS) throw error;
       }
     }
   }

@@ -54,7 +54,7 @@ export async function lockAccount(
   return row && toRecord(await tx.findOneOrFail(RollupAccount, row.id));
 }
 
-/** Adds a new identity to `userId`. Throws the driver's unique violation when another link was faster. */
+/** Adds a new identity to `userId`. Throws the driver's unique violation when a concurrent link was faster. */
 export async function insertAccount(
   tx: SqlEntityManager,
   userId: string,
@@ -86,7 +86,7 @@ export async function deleteAccount(
   return isUuid(accountId) && (await tx.nativeDelete(RollupAccount, { id: accountId, user: userId })) > 0;
 }
 
-/** What is no UUID is nobody's id; PostgreSQL would call it an error. */
+/** PostgreSQL throws for an id that is not a UUID. */
 function isUuid(id: string): boolean {
   return /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i.test(id);
 }

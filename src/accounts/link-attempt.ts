@@ -41,14 +41,14 @@ export interface LinkAttemptDeps {
   readonly linkTtlSeconds: number;
 }
 
-/** What an attempt came to: a verified grant, and the user who began it, if somebody was signed in. */
+/** The result of an attempt: a verified grant, and the user who began it, unless the caller was anonymous. */
 export interface RedeemedLink {
   readonly grant: Grant;
   readonly userId: string | undefined;
 }
 
 /**
- * Remembers an attempt and says where to send the browser.
+ * Stores an attempt and returns where to send the browser.
  *
  * Throws `RedirectUriNotAllowedError`, `ScopeNotAllowedError`, `ProviderUnavailableError` or
  * `ProviderMisconfiguredError`.

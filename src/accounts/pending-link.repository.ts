@@ -1,7 +1,7 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import { PendingLink } from './pending-link.entity.js';
 
-/** An attempt as it was remembered. Hashes are SHA-256 in hex. */
+/** A stored attempt. Hashes are SHA-256 in hex. */
 export interface PendingLinkRecord {
   readonly stateHash: string;
   readonly linkTokenHash: string;
@@ -9,33 +9,34 @@ export interface PendingLinkRecord {
   /** Sealed. */
   readonly codeVerifier: string;
   readonly redirectUri: string;
-  /** The signed-in user who began; null when nobody was signed in. */
+  /** The user who began; null for an anonymous caller. */
   readonly userId: string | null;
   readonly expiresAt: Date;
 }
 
-/** Somebody who begins over and over leaves no more than this behind. */
+/** Open attempts of one user at most; the oldest are deleted. */
 const ATTEMPTS_PER_USER = 20;
 
-/** Remembers an attempt, and forgets those that have expired or are too many. */
+/** Stores an attempt, and deletes those that have expired or exceed the limit of their user. */
 export async function insertPendingLink(
   em: SqlEntityManager,
   attempt: PendingLinkRecord,
   now: Date,
 ): Promise<void> {
   await em.insert(PendingLink, attempt);
-  await forget(em, 'select state_hash from pending_link where expires_at <= ?', [now]);
+  await deleteUnlocked(em, 'select state_hash from pending_link where expires_at <= ?', [now]);
   if (attempt.userId === null) return;
   const beyondNewest =
     'select state_hash from pending_link where user_id = ? order by expires_at desc, state_hash offset ?';
-  await forget(em, beyondNewest, [attempt.userId, ATTEMPTS_PER_USER]);
+  await deleteUnlocked(em, beyondNewest, [attempt.userId, ATTEMPTS_PER_USER]);
 }
 
-/**
- * Deletes the attempts that `selection` names, but for those that somebody else is taking out at this moment: callers
- * who waited for one another's rows, each in an order of its own, could wait for ever.
- */
-async function forget(em: SqlEntityManager, selection: string, values: readonly unknown[]): Promise<void> {
+/** Deletes the selected attempts. Rows that another transaction holds are skipped: waiting for them could deadlock. */
+async function deleteUnlocked(
+  em: SqlEntityManager,
+  selection: string,
+  values: readonly unknown[],
+): Promise<void> {
   await em.execute(
     `delete from pending_link where state_hash in (
        select state_hash from pending_link where state_hash in (${selection}) for update skip locked)`,
@@ -44,10 +45,9 @@ async function forget(em: SqlEntityManager, selection: string, values: readonly 
 }
 
 /**
- * Takes an attempt out, atomically and once: of any number of completions exactly one gets it.
+ * Deletes and returns an attempt, atomically: of concurrent completions exactly one gets it.
  *
- * Only who holds the link token gets it, and of an attempt that a user began only that user; another caller
- * cannot even use it up.
+ * It needs the link token and, for an attempt that a user began, that user; no other caller can consume it.
  */
 export async function consumePendingLink(
   em: SqlEntityManager,

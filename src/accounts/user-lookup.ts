@@ -5,10 +5,7 @@ import { findUsersBySub, type UserRecord } from './user.repository.js';
 /** Finds the user of an identity; undefined when it is not linked. */
 export type UserLookup = (sub: string) => Promise<UserRecord | undefined>;
 
-/**
- * One statement for the lookups of all requests that run at the same moment, which is most of what a busy
- * server does. Nothing is remembered from one statement to the next, so nobody sees another's or an old user.
- */
+/** Batches the lookups of concurrent requests into one statement. Nothing is cached between statements. */
 export function createUserLookup(em: SqlEntityManager, issuer: string): UserLookup {
   const batch = new DataLoader<string, UserRecord | undefined>(
     async (subs) => {

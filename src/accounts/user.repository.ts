@@ -2,14 +2,14 @@ import { randomUUID } from 'node:crypto';
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import { User } from './user.entity.js';
 
-/** What a person lets us know. Absent means not consented to, or not set. */
+/** Claims about a person. Absent means not consented to, or not set. */
 export interface Person {
   readonly name?: string;
   readonly picture?: string;
   readonly email?: string;
 }
 
-/** A user as it is read: a value, shared by nobody's unit of work. */
+/** A user as a plain value, detached from the unit of work. */
 export interface UserRecord {
   readonly id: string;
   readonly name: string | null;
@@ -35,14 +35,14 @@ export async function findUsersBySub(
   );
 }
 
-/** Creates a user whom nobody can reach before an account is added in the same transaction. */
+/** Creates a user; an account is added in the same transaction. */
 export async function insertUser(tx: SqlEntityManager): Promise<string> {
   const user = tx.create(User, { id: randomUUID() });
   await tx.flush();
   return user.id;
 }
 
-/** Takes over what the person lets us know now; what they do not mention stays. */
+/** Updates the claims that are present; absent ones keep their stored value. */
 export async function updatePerson(
   tx: SqlEntityManager,
   userId: string,
@@ -60,7 +60,7 @@ export async function lockUser(tx: SqlEntityManager, userId: string): Promise<bo
   return (await tx.execute('select id from app_user where id = ? for update', [userId])).length > 0;
 }
 
-/** Deletes a user to whom no identity leads any more. */
+/** Deletes a user without linked identities. */
 export async function deleteUnreachableUser(tx: SqlEntityManager, userId: string): Promise<void> {
   await tx.execute(
     'delete from app_user u where u.id = ? and not exists (select 1 from rollup_account a where a.user_id = u.id)',

@@ -18,13 +18,13 @@ export type { Userinfo };
 export interface UserinfoReaderDeps {
   readonly client: Pick<RollupClient, 'userinfo'>;
   readonly vault: Pick<TokenVault, 'accessToken' | 'endGrant'>;
-  /** Told of every call that came to nothing, with its cause. */
+  /** Receives the error of every failed call. */
   readonly onFailure: (accountId: string, error: unknown) => void;
 }
 
 const RETRY_AFTER_MS = 1_000;
 
-/** Reads userinfo, live: one call for an account and a token, whoever asks at the same time; nothing is kept. */
+/** Reads userinfo live: a single-flight per account and token, without a cache. */
 export class UserinfoReader {
   readonly #inFlight = new SingleFlight<Userinfo>();
 
@@ -50,7 +50,7 @@ export class UserinfoReader {
     const { id, sub } = account;
     try {
       const claims = await client.userinfo(accessToken);
-      // An answer about somebody else must not be used (OpenID Connect Core §5.3.2).
+      // The response must be about the same subject (OpenID Connect Core §5.3.2).
       if (claims['sub'] !== sub) throw new SubjectMismatchError();
       return readUserinfo(claims);
     } catch (cause) {

@@ -9,7 +9,7 @@ import { rotateKeys } from '../vault/key-rotation.js';
 import { createTokenCipher } from '../vault/token-cipher.js';
 
 /**
- * Seals every stored token with the first key of `TOKEN_KEYS`, and says on standard output what it came to; the log
+ * Seals every stored token with the first key of `TOKEN_KEYS`, and prints the result on standard output; the log
  * goes to standard error.
  *
  * Throws `ConfigError`, and `StartupError` when the database is not migrated or not every token could be sealed anew.

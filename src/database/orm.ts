@@ -13,17 +13,17 @@ import { PendingLinkUserMigration } from './migrations/migration20261124120000-p
 import { HealingPostgresDriver } from './postgres-driver.js';
 import type { DatabaseSettings } from './settings.js';
 
-/** The database as the rest of the house sees it. Always `em.fork()` for one unit of work. */
+/** The facade of the room. Always `em.fork()` for one unit of work. */
 export interface Database {
   readonly em: SqlEntityManager;
   /** Applies what is missing; safe when several processes call it at once. */
   migrate(): Promise<readonly string[]>;
-  /** True when it answers and no migration is missing; never throws. */
+  /** True when it responds and no migration is missing; never throws. */
   isReady(): Promise<boolean>;
   close(): Promise<void>;
 }
 
-/** Told of every statement, as text with placeholders: values are never part of it. */
+/** Receives every statement, with placeholders instead of values. */
 export type OnStatement = (sql: string) => void;
 
 /** Any number that every version of this program shares; it names the advisory lock around migrations. */

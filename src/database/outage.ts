@@ -1,11 +1,11 @@
-/** Classes of SQLSTATE and system codes that mean: the server could not be talked to, not: it refused. */
+/** SQLSTATE classes and system codes of an unreachable server, not of a rejected statement. */
 const OUTAGE_CODES =
   /^(08...|57P0[1-5]|53300|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EPIPE|ENOTFOUND|EHOSTUNREACH)$/;
-/** What the driver says in words only. */
+/** Errors of the driver that have no code. */
 const OUTAGE_WORDS =
   /Query read timeout|timeout exceeded when trying to connect|Connection terminated|not queryable|connection error/;
 
-/** Whether an error says that the database cannot be reached now, so that trying again later makes sense. */
+/** Whether the database is unreachable, so that a retry later may succeed. */
 export function isDatabaseOutage(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';

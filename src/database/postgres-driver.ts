@@ -5,10 +5,7 @@ type PoolOptions = Parameters<PostgreSqlConnection['createKyselyDialect']>[0];
 type Dialect = ReturnType<PostgreSqlConnection['createKyselyDialect']>;
 type Driver = ReturnType<Dialect['createDriver']>;
 
-/**
- * PostgreSQL through a pool that heals: a connection that was lost, or that owes an answer which never came, gives
- * its place to a new one, whatever it was in the middle of.
- */
+/** PostgreSQL with a pool that replaces broken connections: lost ones, and those whose response never came. */
 export class HealingPostgresDriver extends PostgreSqlDriver {
   protected override readonly connection = new HealingConnection(this.config);
 }
@@ -22,9 +19,8 @@ class HealingConnection extends PostgreSqlConnection {
 }
 
 /**
- * Kysely gives a connection back only after a transaction has begun and ended well
- * (https://github.com/kysely-org/kysely/issues/1990): every BEGIN or ROLLBACK that fails would take a place in the
- * pool for ever. Nobody else releases such a connection: a COMMIT that fails is followed by a ROLLBACK.
+ * Kysely leaks the connection when BEGIN or ROLLBACK fails (https://github.com/kysely-org/kysely/issues/1990), until the
+ * pool is empty. It is released here; a COMMIT that fails is followed by a ROLLBACK.
  */
 function releaseBrokenTransactions(driver: Driver): Driver {
   const begin = driver.beginTransaction.bind(driver);
@@ -48,9 +44,9 @@ function releaseBrokenTransactions(driver: Driver): Driver {
 type Connection = Parameters<Driver['beginTransaction']>[0];
 
 /**
- * A statement that timed out leaves its client waiting for an answer that may never come, and the pool would hand that
- * client out again. A client that ends is not kept. After an answer that was an error the client is ready a moment
- * later (ReadyForQuery); one that is not by the end of its next use never will be. `pg` has no public name for either.
+ * After a timeout a client still waits for its response, and the pool would hand it out again: end it, and the pool
+ * drops it. After an error response a client is ready a moment later (ReadyForQuery); one that is not ready by the end
+ * of its next use never will be. `pg` has no public name for either.
  */
 function endStuckClients(pool: EventEmitter): void {
   const unready = new WeakSet<Client>();

@@ -4,7 +4,7 @@ import { Access } from './access.js';
 
 @Access('authenticated')
 @ObjectType('GalaxyFreshness', {
-  description: 'How old the answer of Galaxy is that an account is shown with.',
+  description: 'How old the response of Galaxy is that an account is shown with.',
 })
 export class GalaxyFreshnessType {
   @Field(() => GraphQLDateTime)
@@ -14,8 +14,7 @@ export class GalaxyFreshnessType {
   ageSeconds!: number;
 
   @Field(() => Boolean, {
-    description:
-      'True for an older answer, served because Galaxy could not be asked or may not be asked again yet.',
+    description: 'True for an older response, served because Galaxy cannot be called now.',
   })
   stale!: boolean;
 }

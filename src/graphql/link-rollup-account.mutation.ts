@@ -10,7 +10,7 @@ import { UserType } from './user.type.js';
 
 const errors = defineUserErrors('LinkRollupAccount', {
   ACCESS_DENIED: { description: 'The user cancelled at Rollup ID.' },
-  LINK_NOT_FOUND: { description: "The attempt is unknown, used, expired or somebody else's." },
+  LINK_NOT_FOUND: { description: "The attempt is unknown, used, expired or another caller's." },
   CODE_REJECTED: { description: 'Rollup ID did not accept the code; begin again.', field: 'callback.url' },
   TOKEN_INVALID: { description: 'A token does not verify.' },
   SUBJECT_MISMATCH: { description: 'The tokens belong to different identities.' },

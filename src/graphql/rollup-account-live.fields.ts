@@ -60,7 +60,7 @@ export class RollupAccountLiveFields {
   @FieldResolver(() => GalaxyFreshnessType, {
     nullable: true,
     description:
-      'How old `profile`, `publicAccounts` and `authorizedApps` are: they come in one answer of Galaxy.',
+      'How old `profile`, `publicAccounts` and `authorizedApps` are: they come in one response of Galaxy.',
   })
   async galaxyFreshness(
     @Root() account: AccountRecord,
@@ -103,7 +103,7 @@ export class RollupAccountLiveFields {
 type PartName = keyof GalaxyReading['response'];
 type ValueOf<Name extends PartName> = Extract<GalaxyReading['response'][Name], { value: unknown }>['value'];
 
-/** One field of an answer, or the reason why this one is missing. */
+/** One field of a response. Throws its error when it failed. */
 function partOf<Name extends PartName>({ response, retryAfterMs }: GalaxyReading, name: Name): ValueOf<Name> {
   const part = response[name];
   if ('error' in part) throw withRetryAfter(part.error, retryAfterMs);

@@ -10,7 +10,7 @@ import {
 import { resealTokens } from './sealed-token-set.js';
 import type { TokenCipher } from './token-cipher.js';
 
-/** What a rotation came to, in accounts. */
+/** The result of a rotation, in accounts. */
 export interface KeyRotation {
   /** The key that seals all of them now. */
   readonly kid: string;
@@ -33,7 +33,7 @@ const MAX_PASSES = 10;
  * Throws `StartupError`, and changes nothing, when rows that name the current key do not open with it: it has other bytes
  * than the servers' one.
  *
- * @param onBroken told of each account with a ciphertext that does not open; never of its content.
+ * @param onBroken receives each account with a ciphertext that does not open; never its content.
  */
 export async function rotateKeys(
   em: SqlEntityManager,

@@ -9,7 +9,7 @@ export interface KeyRing {
   key(kid: string): Uint8Array | undefined;
 }
 
-/** Keys printed in documentation: everybody has them, so nobody may use them. */
+/** Keys printed in documentation are public, so they are rejected. */
 const PUBLISHED_KEYS = new Set(['ZXhhbXBsZS1rZXktZnJvbS10aGUtUkVBRE1FLTAwMDE']);
 
 /**

@@ -4,10 +4,10 @@ import type { SealedRow } from './sealed-tokens.repository.js';
  * What to do for a caller who wants an access token, given the row as it is now.
  *
  * - `serve`: the stored token is good enough, or the best there will be
- * - `refresh`: nobody is asking the provider; try to claim the lease and ask
- * - `wait`: somebody holds the lease; look again soon
- * - `pause`: the provider failed a moment ago and the token has ended
- * - `lost`: a rotating provider's answer never came back; asking again could kill the only live token
+ * - `refresh`: no refresh is in flight; claim the lease and call the provider
+ * - `wait`: another attempt holds the lease; poll the row
+ * - `pause`: the back-off lasts and the token has expired
+ * - `lost`: the response of a rotating provider was lost; another call could revoke the only valid token
  * - `dead`: only a new link helps
  */
 export type RefreshDecision = 'serve' | 'refresh' | 'wait' | 'pause' | 'lost' | 'dead';

@@ -19,11 +19,11 @@ const SealedTokensSchema = defineEntity({
     keyIds: p.text(),
     accessTokenExpiresAt: p.datetime(3),
     lastRefreshedAt: p.datetime(3).nullable(),
-    /** Moves with every change of the tokens; whoever writes names the one they read. */
+    /** Incremented by every change of the tokens: optimistic concurrency. */
     generation: p.integer(),
-    /** Whether the provider replaced the refresh token in an earlier answer. */
+    /** Whether the provider replaced the refresh token in an earlier response. */
     refreshTokenRotates: p.boolean().default(false),
-    /** Who asks the provider now, or asked and never came back: the recorded intent. */
+    /** The attempt that calls the provider now, or whose response was lost. */
     leaseId: p.uuid().nullable(),
     leaseExpiresAt: p.datetime(3).nullable(),
     failureCount: p.integer().default(0),

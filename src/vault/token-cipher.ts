@@ -57,7 +57,7 @@ export function createTokenCipher(ring: KeyRing): TokenCipher {
 }
 
 /**
- * Reads the protected header and insists on the exact form that `seal` writes.
+ * Reads the protected header, which must have the exact form that `seal` writes.
  *
  * Decoders ignore spare bits at the end of a base64url segment, so several texts stand for the same bytes.
  * Only the canonical text is accepted: then every changed character is a change that fails.
