@@ -130,7 +130,7 @@ describe('rate limits', () => {
     const address = someAddress();
     const statuses = await repeat(ADDRESS_LIMIT + 1, () => mutate(world, address));
     expect(statuses).toEqual(accepted(ADDRESS_LIMIT, ADDRESS_LIMIT + 1));
-    expect(world.logLines.join('')).toContain('Redis is away');
+    expect(world.logLines.join('')).toContain('Redis is unreachable');
   });
 
   test('HTP-17 a Redis that stops responding is disconnected after a while, and limits are counted in memory meanwhile', async () => {
