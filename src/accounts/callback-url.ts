@@ -8,7 +8,7 @@ import {
 /** What a callback says, once its shape is right. */
 export interface Callback {
   readonly state: string;
-  /** Origin and path, to be the ones that were asked for. */
+  /** Origin and path; they must equal those of the attempt. */
   readonly location: string;
   /** The code, or the error that takes its place. */
   readonly result: { readonly code: string } | { readonly error: string };

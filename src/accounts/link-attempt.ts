@@ -14,7 +14,7 @@ import type { SealContext, TokenCipher } from '../vault/token-cipher.js';
 import { callbackFailure, cameBackTo, parseCallback } from './callback-url.js';
 import { consumePendingLink, type PendingLinkRecord, insertPendingLink } from './pending-link.repository.js';
 
-/** What a caller asks for when a link begins. */
+/** The parameters of a link that begins. */
 export interface LinkRequest {
   readonly redirectUri: string;
   readonly scopes: readonly string[];
@@ -89,7 +89,7 @@ export async function beginLink(
 }
 
 /**
- * Trades the URL that the browser came back to for a grant. The attempt is used up before the provider is asked; a
+ * Exchanges the URL that the browser came back to for a grant. The attempt is consumed before the provider is called; a
  * code is sent once and never again by itself.
  *
  * Throws `LinkNotFoundError`, `AccessDeniedError`, `CodeRejectedError`, `TokenRejectedError`, `SubjectMismatchError`,

@@ -42,10 +42,10 @@ export class UserinfoReader {
    */
   async read(account: AccountRecord): Promise<Userinfo> {
     const token = await this.#deps.vault.accessToken(account.id);
-    return this.#inFlight.run(`${account.id} ${token.generation}`, () => this.#ask(account, token));
+    return this.#inFlight.run(`${account.id} ${token.generation}`, () => this.#request(account, token));
   }
 
-  async #ask(account: AccountRecord, { accessToken, generation }: FreshAccessToken): Promise<Userinfo> {
+  async #request(account: AccountRecord, { accessToken, generation }: FreshAccessToken): Promise<Userinfo> {
     const { client, vault, onFailure } = this.#deps;
     const { id, sub } = account;
     try {
@@ -58,7 +58,7 @@ export class UserinfoReader {
       if (cause instanceof GrantDeadError) {
         if (await vault.endGrant(id, generation)) throw new ReauthenticationRequiredError({ cause });
         // That word was about older tokens: there was a new link or a refresh meanwhile.
-        return this.#ask(account, await vault.accessToken(id));
+        return this.#request(account, await vault.accessToken(id));
       }
       const ofThisAnswer = cause instanceof TokenRejectedError || cause instanceof SubjectMismatchError;
       throw ofThisAnswer ? new ProviderUnavailableError(RETRY_AFTER_MS, { cause }) : cause;

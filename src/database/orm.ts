@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { MikroORM, type Options } from '@mikro-orm/core';
 import { Migrator } from '@mikro-orm/migrations';
 import { PgliteDriver } from '@mikro-orm/pglite';
@@ -29,7 +29,7 @@ export type OnStatement = (sql: string) => void;
 /** Any number that every version of this program shares; it names the advisory lock around migrations. */
 const MIGRATION_LOCK = 7_655_871;
 const CONNECT_TRIES = 10;
-const CONNECT_PAUSE_MS = 500;
+const CONNECT_DELAY_MS = 500;
 
 /** Options shared by the server and by the MikroORM command line (`mikro-orm.config.ts`). */
 export function ormOptions(settings: DatabaseSettings, onStatement?: OnStatement): Partial<Options> {
@@ -140,7 +140,7 @@ async function awaitServer(em: SqlEntityManager): Promise<void> {
       if (tries >= CONNECT_TRIES) {
         throw new StartupError('The database of DATABASE_URL cannot be reached.', { cause });
       }
-      await pause(CONNECT_PAUSE_MS);
+      await delay(CONNECT_DELAY_MS);
     }
   }
 }

@@ -10,7 +10,7 @@ const errors = defineUserErrors('RenewAccessToken', {
   ACCOUNT_NOT_FOUND: { description: 'There is no such account of yours.', field: 'accountId' },
 });
 
-/** A token lives an hour: who asks for more than half of that would have it refreshed over and over. */
+/** A token lives an hour: a larger minimum would refresh it again and again. */
 const MAX_MIN_TTL_SECONDS = 1_800;
 const DEFAULT_MIN_TTL_SECONDS = 60;
 

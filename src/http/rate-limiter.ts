@@ -7,14 +7,7 @@ import {
   type RateLimiterAbstract,
 } from 'rate-limiter-flexible';
 import { RateLimitedError } from '../errors.js';
-
-/** Points per minute for each signed-in subject and for each address. */
-export interface RateLimits {
-  readonly subjectPerMinute: number;
-  readonly addressPerMinute: number;
-  /** Shared by several processes; without it each process counts separately. */
-  readonly redisUrl: string | undefined;
-}
+import type { HttpSettings } from './settings.js';
 
 /** The keys that are counted. */
 export interface Caller {
@@ -33,7 +26,10 @@ export interface RateLimiter {
  * Counts in Redis when it is configured, in memory otherwise. While Redis is unreachable each process counts in
  * memory: a failing limiter must neither reject nor admit every request.
  */
-export function createRateLimiter(limits: RateLimits, onError: (error: unknown) => void): RateLimiter {
+export function createRateLimiter(
+  limits: HttpSettings['rateLimits'],
+  onError: (error: unknown) => void,
+): RateLimiter {
   const redis = limits.redisUrl === undefined ? undefined : connect(limits.redisUrl, onError);
   const bySubject = limiter('subject', limits.subjectPerMinute, redis);
   const byAddress = limiter('address', limits.addressPerMinute, redis);

@@ -20,9 +20,11 @@ export function readHttpSettings(read: SettingsReader) {
     bodyLimitBytes: read.integer('BODY_LIMIT_BYTES', 100_000, 1_000, 10_000_000),
     shutdownGraceMs: read.integer('SHUTDOWN_GRACE_MS', 10_000, 0, 600_000),
     shutdownDelayMs: read.integer('SHUTDOWN_DELAY_MS', 500, 0, 600_000),
+    /** Points a minute, for each signed-in subject and each address. */
     rateLimits: {
       subjectPerMinute: read.integer('RATE_LIMIT_SUBJECT', 600, 1, 1_000_000),
       addressPerMinute: read.integer('RATE_LIMIT_ADDRESS', 6_000, 1, 10_000_000),
+      /** Shared by several processes; without it each process counts separately. */
       redisUrl: read.url('REDIS_URL', ['redis', 'rediss']),
     },
   };

@@ -10,7 +10,7 @@ export interface SealedRow extends TokenState, SealedColumns {
   /** Milliseconds until the lease ends; zero or less when it has ended or there is none. */
   readonly leaseRemainingMs: number;
   readonly failureCount: number;
-  /** Milliseconds until the provider may be asked again; zero or less when it may be now. */
+  /** Milliseconds until the back-off ends; zero or less when it has ended or there is none. */
   readonly retryInMs: number;
 }
 
