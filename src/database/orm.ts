@@ -7,9 +7,7 @@ import type { SqlEntityManager } from '@mikro-orm/sql';
 import { StartupError } from '../errors.js';
 import { claimDataDirectory } from './data-directory.js';
 import { entities } from './entities.js';
-import { InitialMigration } from './migrations/migration20261123000000-initial.js';
-import { ConsentMigration } from './migrations/migration20261124000000-consent.js';
-import { PendingLinkUserMigration } from './migrations/migration20261124120000-pending-link-user.js';
+import { migrate, migrationsList } from './migrate.js';
 import { HealingPostgresDriver } from './postgres-driver.js';
 import type { DatabaseSettings } from './settings.js';
 
@@ -26,8 +24,6 @@ export interface Database {
 /** Receives every statement, with placeholders instead of values. */
 export type OnStatement = (sql: string) => void;
 
-/** Any number that every version of this program shares; it names the advisory lock around migrations. */
-const MIGRATION_LOCK = 7_655_871;
 const CONNECT_TRIES = 10;
 const CONNECT_DELAY_MS = 500;
 
@@ -44,11 +40,7 @@ export function ormOptions(settings: DatabaseSettings, onStatement?: OnStatement
     entities,
     extensions: [Migrator],
     migrations: {
-      migrationsList: [
-        { name: 'migration20261123000000-initial', class: InitialMigration },
-        { name: 'migration20261124000000-consent', class: ConsentMigration },
-        { name: 'migration20261124120000-pending-link-user', class: PendingLinkUserMigration },
-      ],
+      migrationsList,
       path: 'src/database/migrations',
       tableName: 'migration',
       snapshot: false,
@@ -99,18 +91,9 @@ function lockEmbedded({ url, dataDir }: DatabaseSettings): () => void {
 
 function wrap(orm: MikroORM, isServer: boolean, release: () => void): Database {
   const em = orm.em as SqlEntityManager;
-  const up = async (): Promise<string[]> => (await orm.migrator.up()).map(({ name }) => name);
   return {
     em,
-    // The lock belongs to a transaction of its own: it needs no session, so a pooler in transaction mode
-    // works. The embedded database is one connection in one process and needs none.
-    migrate: async () =>
-      isServer
-        ? em.fork().transactional(async (tx) => {
-            await tx.execute('select pg_advisory_xact_lock(?)', [MIGRATION_LOCK]);
-            return up();
-          })
-        : up(),
+    migrate: () => migrate(orm, isServer),
     isReady: async () => {
       try {
         await em.fork().execute('select 1');

@@ -3,10 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MikroORM } from '@mikro-orm/core';
 import type { SqlMikroORM } from '@mikro-orm/sql';
-import { ormOptions } from '../../src/database/orm.js';
+import { MIGRATION_LOCK } from '../../src/database/migrate.js';
+import { openDatabase, ormOptions } from '../../src/database/orm.js';
+import { waitUntil } from '../kit/eventually.js';
 import { runProgram } from '../kit/processes.js';
 import { startDatabaseProxy } from '../kit/tcp-proxy.js';
 import { createTestDatabase, type TestDatabase } from '../kit/test-database.js';
+
+const STATEMENT_TIMEOUT_MS = 2_000;
 
 const server = process.env['TEST_DATABASE_URL'];
 const onServer = server ? describe : undefined;
@@ -25,6 +29,23 @@ onServer?.('migrations on a server', () => {
     const runs = [1, 2, 3, 4].map(() => runProgram(['migrate'], { DATABASE_URL: url }));
     expect(await Promise.all(runs.map(({ exited }) => exited))).toEqual([0, 0, 0, 0]);
     expect(runs.filter((run) => run.output().startsWith('applied'))).toHaveLength(1);
+  });
+
+  test('HTP-25 a migration of another process may take longer than a statement may', async () => {
+    const locks: string[] = [];
+    const settings = { ...database.settings, poolMax: 3, timeoutMs: STATEMENT_TIMEOUT_MS };
+    const opened = await openDatabase(settings, (sql) => {
+      if (sql.includes('advisory')) locks.push(sql);
+    });
+    const migrated = await opened.em.transactional(async (other) => {
+      await other.execute(`select pg_advisory_xact_lock(${MIGRATION_LOCK})`);
+      const waiting = opened.migrate();
+      // Rejects at the first timeout if a statement waits for the lock.
+      await Promise.race([waiting, waitUntil(() => locks.length > 3)]);
+      return { waiting };
+    });
+    expect(await migrated.waiting).not.toHaveLength(0);
+    await opened.close();
   });
 
   test('HTP-25 the command waits for a database that starts later', async () => {

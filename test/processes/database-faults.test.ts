@@ -64,7 +64,7 @@ onPostgres?.('a lost database connection', () => {
     servers = await startProxiedServers(4, { DATABASE_TIMEOUT_MS });
     ({ proxy, world } = servers);
   });
-  afterAll(() => servers.close());
+  afterAll(() => servers?.close());
   beforeEach(async () => (person = await world.linkPerson()));
 
   test('RFR-21 between the response and the commit, ten times: the row is consistent, at most one extra call', async () => {
