@@ -18,7 +18,7 @@ import { startBackgroundRefresh } from './vault/background-refresh.js';
 import { checkKeys } from './vault/key-check.js';
 import { parseKeyRing } from './vault/keyring.js';
 import { createTokenCipher, type TokenCipher } from './vault/token-cipher.js';
-import { createVault } from './vault/vault.js';
+import { createTokenVault } from './vault/token-vault.js';
 
 /** What the application depends on outside itself. */
 export interface AppDependencies {
@@ -104,7 +104,8 @@ async function startDomain(parts: Parts) {
   const { config, cipher, rollup, log, metrics, fetch, now, monotonicNow } = parts;
   const { em } = parts.database;
   const { issuer, client, verifier } = rollup;
-  const vault = createVault(em, cipher, config.vault, {
+  const vault = createTokenVault(em, config.vault, {
+    cipher,
     now,
     monotonicNow,
     refreshTokens: async ({ accessToken, refreshToken }) =>
@@ -122,7 +123,7 @@ async function startDomain(parts: Parts) {
     fetch,
     now,
     timeoutMs: config.provider.timeoutMs,
-    backOffBaseMs: config.vault.refreshBackOffMs,
+    backOffBaseMs: config.vault.refresh.backOffBaseMs,
     accessToken: async (accountId) => (await vault.accessToken(accountId)).accessToken,
     onOutcome: (outcome, accountId, error) => {
       metrics.countGalaxy(outcome);

@@ -1,17 +1,12 @@
 import { GrantDeadError, ProviderMisconfiguredError } from '../errors.js';
+import type { VaultSettings } from './settings.js';
 
-/** Limits of the calls to the provider. */
-export interface CircuitBreakerOptions {
-  /** Calls in flight at once; the others queue, first in, first out. */
-  readonly maxConcurrentCalls: number;
-  /** Milliseconds between two half-open probes. */
-  readonly probeIntervalMs: number;
-  /** Milliseconds, monotonic. */
-  readonly now: () => number;
-}
+/** The limit of calls in flight; milliseconds between two half-open probes, and a clock that never goes backwards. */
+export type CircuitBreakerOptions = VaultSettings['circuit'] & { readonly now: () => number };
 
 /**
- * A circuit breaker around the provider, with a limit of concurrent calls (bulkhead).
+ * A circuit breaker around the provider, with a limit of concurrent calls (bulkhead): the others queue, first in,
+ * first out.
  *
  * The circuit opens when the provider rejects this server's own credentials, because every other call would fail in the
  * same way. While it is open, one half-open probe is let through in each interval; the first call whose response shows

@@ -13,6 +13,7 @@ import { remainingMs } from './refresh-decision.js';
 import { RefreshLease, type RefreshLeaseDeps } from './refresh-lease.js';
 import { keyIdsOf, openRenewableTokens, sealTokenSet } from './sealed-token-set.js';
 import type { SealedRow } from './sealed-tokens.repository.js';
+import type { VaultSettings } from './settings.js';
 import type { TokenCipher } from './token-cipher.js';
 
 /**
@@ -23,22 +24,15 @@ import type { TokenCipher } from './token-cipher.js';
  */
 export type RefreshTokens = (current: RenewableTokens) => Promise<TokenSet>;
 
-/** Whether a provider replaces the refresh token with every use; `auto` learns it from its responses. */
-export type Rotation = 'auto' | 'always' | 'never';
+type RefreshSettings = VaultSettings['refresh'];
 
-/** What a refresh depends on. Time and randomness are parameters, so that tests own them. Times in milliseconds. */
-export interface RefreshDeps extends RefreshLeaseDeps {
+/** The settings of a refresh and what it depends on. Time and randomness are parameters, so that tests own them. */
+export interface RefreshDeps extends RefreshLeaseDeps, RefreshSettings {
   readonly cipher: TokenCipher;
   readonly refreshTokens: RefreshTokens;
   readonly breaker: CircuitBreaker;
   readonly random: () => number;
   readonly newId: () => string;
-  readonly rotation: Rotation;
-  readonly marginMs: number;
-  readonly leaseMs: number;
-  /** How long one caller waits for a result before it gets the best there is. */
-  readonly waitMs: number;
-  readonly backOffBaseMs: number;
 }
 
 /** The new token, or `undefined` when the row has changed and must be read again. */

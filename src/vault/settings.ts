@@ -1,10 +1,7 @@
 import type { SettingsReader } from '../settings-reader.js';
 import { findKeyProblems } from './keyring.js';
-import type { Rotation } from './refresh-attempt.js';
 
 export type VaultSettings = ReturnType<typeof readVaultSettings>;
-
-const ROTATIONS: readonly Rotation[] = ['auto', 'always', 'never'];
 
 /**
  * The key ring and the times of a refresh.
@@ -12,22 +9,29 @@ const ROTATIONS: readonly Rotation[] = ['auto', 'always', 'never'];
  * @param callTimeoutMs the timeout of a call to the provider, which a lease must outlive.
  */
 export function readVaultSettings(read: SettingsReader, callTimeoutMs: number) {
-  const refreshLeaseSeconds = read.integer('REFRESH_LEASE_SECONDS', 15, 1, 3_600);
-  if (refreshLeaseSeconds * 1_000 <= callTimeoutMs) {
+  const leaseMs = read.integer('REFRESH_LEASE_SECONDS', 15, 1, 3_600) * 1_000;
+  if (leaseMs <= callTimeoutMs) {
     read.problem('REFRESH_LEASE_SECONDS must be longer than ROLLUP_TIMEOUT_MS');
   }
   return {
     /** Absent: generated in the data directory, never in production. */
     keys: readKeyRing(read, read.production),
-    accessTokenMarginSeconds: read.integer('ACCESS_TOKEN_MARGIN_SECONDS', 60, 0, 1_800),
-    refreshLeaseSeconds,
     /** 0: nothing is refreshed ahead of demand. */
     refreshAheadSeconds: read.integer('REFRESH_AHEAD_SECONDS', 0, 0, 1_800),
-    refreshWaitMs: read.integer('REFRESH_WAIT_MS', callTimeoutMs + 2_000, 1, 120_000),
-    refreshBackOffMs: read.integer('REFRESH_BACKOFF_MS', 5_000, 1, 300_000),
-    rotation: read.oneOf('REFRESH_TOKEN_ROTATION', 'auto', ROTATIONS),
-    maxConcurrentCalls: read.integer('ROLLUP_MAX_IN_FLIGHT', 50, 1, 10_000),
-    probeIntervalMs: read.integer('ROLLUP_PROBE_MS', 30_000, 1, 3_600_000),
+    refresh: {
+      /** A token that ends sooner is refreshed. */
+      marginMs: read.integer('ACCESS_TOKEN_MARGIN_SECONDS', 60, 0, 1_800) * 1_000,
+      leaseMs,
+      /** How long one caller waits for a result before it gets the best there is. */
+      waitMs: read.integer('REFRESH_WAIT_MS', callTimeoutMs + 2_000, 1, 120_000),
+      backOffBaseMs: read.integer('REFRESH_BACKOFF_MS', 5_000, 1, 300_000),
+      /** Whether the provider replaces the refresh token with every use; `auto` learns it from its responses. */
+      rotation: read.oneOf('REFRESH_TOKEN_ROTATION', 'auto', ['auto', 'always', 'never']),
+    },
+    circuit: {
+      maxConcurrentCalls: read.integer('ROLLUP_MAX_IN_FLIGHT', 50, 1, 10_000),
+      probeIntervalMs: read.integer('ROLLUP_PROBE_MS', 30_000, 1, 3_600_000),
+    },
   };
 }
 

@@ -1,10 +1,14 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import type { FreshAccessToken, TokenSet, TokenState } from '../token-set.js';
+import { CircuitBreaker } from './circuit-breaker.js';
 import { endGrant } from './end-grant.js';
 import type { RefreshDeps } from './refresh-attempt.js';
 import { refreshLeaseRepository } from './refresh-lease.repository.js';
 import { openToken, sealTokenSet } from './sealed-token-set.js';
 import { findTokenStates, putSealed, readSealed } from './sealed-tokens.repository.js';
+import type { VaultSettings } from './settings.js';
 import { TokenRefresher } from './token-refresher.js';
 
 /** The facade of the room: takes token sets in and hands fresh access tokens out. A refresh token never leaves it. */
@@ -30,17 +34,27 @@ export interface TokenVault {
   circuitOpen(): boolean;
 }
 
-/** What the vault depends on. */
-export interface TokenVaultDeps extends Omit<RefreshDeps, 'leases'> {
+/** What the vault depends on. It does not know Rollup ID: it is handed the functions that refresh and revoke. */
+export interface TokenVaultDeps extends Pick<RefreshDeps, 'cipher' | 'refreshTokens' | 'onEvent' | 'now'> {
   /** Revokes a refresh token at the provider (RFC 7009). Throws `ProviderUnavailableError`. */
   readonly revoke: (refreshToken: string) => Promise<void>;
+  /** Milliseconds, never goes backwards: for the circuit breaker. */
+  readonly monotonicNow: () => number;
 }
 
 /** @param em forked for every use. */
-export function createTokenVault(em: SqlEntityManager, { revoke, ...deps }: TokenVaultDeps): TokenVault {
-  const { cipher, breaker, onEvent } = deps;
+export function createTokenVault(
+  em: SqlEntityManager,
+  { refresh, circuit }: VaultSettings,
+  { revoke, monotonicNow, ...deps }: TokenVaultDeps,
+): TokenVault {
+  const { cipher, onEvent } = deps;
   const leases = refreshLeaseRepository(em);
-  const refresher = new TokenRefresher({ ...deps, leases });
+  const breaker = new CircuitBreaker({ ...circuit, now: monotonicNow });
+  const sleep = (ms: number, signal?: AbortSignal): Promise<void> =>
+    delay(ms, undefined, { signal, ref: false });
+  const machine = { sleep, random: Math.random, newId: randomUUID };
+  const refresher = new TokenRefresher({ ...refresh, ...deps, ...machine, leases, breaker });
   return {
     put: async (tx, accountId, tokens) =>
       putSealed(tx, accountId, await sealTokenSet(cipher, accountId, tokens)),
