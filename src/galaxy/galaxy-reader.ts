@@ -5,6 +5,7 @@ import { GalaxyBackOff, type GalaxyBackOffDeps, withRetryAfter } from './galaxy-
 import { type CachedAccount, type CachedResponse, GalaxyCache } from './galaxy-cache.js';
 import type { RequestGalaxy } from './galaxy-client.js';
 import { errorsIn, type GalaxyResponse } from './galaxy-response.js';
+import type { GalaxySettings } from './settings.js';
 
 /** A response of Galaxy and its age. */
 export interface GalaxyReading {
@@ -21,7 +22,7 @@ export interface GalaxyReading {
 export type GalaxyOutcome = 'responded' | 'failed' | 'over_budget';
 
 /** What reading Galaxy depends on. Times in milliseconds. */
-export interface GalaxyReaderDeps extends GalaxyBackOffDeps {
+export interface GalaxyReaderDeps extends GalaxyBackOffDeps, Pick<GalaxySettings, 'cacheMs' | 'staleMs'> {
   readonly request: RequestGalaxy;
   /** A fresh access token of an account. */
   readonly accessToken: (accountId: string) => Promise<string>;
@@ -31,10 +32,6 @@ export interface GalaxyReaderDeps extends GalaxyBackOffDeps {
    * @param lowPriority there is a stale response to serve: half of the budget is left to accounts without one.
    */
   readonly acquireSlot: (lowPriority: boolean) => Promise<number>;
-  /** Younger than this, a response is served without a request. */
-  readonly cacheMs: number;
-  /** Younger than this, a response is served while Galaxy cannot be called. */
-  readonly staleMs: number;
   /** Receives the error of a request that failed, or of its first field that did. */
   readonly onOutcome: (outcome: GalaxyOutcome, accountId: string, error?: unknown) => void;
 }

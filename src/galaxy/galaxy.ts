@@ -18,7 +18,7 @@ export interface GalaxyDeps extends Pick<
 /** The reader of Galaxy as the settings say, with the slots of its budget in the database. @param em forked for every use. */
 export async function createGalaxy(
   em: SqlEntityManager,
-  { access, requestsPerMinute, cacheSeconds, staleSeconds }: GalaxySettings,
+  { access, requestsPerMinute, cacheMs, staleMs }: GalaxySettings,
   { fetch, timeoutMs, ...deps }: GalaxyDeps,
 ): Promise<GalaxyReader> {
   await ensureGalaxySlots(em.fork(), requestsPerMinute);
@@ -27,8 +27,8 @@ export async function createGalaxy(
     request: access ? createGalaxyClient({ ...access, timeoutMs, fetch }) : notConfigured,
     acquireSlot: (lowPriority) => acquireGalaxySlot(em.fork(), requestsPerMinute, lowPriority),
     random: Math.random,
-    cacheMs: cacheSeconds * 1_000,
-    staleMs: staleSeconds * 1_000,
+    cacheMs,
+    staleMs,
   });
 }
 

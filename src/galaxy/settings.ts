@@ -9,8 +9,10 @@ export function readGalaxySettings(read: SettingsReader) {
     access: readAccess(read),
     /** Of all processes together. */
     requestsPerMinute: read.integer('GALAXY_REQUESTS_PER_MINUTE', 10, 1, 10_000),
-    cacheSeconds: read.integer('GALAXY_CACHE_SECONDS', 60, 0, 3_600),
-    staleSeconds: read.integer('GALAXY_STALE_SECONDS', 3_600, 0, 86_400),
+    /** Younger than this, a response is served without a request. */
+    cacheMs: read.integer('GALAXY_CACHE_SECONDS', 60, 0, 3_600) * 1_000,
+    /** Younger than this, a response is served while Galaxy cannot be called. */
+    staleMs: read.integer('GALAXY_STALE_SECONDS', 3_600, 0, 86_400) * 1_000,
   };
 }
 

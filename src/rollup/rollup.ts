@@ -22,14 +22,9 @@ export interface RollupDeps {
 
 export function createRollup(
   { issuer: url, clientId, clientSecret }: RollupClientSettings,
-  { timeoutMs, nonceRequired, ...jwks }: ProviderSettings,
+  { timeoutMs, nonceRequired, lifetimes }: ProviderSettings,
   { fetch, now, monotonicNow }: RollupDeps,
 ): Rollup {
-  const lifetimes = {
-    maxAgeMs: jwks.jwksMaxAgeSeconds * 1_000,
-    cooldownMs: jwks.jwksCooldownSeconds * 1_000,
-    staleMs: jwks.jwksStaleSeconds * 1_000,
-  };
   const issuer = createIssuer({ issuer: url, timeoutMs, lifetimes, fetch, now: monotonicNow });
   const client = createRollupClient({ issuer, clientId, clientSecret, timeoutMs, fetch });
   return { issuer, client, verifier: { issuer, clientId, now, nonceRequired } };

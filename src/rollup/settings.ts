@@ -19,9 +19,14 @@ export function readProviderSettings(read: SettingsReader) {
   return {
     timeoutMs: read.integer('ROLLUP_TIMEOUT_MS', 5_000, 1, 60_000),
     nonceRequired: read.oneOf('ROLLUP_NONCE', 'ignored', ['ignored', 'required']) === 'required',
-    jwksMaxAgeSeconds: read.integer('JWKS_MAX_AGE_SECONDS', 600, 1, DAY_SECONDS),
-    jwksCooldownSeconds: read.integer('JWKS_COOLDOWN_SECONDS', 30, 0, 3_600),
-    jwksStaleSeconds: read.integer('JWKS_STALE_SECONDS', DAY_SECONDS, 0, 30 * DAY_SECONDS),
+    lifetimes: {
+      /** Younger than this, a value is fresh: it is returned without a refresh. */
+      maxAgeMs: read.integer('JWKS_MAX_AGE_SECONDS', 600, 1, DAY_SECONDS) * 1_000,
+      /** Least time between two refreshes for one reason, whether they succeed or fail. */
+      cooldownMs: read.integer('JWKS_COOLDOWN_SECONDS', 30, 0, 3_600) * 1_000,
+      /** How long after `maxAgeMs` a stale value is still usable while it cannot be refreshed. */
+      staleMs: read.integer('JWKS_STALE_SECONDS', DAY_SECONDS, 0, 30 * DAY_SECONDS) * 1_000,
+    },
   };
 }
 

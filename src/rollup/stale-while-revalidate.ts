@@ -1,16 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { ProviderUnavailableError } from '../errors.js';
 import { SingleFlight } from '../single-flight.js';
+import type { ProviderSettings } from './settings.js';
 
-/** How long a cached value is fresh and then usable, and how often it is refreshed. All in milliseconds. */
-export interface CacheLifetimes {
-  /** Younger than this, a value is fresh: it is returned without a refresh. */
-  readonly maxAgeMs: number;
-  /** Least time between two refreshes for one reason, whether they succeed or fail. */
-  readonly cooldownMs: number;
-  /** How long after `maxAgeMs` a stale value is still usable while it cannot be refreshed. */
-  readonly staleMs: number;
-}
+/** How long a cached value is fresh and then usable, and how often it is refreshed. */
+export type CacheLifetimes = ProviderSettings['lifetimes'];
 
 /** With an empty cache a shorter cool-down applies: there is nothing to return meanwhile. */
 const EMPTY_COOLDOWN_MS = 2_000;
