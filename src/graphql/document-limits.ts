@@ -8,23 +8,18 @@ import {
   type ValidationContext,
 } from 'graphql';
 
-/** Limits of one operation, fragments expanded. */
-export interface DocumentLimits {
-  /** Levels of fields. */
-  readonly depth: number;
-  readonly aliases: number;
-  readonly directives: number;
-  /** Fields, each counted as often as it is executed. */
-  readonly cost: number;
-}
+const NAMES = ['depth', 'aliases', 'directives', 'cost'] as const;
 
-/** The size of a selection set, fragments expanded. */
-type Measure = { -readonly [Name in keyof DocumentLimits]: number };
+/**
+ * The size of a selection set, fragments expanded: levels of fields, aliases, directives, and fields, each counted as
+ * often as it is executed.
+ */
+type Measure = Record<(typeof NAMES)[number], number>;
 
 const MAX_TOTAL = Number.MAX_SAFE_INTEGER;
 
 /** Creates a validation rule that rejects operations over the limits. */
-export function limitDocument(limits: DocumentLimits) {
+export function limitDocument(limits: Readonly<Measure>) {
   return (context: ValidationContext): ASTVisitor => ({
     OperationDefinition(operation) {
       const measure = measureOperation(operation, context);
@@ -77,7 +72,6 @@ function withField({ name, alias }: FieldNode, below: Measure): Measure {
 const EMPTY: Measure = { depth: 0, aliases: 0, directives: 0, cost: 0 };
 /** Enough for the introspection query of graphql-js, which unwraps nine levels of types. */
 const INTROSPECTION_DEPTH = 20;
-const NAMES = ['depth', 'aliases', 'directives', 'cost'] as const;
 
 /**
  * Introspection is as deep as types are wrapped, deeper than any data here. Up to its own limit it counts as one

@@ -1,7 +1,18 @@
-import type { ApolloServer } from '@apollo/server';
+import { ApolloServer } from '@apollo/server';
+import {
+  ApolloServerPluginCacheControlDisabled,
+  ApolloServerPluginLandingPageDisabled,
+  ApolloServerPluginSchemaReportingDisabled,
+  ApolloServerPluginUsageReportingDisabled,
+} from '@apollo/server/plugin/disabled';
+import type { GraphQLSchema } from 'graphql';
 import { fieldsByScope } from './access.js';
-import { type ApolloOptions, startApollo } from './apollo.js';
 import { type Capabilities, RequestContext, type RequestInfo, type Viewer } from './context.js';
+import { limitDocument } from './document-limits.js';
+import type { IsOutage } from './error-response.js';
+import { createErrorFormatter, type ReportInternalError } from './format-error.js';
+import { setHttpStatus } from './http-status.js';
+import { limitRequests, type LimitMutations } from './request-limits.js';
 import { createSchema } from './schema.js';
 import { createScopeDescriptions } from './scope-descriptions.js';
 import type { GraphqlSettings } from './settings.js';
@@ -15,21 +26,61 @@ export interface Graphql {
   readonly findDocument: FindDocument | undefined;
 }
 
-/** What the room depends on. */
-export type GraphqlDeps = Omit<Capabilities, 'describeScopes'> &
-  Omit<ApolloOptions, 'schema' | 'introspection' | 'limits'>;
+/** What Apollo Server depends on. */
+export interface ApolloDeps {
+  readonly production: boolean;
+  readonly logger: ApolloServer['logger'];
+  readonly report: ReportInternalError;
+  /** Redacts what looks like a token or a secret. */
+  readonly withoutSecrets: (text: string) => string;
+  readonly isOutage: IsOutage;
+  readonly limitMutations: LimitMutations;
+}
 
 /** Throws `StartupError` when the manifest of trusted documents cannot be read. */
 export async function createGraphql(
-  { introspection, trustedDocuments, ...limits }: GraphqlSettings,
-  { accounts, galaxy, ...options }: GraphqlDeps,
+  settings: GraphqlSettings,
+  { accounts, galaxy, ...deps }: ApolloDeps & Omit<Capabilities, 'describeScopes'>,
 ): Promise<Graphql> {
+  const { trustedDocuments } = settings;
   const schema = await createSchema();
-  const describeScopes = createScopeDescriptions(fieldsByScope(schema));
-  const shared = { accounts, galaxy, describeScopes };
+  const shared = { accounts, galaxy, describeScopes: createScopeDescriptions(fieldsByScope(schema)) };
   return {
-    apollo: await startApollo({ ...options, schema, introspection, limits }),
+    apollo: await startApollo(schema, settings, deps),
     createContext: (viewer, request) => new RequestContext(shared, viewer, request),
     findDocument: trustedDocuments === undefined ? undefined : readTrustedDocuments(trustedDocuments),
   };
+}
+
+/** Creates and starts Apollo Server, with options for an API that holds credentials instead of a public one. */
+export async function startApollo(
+  schema: GraphQLSchema,
+  settings: GraphqlSettings,
+  { production, logger, report, withoutSecrets, isOutage, limitMutations }: ApolloDeps,
+): Promise<ApolloServer<RequestContext>> {
+  const server = new ApolloServer<RequestContext>({
+    schema,
+    logger,
+    introspection: settings.introspection,
+    hideSchemaDetailsFromClientErrors: production,
+    includeStacktraceInErrorResponses: false,
+    csrfPrevention: true,
+    allowBatchedHttpRequests: false,
+    persistedQueries: false,
+    maxRecursiveSelections: true,
+    parseOptions: { maxTokens: settings.tokens },
+    validationRules: [limitDocument(settings)],
+    stopOnTerminationSignals: false,
+    formatError: createErrorFormatter(report, production, withoutSecrets),
+    plugins: [
+      ApolloServerPluginCacheControlDisabled(),
+      ApolloServerPluginLandingPageDisabled(),
+      ApolloServerPluginSchemaReportingDisabled(),
+      ApolloServerPluginUsageReportingDisabled(),
+      limitRequests(limitMutations),
+      setHttpStatus(isOutage),
+    ],
+  });
+  await server.start();
+  return server;
 }

@@ -1,14 +1,13 @@
-import type { GraphQLResolveInfo } from 'graphql';
-import { Ctx, FieldResolver, Info, Resolver, Root } from 'type-graphql';
-import type { AccountRecord } from '../accounts/account.repository.js';
+import { FieldResolver, Resolver } from 'type-graphql';
+import type { Userinfo } from '../accounts/userinfo-reader.js';
 import { withRetryAfter } from '../galaxy/galaxy-back-off.js';
 import type { GalaxyReading } from '../galaxy/galaxy-reader.js';
-import { Access, requiredScopes } from './access.js';
+import { Access } from './access.js';
 import { AuthorizedAppType } from './authorized-app.type.js';
 import { ConnectedAccountType, toConnectedAccount } from './connected-account.type.js';
-import type { RequestContext } from './context.js';
 import { GalaxyFreshnessType } from './galaxy-freshness.type.js';
 import { GalaxyProfileType } from './galaxy-profile.type.js';
+import { AccountGalaxy, AccountUserinfo } from './parameters.js';
 import { RollupAccountType } from './rollup-account.type.js';
 import { SmartContractWalletType } from './smart-contract-wallet.type.js';
 
@@ -20,12 +19,8 @@ export class RollupAccountLiveFields {
     nullable: true,
     description: 'From Galaxy: how the person shows themselves. See `galaxyFreshness`.',
   })
-  async profile(
-    @Root() account: AccountRecord,
-    @Ctx() context: RequestContext,
-    @Info() info: GraphQLResolveInfo,
-  ): Promise<GalaxyProfileType | undefined> {
-    return partOf(await context.galaxyOf(account, requiredScopes(info)), 'profile');
+  profile(@AccountGalaxy() galaxy: GalaxyReading): GalaxyProfileType | undefined {
+    return partOf(galaxy, 'profile');
   }
 
   @Access(['profile'])
@@ -33,14 +28,8 @@ export class RollupAccountLiveFields {
     nullable: true,
     description: 'From Galaxy: the connected accounts that the person made public. See `galaxyFreshness`.',
   })
-  async publicAccounts(
-    @Root() account: AccountRecord,
-    @Ctx() context: RequestContext,
-    @Info() info: GraphQLResolveInfo,
-  ): Promise<ConnectedAccountType[]> {
-    return partOf(await context.galaxyOf(account, requiredScopes(info)), 'publicAccounts').map(
-      toConnectedAccount,
-    );
+  publicAccounts(@AccountGalaxy() galaxy: GalaxyReading): ConnectedAccountType[] {
+    return partOf(galaxy, 'publicAccounts').map(toConnectedAccount);
   }
 
   @Access(['profile'])
@@ -48,12 +37,8 @@ export class RollupAccountLiveFields {
     nullable: true,
     description: 'From Galaxy: the applications that the person let in. See `galaxyFreshness`.',
   })
-  async authorizedApps(
-    @Root() account: AccountRecord,
-    @Ctx() context: RequestContext,
-    @Info() info: GraphQLResolveInfo,
-  ): Promise<readonly AuthorizedAppType[]> {
-    return partOf(await context.galaxyOf(account, requiredScopes(info)), 'authorizedApps');
+  authorizedApps(@AccountGalaxy() galaxy: GalaxyReading): readonly AuthorizedAppType[] {
+    return partOf(galaxy, 'authorizedApps');
   }
 
   @Access(['profile'])
@@ -62,12 +47,7 @@ export class RollupAccountLiveFields {
     description:
       'How old `profile`, `publicAccounts` and `authorizedApps` are: they come in one response of Galaxy.',
   })
-  async galaxyFreshness(
-    @Root() account: AccountRecord,
-    @Ctx() context: RequestContext,
-    @Info() info: GraphQLResolveInfo,
-  ): Promise<GalaxyFreshnessType> {
-    const { fetchedAt, ageSeconds, stale } = await context.galaxyOf(account, requiredScopes(info));
+  galaxyFreshness(@AccountGalaxy() { fetchedAt, ageSeconds, stale }: GalaxyReading): GalaxyFreshnessType {
     return { fetchedAt, ageSeconds, stale };
   }
 
@@ -77,12 +57,7 @@ export class RollupAccountLiveFields {
     description:
       'From userinfo, live: the connected accounts that the person chose to show, private ones too.',
   })
-  async connectedAccounts(
-    @Root() account: AccountRecord,
-    @Ctx() context: RequestContext,
-    @Info() info: GraphQLResolveInfo,
-  ): Promise<ConnectedAccountType[]> {
-    const { connectedAccounts } = await context.userinfoOf(account, requiredScopes(info));
+  connectedAccounts(@AccountUserinfo() { connectedAccounts }: Userinfo): ConnectedAccountType[] {
     return connectedAccounts.map(toConnectedAccount);
   }
 
@@ -91,12 +66,10 @@ export class RollupAccountLiveFields {
     nullable: true,
     description: 'From userinfo, live: the wallets that the person chose to show.',
   })
-  async smartContractWallets(
-    @Root() account: AccountRecord,
-    @Ctx() context: RequestContext,
-    @Info() info: GraphQLResolveInfo,
-  ): Promise<readonly SmartContractWalletType[]> {
-    return (await context.userinfoOf(account, requiredScopes(info))).smartContractWallets;
+  smartContractWallets(
+    @AccountUserinfo() { smartContractWallets }: Userinfo,
+  ): readonly SmartContractWalletType[] {
+    return smartContractWallets;
   }
 }
 

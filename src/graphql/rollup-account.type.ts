@@ -13,10 +13,11 @@ import {
   Root,
 } from 'type-graphql';
 import type { AccountRecord } from '../accounts/account.repository.js';
-import type { TokenStatus } from '../token-set.js';
+import type { TokenState, TokenStatus } from '../token-set.js';
 import { Access, requiredScopesOf } from './access.js';
 import { ConsentedScopeType } from './consented-scope.type.js';
 import { type RequestContext, requireViewer } from './context.js';
+import { AccountTokens } from './parameters.js';
 import type { ConsentedScope } from './scope-descriptions.js';
 
 export const RollupAccountStatus = {
@@ -50,30 +51,27 @@ export class RollupAccountType {
   linkedAt!: Date;
 }
 
-/** What depends on the tokens: clear columns, loaded for all accounts of a request at once. */
+/** What depends on the tokens: clear columns. */
 @Resolver(() => RollupAccountType)
 export class RollupAccountFields {
   @FieldResolver(() => RollupAccountStatus)
-  async status(@Root() account: AccountRecord, @Ctx() context: RequestContext): Promise<TokenStatus> {
-    return (await context.tokensOf(account.id)).status;
+  status(@AccountTokens() { status }: TokenState): TokenStatus {
+    return status;
   }
 
   @FieldResolver(() => [ConsentedScopeType], { description: 'What the stored access token allows.' })
-  async scopes(
-    @Root() account: AccountRecord,
-    @Ctx() context: RequestContext,
-  ): Promise<readonly ConsentedScope[]> {
-    return context.describeScopes((await context.tokensOf(account.id)).scopes);
+  scopes(@AccountTokens() { scopes }: TokenState, @Ctx() context: RequestContext): readonly ConsentedScope[] {
+    return context.describeScopes(scopes);
   }
 
   @FieldResolver(() => [ConsentedScopeType], {
     description: 'All that the user ever consented to here, whatever the stored access token allows now.',
   })
-  async grantedScopes(
+  grantedScopes(
+    @AccountTokens() { scopes }: TokenState,
     @Root() account: AccountRecord,
     @Ctx() context: RequestContext,
-  ): Promise<readonly ConsentedScope[]> {
-    const { scopes } = await context.tokensOf(account.id);
+  ): readonly ConsentedScope[] {
     return context.describeScopes([...new Set([...account.grantedScopes, ...scopes])]);
   }
 
@@ -81,29 +79,26 @@ export class RollupAccountFields {
     description:
       'The scopes that these fields need and that the stored access token or the one presented lacks: what to ask for in startRollupLink, beside those of `scopes`.',
   })
-  async missingScopes(
+  missingScopes(
     @Arg('for', () => [String], { description: 'Schema coordinates such as "RollupAccount.profile".' })
     coordinates: string[],
-    @Root() account: AccountRecord,
+    @AccountTokens() { scopes }: TokenState,
     @Ctx() context: RequestContext,
     @Info() { schema }: GraphQLResolveInfo,
-  ): Promise<string[]> {
-    const { scopes } = await context.tokensOf(account.id);
-    const required = requiredScopesOf(schema, coordinates);
+  ): string[] {
     const presented = requireViewer(context).scopes;
-    return required.filter((scope) => !scopes.includes(scope) || !presented.includes(scope));
+    return requiredScopesOf(schema, coordinates).filter(
+      (scope) => !scopes.includes(scope) || !presented.includes(scope),
+    );
   }
 
   @FieldResolver(() => GraphQLDateTime, { nullable: true })
-  async accessTokenExpiresAt(@Root() account: AccountRecord, @Ctx() context: RequestContext): Promise<Date> {
-    return (await context.tokensOf(account.id)).accessTokenExpiresAt;
+  accessTokenExpiresAt(@AccountTokens() { accessTokenExpiresAt }: TokenState): Date {
+    return accessTokenExpiresAt;
   }
 
   @FieldResolver(() => GraphQLDateTime, { nullable: true, description: 'Null until the first refresh.' })
-  async lastRefreshedAt(
-    @Root() account: AccountRecord,
-    @Ctx() context: RequestContext,
-  ): Promise<Date | null> {
-    return (await context.tokensOf(account.id)).lastRefreshedAt;
+  lastRefreshedAt(@AccountTokens() { lastRefreshedAt }: TokenState): Date | null {
+    return lastRefreshedAt;
   }
 }

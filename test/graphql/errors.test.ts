@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { type GraphQLFormattedError, type GraphQLSchema, extendSchema, isEnumType, parse } from 'graphql';
-import { startApollo } from '../../src/graphql/apollo.js';
+import { startApollo } from '../../src/graphql/graphql.js';
 import type { RequestContext } from '../../src/graphql/context.js';
 import { PUBLIC_CODES, TRANSPORT_CODES } from '../../src/graphql/format-error.js';
 import { createSchema } from '../../src/graphql/schema.js';
@@ -337,15 +337,12 @@ async function execute(options: {
   readonly variables?: Record<string, unknown>;
 }): Promise<readonly GraphQLFormattedError[]> {
   const { production, query, variables = {} } = options;
-  const apollo = await startApollo({
-    schema: withColours(await createSchema()),
-    introspection: false,
+  const apollo = await startApollo(withColours(await createSchema()), world.config.graphql, {
     production,
     logger: createLog('silent', []),
     report: () => undefined,
     withoutSecrets: (text) => text,
     isOutage: () => false,
-    limits: world.config.graphql,
     limitMutations: async () => undefined,
   });
   const contextValue = {
