@@ -1,15 +1,23 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
+import { AccountNotFoundError } from '../errors.js';
 import type { RollupClient } from '../rollup/rollup-client.js';
 import type { VerifierOptions } from '../rollup/token-verifier.js';
-import type { TokenState } from '../token-set.js';
+import type { FreshAccessToken, TokenState } from '../token-set.js';
 import type { TokenCipher } from '../vault/token-cipher.js';
 import type { TokenVault } from '../vault/token-vault.js';
-import { type AccountRecord, findAccountsOfUsers, type Identity } from './account.repository.js';
+import {
+  type AccountRecord,
+  findAccountOfUser,
+  findAccountsOfUsers,
+  type Identity,
+} from './account.repository.js';
 import { AccountLinking, type LinkingDeps } from './account-linking.js';
 import type { AccountsSettings } from './settings.js';
-import { type RenewedToken, renewAccessToken } from './token-renewal.js';
 import { createUserLookup, type UserLookup } from './user-lookup.js';
 import { UserinfoReader, type UserinfoReaderDeps } from './userinfo-reader.js';
+
+/** A fresh access token of an account, for its own user. */
+export type RenewedToken = FreshAccessToken & { readonly account: AccountRecord };
 
 /** The facade of the room: what a request may do with users and their linked identities. */
 export interface Accounts {
@@ -19,7 +27,11 @@ export interface Accounts {
   /** Linked identities of several users in one statement, oldest first. */
   findAccounts(userIds: readonly string[]): Promise<AccountRecord[]>;
   findTokenStates(accountIds: readonly string[]): Promise<TokenState[]>;
-  /** See `renewAccessToken`. */
+  /**
+   * Renews the access token of an account of the user: the one named, or the one of the identity that is calling.
+   *
+   * Throws `AccountNotFoundError` for an account of another user, and what `TokenVault.accessToken` throws.
+   */
   renew(
     userId: string,
     which: { readonly id: string } | Identity,
@@ -49,6 +61,10 @@ export function createAccounts(
     lookUpUser: createUserLookup(em, verifier.issuer.issuer),
     findAccounts: (userIds) => findAccountsOfUsers(em.fork(), userIds),
     findTokenStates: (accountIds) => vault.states(em.fork(), accountIds),
-    renew: (userId, which, minTtlSeconds) => renewAccessToken(em.fork(), vault, userId, which, minTtlSeconds),
+    renew: async (userId, which, minTtlSeconds) => {
+      const account = await findAccountOfUser(em.fork(), userId, which);
+      if (!account) throw new AccountNotFoundError();
+      return { account, ...(await vault.accessToken(account.id, minTtlSeconds)) };
+    },
   };
 }

@@ -1,9 +1,8 @@
 import type { AccountRecord } from '../accounts/account.repository.js';
 import type { CompletedLink } from '../accounts/account-linking.js';
-import type { Accounts } from '../accounts/accounts.js';
+import type { Accounts, RenewedToken } from '../accounts/accounts.js';
 import { requireConsent } from '../accounts/consent.js';
 import type { BegunLink, LinkRequest } from '../accounts/link-attempt.js';
-import type { RenewedToken } from '../accounts/token-renewal.js';
 import type { UserRecord } from '../accounts/user.repository.js';
 import type { Userinfo } from '../accounts/userinfo-reader.js';
 import { NotLinkedError, UnauthenticatedError } from '../errors.js';

@@ -1,10 +1,11 @@
-import { type ApolloServer, HeaderMap, type HTTPGraphQLResponse } from '@apollo/server';
+import { HeaderMap, type HTTPGraphQLResponse } from '@apollo/server';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { DeadlineExceededError } from '../errors.js';
-import type { RequestContext, RequestInfo, Viewer } from '../graphql/context.js';
-import type { DocumentRequest, FindDocument } from '../graphql/trusted-documents.js';
-import { acceptsJson } from './accepts.js';
+import type { Viewer } from '../graphql/context.js';
+import type { Graphql } from '../graphql/graphql.js';
+import type { DocumentRequest } from '../graphql/trusted-documents.js';
 import { HttpError } from './http-error.js';
+import type { HttpSettings } from './settings.js';
 import { resolveViewer, type VerifyAccessToken } from './viewer.js';
 
 declare module 'fastify' {
@@ -15,15 +16,9 @@ declare module 'fastify' {
 }
 
 /** Dependencies and limits of the route. */
-export interface GraphqlRouteOptions {
-  readonly apollo: ApolloServer<RequestContext>;
+export interface GraphqlRouteOptions extends Graphql, Pick<HttpSettings, 'operationTimeoutMs'> {
   readonly verifyAccessToken: VerifyAccessToken;
-  readonly createContext: (viewer: Viewer | undefined, request: RequestInfo) => RequestContext;
-  /** When present, only the documents that it finds run. */
-  readonly findDocument: FindDocument | undefined;
   readonly maxDocumentCharacters: number;
-  /** Milliseconds for one operation. */
-  readonly operationTimeoutMs: number;
 }
 
 /** `/graphql`: the bearer is verified before the body is read. */
@@ -127,4 +122,18 @@ function startDeadline(
     void reply.send(error);
   }, timeoutMs);
   return { signal: deadline.signal, stop: () => clearTimeout(timer) };
+}
+
+const JSON_TYPES = new Set(['application/json', 'application/graphql-response+json', 'application/*', '*/*']);
+
+/**
+ * Whether an `Accept` header allows one of the two media types of GraphQL over HTTP. Checked before execution: an
+ * operation must not run when its response cannot be accepted.
+ */
+function acceptsJson(accept: string | undefined): boolean {
+  if (accept === undefined) return true;
+  return accept.split(',').some((range) => {
+    const [type = '', ...parameters] = range.split(';').map((part) => part.trim().toLowerCase());
+    return JSON_TYPES.has(type) && !parameters.some((parameter) => /^q=0(\.0*)?$/.test(parameter));
+  });
 }

@@ -20,7 +20,7 @@ export interface DevelopmentPage {
 }
 
 /** Dependencies and limits of the listener. Times in milliseconds. */
-export interface ListenerOptions extends Omit<GraphqlRouteOptions, 'operationTimeoutMs'>, HttpSettings {
+export interface ListenerOptions extends GraphqlRouteOptions, HttpSettings {
   readonly log: FastifyBaseLogger;
   readonly runInScope: RunInScope;
   readonly isOutage: IsOutage;

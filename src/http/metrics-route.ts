@@ -1,5 +1,5 @@
+import { BlockList, isIPv6 } from 'node:net';
 import type { FastifyInstance } from 'fastify';
-import { createAddressList } from './address-list.js';
 
 /**
  * `/metrics`: counters and gauges in the Prometheus text format, 404 for every address that is not listed. They
@@ -15,4 +15,19 @@ export function addMetricsRoute(
     if (!isAllowed(request.ip)) return reply.callNotFound();
     return reply.type('text/plain; version=0.0.4; charset=utf-8').send(await render());
   });
+}
+
+/** Returns whether an address is in a list of addresses and CIDR blocks. */
+function createAddressList(entries: readonly string[]): (address: string) => boolean {
+  const list = new BlockList();
+  for (const entry of entries) {
+    const [address = '', bits] = entry.split('/');
+    const family = isIPv6(address) ? 'ipv6' : 'ipv4';
+    if (bits === undefined) list.addAddress(address, family);
+    else list.addSubnet(address, Number(bits), family);
+  }
+  return (address) => {
+    const plain = address.replace(/^::ffff:(?=\d+\.)/, '');
+    return list.check(plain, isIPv6(plain) ? 'ipv6' : 'ipv4');
+  };
 }

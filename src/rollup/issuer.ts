@@ -3,7 +3,7 @@ import type { Fetch } from '../provider-call.js';
 import { discover, type Endpoints } from './discovery.js';
 import { fetchKeySet, type SelectKey } from './key-set.js';
 import { type CacheLifetimes, StaleWhileRevalidate } from './stale-while-revalidate.js';
-import { UnknownKids } from './unknown-kids.js';
+import { trackUnknownKids } from './unknown-kids.js';
 
 /** The configured provider: its endpoints and its signing keys, both cached. */
 export interface Issuer {
@@ -38,11 +38,11 @@ export function createIssuer({ issuer, timeoutMs, lifetimes, fetch, now }: Issue
     return current.selectKey;
   };
   const keys = new StaleWhileRevalidate(fetchKeys, lifetimes, now);
-  const unknownKids = new UnknownKids(now);
+  const isRetry = trackUnknownKids(now);
   return {
     issuer,
     endpoints: () => discovery.get(),
     keys: () => keys.get(),
-    refreshKeys: (kid) => keys.refresh(unknownKids.isRetry(kid) ? 'retry' : 'demand'),
+    refreshKeys: (kid) => keys.refresh(isRetry(kid) ? 'retry' : 'demand'),
   };
 }
