@@ -1,5 +1,5 @@
 import { readAccountsSettings } from './accounts/settings.js';
-import { type DatabaseSettings, readDatabaseSettings } from './database/settings.js';
+import { readDatabaseSettings } from './database/settings.js';
 import { readGalaxySettings } from './galaxy/settings.js';
 import { readGraphqlSettings } from './graphql/settings.js';
 import { readHttpSettings } from './http/settings.js';
@@ -28,47 +28,43 @@ const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'
  * An empty variable counts as absent. `NODE_ENV=production` refuses embedded parts and generated secrets.
  */
 export function loadConfig(env: Environment) {
-  const read = new SettingsReader(env);
-  if (read.production && env['NODE_TLS_REJECT_UNAUTHORIZED'] === '0') {
-    read.problem('NODE_TLS_REJECT_UNAUTHORIZED must not be 0 in production');
-  }
-  const provider = readProviderSettings(read);
-  const config = {
-    production: read.production,
-    logLevel: read.oneOf('LOG_LEVEL', 'info', LOG_LEVELS),
-    http: readHttpSettings(read),
-    graphql: readGraphqlSettings(read),
-    database: readDatabaseSettings(read),
-    /** Absent: the embedded Rollup ID, never in production. */
-    rollup: readRollupClientSettings(read),
-    rollupDevPort: read.integer('ROLLUP_DEV_PORT', 4001, 0, 65_535),
-    provider,
-    galaxy: readGalaxySettings(read),
-    accounts: readAccountsSettings(read),
-    vault: readVaultSettings(read, provider.timeoutMs),
-  };
-  read.finish();
-  return deepFreeze(config);
+  return load(env, (read) => {
+    if (read.production && env['NODE_TLS_REJECT_UNAUTHORIZED'] === '0') {
+      read.problem('NODE_TLS_REJECT_UNAUTHORIZED must not be 0 in production');
+    }
+    const provider = readProviderSettings(read);
+    return {
+      production: read.production,
+      logLevel: read.oneOf('LOG_LEVEL', 'info', LOG_LEVELS),
+      http: readHttpSettings(read),
+      graphql: readGraphqlSettings(read),
+      database: readDatabaseSettings(read),
+      /** Absent: the embedded Rollup ID, never in production. */
+      rollup: readRollupClientSettings(read),
+      rollupDevPort: read.integer('ROLLUP_DEV_PORT', 4001, 0, 65_535),
+      provider,
+      galaxy: readGalaxySettings(read),
+      accounts: readAccountsSettings(read),
+      vault: readVaultSettings(read, provider.timeoutMs),
+    };
+  });
 }
 
 /** The settings of the database alone, for commands that need nothing else. Throws `ConfigError`. */
-export function loadDatabaseConfig(env: Environment): DatabaseSettings {
-  const read = new SettingsReader(env);
-  const database = readDatabaseSettings(read);
-  read.finish();
-  return deepFreeze(database);
+export function loadDatabaseConfig(env: Environment) {
+  return load(env, readDatabaseSettings);
 }
 
 /** The settings of a key rotation: the database and its key ring. Throws `ConfigError`. */
-export function loadRotationConfig(env: Environment): {
-  readonly database: DatabaseSettings;
-  readonly keys: string;
-} {
+export function loadRotationConfig(env: Environment) {
+  return load(env, (read) => ({ database: readDatabaseSettings(read), keys: readKeyRing(read, true) ?? '' }));
+}
+
+function load<T extends object>(env: Environment, readAll: (read: SettingsReader) => T): DeepReadonly<T> {
   const read = new SettingsReader(env);
-  const database = readDatabaseSettings(read);
-  const keys = readKeyRing(read, true) ?? '';
+  const settings = readAll(read);
   read.finish();
-  return deepFreeze({ database, keys });
+  return deepFreeze(settings);
 }
 
 type DeepReadonly<T> = T extends object ? { readonly [Name in keyof T]: DeepReadonly<T[Name]> } : T;

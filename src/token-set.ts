@@ -14,7 +14,7 @@ export interface TokenSet extends Tokens {
 }
 
 /** Tokens that can be refreshed. */
-export type RenewableTokens = TokenSet & { readonly refreshToken: string };
+export type RenewableTokens = Pick<Tokens, 'accessToken'> & { readonly refreshToken: string };
 
 /** An access token ready for use. */
 export interface FreshAccessToken {

@@ -1,10 +1,7 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
+import DataLoader from 'dataloader';
 import { AccountNotFoundError } from '../errors.js';
-import type { RollupClient } from '../rollup/rollup-client.js';
-import type { VerifierOptions } from '../rollup/token-verifier.js';
 import type { FreshAccessToken, TokenState } from '../token-set.js';
-import type { TokenCipher } from '../vault/token-cipher.js';
-import type { TokenVault } from '../vault/token-vault.js';
 import {
   type AccountRecord,
   findAccountOfUser,
@@ -13,7 +10,7 @@ import {
 } from './account.repository.js';
 import { AccountLinking, type LinkingDeps } from './account-linking.js';
 import type { AccountsSettings } from './settings.js';
-import { createUserLookup, type UserLookup } from './user-lookup.js';
+import { findUsersBySub, type UserRecord } from './user.repository.js';
 import { UserinfoReader, type UserinfoReaderDeps } from './userinfo-reader.js';
 
 /** A fresh access token of an account, for its own user. */
@@ -23,7 +20,8 @@ export type RenewedToken = FreshAccessToken & { readonly account: AccountRecord 
 export interface Accounts {
   readonly linking: AccountLinking;
   readonly userinfo: UserinfoReader;
-  readonly lookUpUser: UserLookup;
+  /** The user of an identity at the issuer; undefined when it is not linked. */
+  readonly lookUpUser: (sub: string) => Promise<UserRecord | undefined>;
   /** Linked identities of several users in one statement, oldest first. */
   findAccounts(userIds: readonly string[]): Promise<AccountRecord[]>;
   findTokenStates(accountIds: readonly string[]): Promise<TokenState[]>;
@@ -40,13 +38,7 @@ export interface Accounts {
 }
 
 /** What the room depends on. `em` is forked for every use. */
-export interface AccountsDeps extends Pick<LinkingDeps, 'onFailure' | 'onRevokeFailure' | 'onChange'> {
-  readonly em: SqlEntityManager;
-  readonly client: RollupClient;
-  readonly verifier: VerifierOptions;
-  readonly vault: TokenVault;
-  readonly cipher: TokenCipher;
-  readonly redirectUris: readonly string[];
+export interface AccountsDeps extends Omit<LinkingDeps, keyof AccountsSettings> {
   readonly onUserinfoFailure: UserinfoReaderDeps['onFailure'];
 }
 
@@ -67,4 +59,16 @@ export function createAccounts(
       return { account, ...(await vault.accessToken(account.id, minTtlSeconds)) };
     },
   };
+}
+
+/** Batches the lookups of concurrent requests into one statement. Nothing is cached between statements. */
+function createUserLookup(em: SqlEntityManager, issuer: string): Accounts['lookUpUser'] {
+  const batch = new DataLoader<string, UserRecord | undefined>(
+    async (subs) => {
+      const users = await findUsersBySub(em.fork(), issuer, subs);
+      return subs.map((sub) => users.get(sub));
+    },
+    { cache: false, maxBatchSize: 200, batchScheduleFn: (run) => void setImmediate(run) },
+  );
+  return (sub) => batch.load(sub);
 }

@@ -13,6 +13,7 @@ import type { VerifierOptions } from '../rollup/token-verifier.js';
 import type { SealContext, TokenCipher } from '../vault/token-cipher.js';
 import { callbackFailure, cameBackTo, parseCallback } from './callback-url.js';
 import { consumePendingLink, type PendingLinkRecord, insertPendingLink } from './pending-link.repository.js';
+import type { AccountsSettings } from './settings.js';
 
 /** The parameters of a link that begins. */
 export interface LinkRequest {
@@ -31,14 +32,12 @@ export interface BegunLink {
 }
 
 /** What attempts depend on. `em` is forked for every unit of work. */
-export interface LinkAttemptDeps {
+export interface LinkAttemptDeps extends AccountsSettings {
   readonly em: SqlEntityManager;
   readonly client: RollupClient;
   readonly verifier: VerifierOptions;
   readonly cipher: TokenCipher;
   readonly redirectUris: readonly string[];
-  readonly allowedScopes: readonly string[];
-  readonly linkTtlSeconds: number;
 }
 
 /** The result of an attempt: a verified grant, and the user who began it, unless the caller was anonymous. */
@@ -126,10 +125,5 @@ function hash(value: string): string {
 }
 
 function verifierContext(stateHash: string): SealContext {
-  return {
-    table: 'pending_link',
-    column: 'code_verifier',
-    account: stateHash,
-    kind: 'code_verifier',
-  };
+  return { table: 'pending_link', column: 'code_verifier', account: stateHash, kind: 'code_verifier' };
 }

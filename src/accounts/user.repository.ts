@@ -1,13 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { SqlEntityManager } from '@mikro-orm/sql';
+import type { PersonClaims } from '../rollup/id-token.js';
 import { User } from './user.entity.js';
-
-/** Claims about a person. Absent means not consented to, or not set. */
-export interface Person {
-  readonly name?: string;
-  readonly picture?: string;
-  readonly email?: string;
-}
 
 /** A user as a plain value, detached from the unit of work. */
 export interface UserRecord {
@@ -46,7 +40,7 @@ export async function insertUser(tx: SqlEntityManager): Promise<string> {
 export async function updatePerson(
   tx: SqlEntityManager,
   userId: string,
-  person: Person,
+  person: PersonClaims,
 ): Promise<UserRecord> {
   const user = await tx.findOneOrFail(User, userId);
   tx.assign(user, person);

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { GraphQLFormattedError } from 'graphql';
+import { GraphQLError, type GraphQLFormattedError } from 'graphql';
 import {
   AppError,
   ForbiddenError,
@@ -7,7 +7,6 @@ import {
   ProviderUnavailableError,
   RateLimitedError,
 } from '../errors.js';
-import { unwrapError } from './unwrap-error.js';
 
 /** The message, and what a client may act on. */
 export interface PublicError {
@@ -110,4 +109,12 @@ function withoutValue(message: string): string {
 /** Removes suggested names of the schema. Apollo's `hideSchemaDetailsFromClientErrors` misses those in variables. */
 function withoutSuggestion(message: string): string {
   return message.replace(/ ?Did you mean .*\?$/s, '');
+}
+
+/**
+ * The error that was thrown, without what GraphQL and Apollo Server wrapped around it. Apollo's own
+ * `unwrapResolverError` covers errors of resolvers only, and ours are also thrown before one runs.
+ */
+export function unwrapError(error: unknown): unknown {
+  return error instanceof GraphQLError && error.originalError ? unwrapError(error.originalError) : error;
 }

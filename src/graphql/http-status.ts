@@ -3,7 +3,7 @@ import type { GraphQLError } from 'graphql';
 import { ConsentMissingError, ProviderUnavailableError, RateLimitedError } from '../errors.js';
 import type { RequestContext } from './context.js';
 import { errorResponse, type IsOutage } from './error-response.js';
-import { unwrapError } from './unwrap-error.js';
+import { unwrapError } from './format-error.js';
 
 /** Sets the HTTP status and headers that the errors of an operation call for; otherwise Apollo Server's stand. */
 export function setHttpStatus(isOutage: IsOutage): ApolloServerPlugin<RequestContext> {

@@ -1,7 +1,7 @@
 import { decodeJwt } from 'jose';
 import { GrantDeadError, SubjectMismatchError, TokenRejectedError } from '../errors.js';
 import { type AccessToken, verifyAccessToken } from './access-token.js';
-import { type IdToken, readPersonClaims, verifyIdToken } from './id-token.js';
+import { type IdToken, type PersonClaims, readPersonClaims, verifyIdToken } from './id-token.js';
 import { checkRefreshToken } from './refresh-token.js';
 import type { JsonObject } from '../json.js';
 import type { RollupClient } from './rollup-client.js';
@@ -13,7 +13,7 @@ import type { VerifierOptions } from './token-verifier.js';
 export interface Grant {
   readonly issuer: string;
   readonly sub: string;
-  readonly person: Omit<IdToken, 'sub'>;
+  readonly person: PersonClaims;
   readonly tokens: TokenSet;
 }
 
@@ -76,7 +76,7 @@ async function readPerson(
   scopes: readonly string[],
   accessToken: string,
   client: Pick<RollupClient, 'userinfo'>,
-): Promise<Omit<IdToken, 'sub'>> {
+): Promise<PersonClaims> {
   const isIncomplete =
     (scopes.includes('email') && fromId.email === undefined) ||
     (scopes.includes('profile') && fromId.name === undefined && fromId.picture === undefined);
@@ -96,7 +96,7 @@ async function readPerson(
 }
 
 /** Drops claims beyond the consented scopes. */
-function consented(person: Omit<IdToken, 'sub'>, scopes: readonly string[]): Omit<IdToken, 'sub'> {
+function consented(person: PersonClaims, scopes: readonly string[]): PersonClaims {
   const { name, picture, email } = person;
   return {
     ...(scopes.includes('profile') && name !== undefined && { name }),

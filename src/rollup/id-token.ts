@@ -2,13 +2,15 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { TokenRejectedError } from '../errors.js';
 import { requireExpiry, verifyToken, type VerifierOptions } from './token-verifier.js';
 
-/** The claims of a verified ID token. Those without consent are absent. */
-export interface IdToken {
-  readonly sub: string;
+/** Claims about a person. Absent means not consented to, or not set. */
+export interface PersonClaims {
   readonly name?: string;
   readonly picture?: string;
   readonly email?: string;
 }
+
+/** The claims of a verified ID token. */
+export type IdToken = PersonClaims & { readonly sub: string };
 
 const MAX_LIFETIME_SECONDS = 86_400;
 
@@ -34,10 +36,10 @@ export async function verifyIdToken(
 }
 
 /** Picks the stored claims, each a non-empty string; PostgreSQL cannot store NUL. */
-export function readPersonClaims(claims: Readonly<Record<string, unknown>>): Omit<IdToken, 'sub'> {
+export function readPersonClaims(claims: Readonly<Record<string, unknown>>): PersonClaims {
   return { ...text('name'), ...text('picture'), ...text('email') };
 
-  function text(name: 'name' | 'picture' | 'email'): Record<string, string> {
+  function text(name: keyof PersonClaims): PersonClaims {
     const value = claims[name];
     return typeof value === 'string' && value !== '' && value.length <= 10_000 && !value.includes('\0')
       ? { [name]: value }

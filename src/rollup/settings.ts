@@ -1,14 +1,7 @@
 import type { SettingsReader } from '../settings-reader.js';
 
 /** This server as a client of its issuer. */
-export interface RollupClientSettings {
-  /** Exact issuer, no trailing slash; discovery is read below it. */
-  readonly issuer: string;
-  readonly clientId: string;
-  readonly clientSecret: string;
-  /** Allowed redirect URIs, compared as exact strings. */
-  readonly redirectUris: readonly string[];
-}
+export type RollupClientSettings = NonNullable<ReturnType<typeof readRollupClientSettings>>;
 
 export type ProviderSettings = ReturnType<typeof readProviderSettings>;
 
@@ -31,7 +24,7 @@ export function readProviderSettings(read: SettingsReader) {
 }
 
 /** All four client settings together, or none of them outside production: then Rollup ID is embedded. */
-export function readRollupClientSettings(read: SettingsReader): RollupClientSettings | undefined {
+export function readRollupClientSettings(read: SettingsReader) {
   const names = ['ROLLUP_ISSUER', 'ROLLUP_CLIENT_ID', 'ROLLUP_CLIENT_SECRET', 'ROLLUP_REDIRECT_URIS'];
   if (!read.production && names.every((name) => read.secret(name) === undefined)) return undefined;
   const issuer = read.required('ROLLUP_ISSUER');
@@ -40,10 +33,12 @@ export function readRollupClientSettings(read: SettingsReader): RollupClientSett
   if (redirectUris.length === 0) read.problem('ROLLUP_REDIRECT_URIS is required');
   for (const uri of redirectUris) checkRedirectUri(read, uri);
   return {
+    /** Exact issuer, no trailing slash; discovery is read below it. */
     issuer: issuer ?? '',
     clientId: read.required('ROLLUP_CLIENT_ID') ?? '',
     clientSecret: read.required('ROLLUP_CLIENT_SECRET', true) ?? '',
-    redirectUris,
+    /** Allowed redirect URIs, compared as exact strings. */
+    redirectUris: redirectUris as readonly string[],
   };
 }
 

@@ -40,14 +40,12 @@ export function openToken(
 
 /** Opens what a refresh needs. Throws `SealBrokenError`. */
 export async function openRenewableTokens(cipher: TokenCipher, row: SealedRow): Promise<RenewableTokens> {
-  const { accountId, idToken, accessTokenExpiresAt, scopes } = row;
+  const { accountId, idToken } = row;
   // The ID token stays when the response omits it. A damaged one could not be stored, so the provider is not called.
   if (idToken !== null) cipher.kidOf(idToken);
   return {
     accessToken: await openToken(cipher, accountId, row, 'accessToken'),
     refreshToken: await openToken(cipher, accountId, row, 'refreshToken'),
-    accessTokenExpiresAt,
-    scopes,
   };
 }
 
