@@ -1,14 +1,10 @@
 // TypeGraphQL needs it before the first decorator runs, and every file with a decorator imports this one.
 import 'reflect-metadata';
 import {
+  buildSchema,
   defaultFieldResolver,
-  DirectiveLocation,
-  GraphQLDirective,
   type GraphQLField,
-  GraphQLList,
-  GraphQLNonNull,
   type GraphQLResolveInfo,
-  GraphQLScalarType,
   type GraphQLSchema,
   isInterfaceType,
   isObjectType,
@@ -34,30 +30,17 @@ export function Access(rule: AccessRule): MethodDecorator & PropertyDecorator & 
   }) as MethodDecorator & PropertyDecorator & ClassDecorator;
 }
 
-/** The directives as the federation specification defines them. */
-export const accessDirectives = [
-  new GraphQLDirective({
-    name: 'authenticated',
-    description: 'Needs a signed-in caller.',
-    locations: [DirectiveLocation.FIELD_DEFINITION, DirectiveLocation.OBJECT],
-  }),
-  new GraphQLDirective({
-    name: 'requiresScopes',
-    description: "Needs these scopes in the caller's access token: one of the inner lists, whole.",
-    locations: [DirectiveLocation.FIELD_DEFINITION, DirectiveLocation.OBJECT],
-    args: {
-      scopes: {
-        type: new GraphQLNonNull(
-          new GraphQLList(
-            new GraphQLNonNull(
-              new GraphQLList(new GraphQLNonNull(new GraphQLScalarType({ name: 'federation__Scope' }))),
-            ),
-          ),
-        ),
-      },
-    },
-  }),
-];
+/** The directives as the federation specification defines them, and those of GraphQL itself. */
+export const directives = buildSchema(
+  `"Needs a signed-in caller."
+  directive @authenticated on FIELD_DEFINITION | OBJECT
+
+  "Needs these scopes in the caller's access token: one of the inner lists, whole."
+  directive @requiresScopes(scopes: [[federation__Scope!]!]!) on FIELD_DEFINITION | OBJECT
+
+  scalar federation__Scope`,
+  { assumeValid: true },
+).getDirectives();
 
 /**
  * Puts a guard before every field of the schema: default deny. Throws for a field without a rule.

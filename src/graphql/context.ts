@@ -71,7 +71,7 @@ export class RequestContext implements RequestInfo {
   }
 
   async tokensOf(accountId: string): Promise<TokenState> {
-    const state = await this.load.tokens.load(accountId);
+    const [state] = await this.load.tokens.load(accountId);
     if (!state) throw new NotLinkedError();
     return state;
   }

@@ -13,24 +13,13 @@ export function createLoaders(accounts: Accounts, galaxy: GalaxyReader) {
       (ids) => accounts.findAccounts(ids),
       (account) => account.userId,
     ),
-    tokens: loadOne(
+    tokens: loadMany(
       (ids) => accounts.findTokenStates(ids),
       (state) => state.accountId,
     ),
     galaxy: loadEach(({ id }: AccountRecord) => galaxy.read(id).catch(rethrowUnlinked)),
     userinfo: loadEach((account: AccountRecord) => accounts.userinfo.read(account).catch(rethrowUnlinked)),
   };
-}
-
-/** One row for each key. */
-function loadOne<Row>(
-  find: (keys: readonly string[]) => Promise<readonly Row[]>,
-  keyOf: (row: Row) => string,
-): DataLoader<string, Row | undefined> {
-  return new DataLoader(async (keys) => {
-    const rows = new Map((await find(keys)).map((row) => [keyOf(row), row]));
-    return keys.map((key) => rows.get(key));
-  });
 }
 
 /** Any number of rows for each key, in the order they were found. */

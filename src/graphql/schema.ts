@@ -1,7 +1,7 @@
 import { printSchemaWithDirectives } from '@graphql-tools/utils';
-import { type GraphQLSchema, isInputObjectType, lexicographicSortSchema, specifiedDirectives } from 'graphql';
+import { type GraphQLSchema, isInputObjectType, lexicographicSortSchema } from 'graphql';
 import { buildSchema } from 'type-graphql';
-import { accessDirectives, guardSchema } from './access.js';
+import { directives, guardSchema } from './access.js';
 import { ConsentedScopesQuery } from './consented-scopes.query.js';
 import { LinkRollupAccountMutation } from './link-rollup-account.mutation.js';
 import { MeQuery } from './me.query.js';
@@ -27,7 +27,7 @@ export async function createSchema(): Promise<GraphQLSchema> {
       RollupAccountLiveFields,
     ],
     validate: false,
-    directives: [...specifiedDirectives, ...accessDirectives],
+    directives: [...directives],
   });
   const input = schema.getType('LinkRollupAccountInput');
   if (isInputObjectType(input)) input.isOneOf = true;

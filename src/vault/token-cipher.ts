@@ -1,5 +1,6 @@
 import { CompactEncrypt, compactDecrypt, errors as jose } from 'jose';
 import { SealBrokenError } from '../errors.js';
+import { parseObject } from '../json.js';
 import type { KeyRing } from './keyring.js';
 
 /** The one place where a sealed value may be opened. It travels inside the authenticated header. */
@@ -66,7 +67,7 @@ function readHeader(sealed: string): Readonly<Record<string, string>> {
   const segments = sealed.split('.');
   const canonical = segments.every((text) => Buffer.from(text, 'base64url').toString('base64url') === text);
   if (segments.length !== 5 || !canonical) throw new SealBrokenError('MALFORMED');
-  const header = parseObject(Buffer.from(segments[0] ?? '', 'base64url').toString());
+  const header = parseObject(Buffer.from(segments[0] ?? '', 'base64url').toString()) ?? {};
   const exact =
     Object.keys(header).length === HEADER_NAMES.length &&
     HEADER_NAMES.every((name) => typeof header[name] === 'string') &&
@@ -74,16 +75,6 @@ function readHeader(sealed: string): Readonly<Record<string, string>> {
     header['enc'] === ENC;
   if (!exact) throw new SealBrokenError('MALFORMED');
   return header as Record<string, string>;
-}
-
-function parseObject(json: string): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(json);
-    if (typeof value === 'object' && value !== null) return value as Record<string, unknown>;
-  } catch {
-    // Falls through: text that is not JSON is as malformed as JSON that is no object.
-  }
-  throw new SealBrokenError('MALFORMED');
 }
 
 async function decrypt(sealed: string, key: Uint8Array): Promise<string> {
