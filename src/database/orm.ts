@@ -39,12 +39,7 @@ export function ormOptions(settings: DatabaseSettings, onStatement?: OnStatement
     ...(settings.url === undefined ? pgliteOptions(settings.dataDir) : postgresOptions(settings)),
     entities,
     extensions: [Migrator],
-    migrations: {
-      migrationsList,
-      path: 'src/database/migrations',
-      tableName: 'migration',
-      snapshot: false,
-    },
+    migrations: { migrationsList, path: 'src/database/migrations', tableName: 'migration', snapshot: false },
     // Messages of the driver quote values. What goes wrong is logged once, at the edge, without them.
     logger: () => undefined,
     colors: false,

@@ -60,11 +60,7 @@ export function createErrorFormatter(
     const code = formatted.extensions?.['code'];
     if (typeof code === 'string' && TRANSPORT_CODES.has(code)) {
       const message = withoutSecrets(withoutValue(formatted.message));
-      return {
-        message: production ? withoutSuggestion(message) : message,
-        ...place,
-        extensions: { code },
-      };
+      return { message: production ? withoutSuggestion(message) : message, ...place, extensions: { code } };
     }
     const correlationId = randomUUID();
     report(error, correlationId);

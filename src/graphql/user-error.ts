@@ -59,9 +59,7 @@ export function defineUserErrors<Code extends string>(
       } catch (error) {
         const code = error instanceof AppError && names.find((name) => name === error.code);
         if (!code) throw error;
-        return {
-          userErrors: [{ code, field: codes[code].field ?? null, message: error.message }],
-        };
+        return { userErrors: [{ code, field: codes[code].field ?? null, message: error.message }] };
       }
     },
   };

@@ -21,12 +21,7 @@ export function readTokenResponse(body: JsonObject): TokenResponse {
   const refreshToken = asText(body['refresh_token']);
   const idToken = asText(body['id_token']);
   const expiresIn = positiveSeconds(body['expires_in']);
-  return {
-    accessToken,
-    refreshToken,
-    idToken,
-    ...(expiresIn !== undefined && { expiresIn }),
-  };
+  return { accessToken, refreshToken, idToken, ...(expiresIn !== undefined && { expiresIn }) };
 }
 
 /**
