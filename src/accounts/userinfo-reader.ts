@@ -27,7 +27,6 @@ const RETRY_AFTER_MS = 1_000;
 /** Reads userinfo live: a single-flight per account and token, without a cache. */
 export class UserinfoReader {
   readonly #inFlight = new SingleFlight<Userinfo>();
-
   readonly #deps: UserinfoReaderDeps;
 
   constructor(deps: UserinfoReaderDeps) {
@@ -57,11 +56,11 @@ export class UserinfoReader {
       onFailure(id, cause);
       if (cause instanceof GrantDeadError) {
         if (await vault.endGrant(id, generation)) throw new ReauthenticationRequiredError({ cause });
-        // That word was about older tokens: there was a new link or a refresh meanwhile.
+        // The response was about older tokens: there was a new link or a refresh meanwhile.
         return this.#request(account, await vault.accessToken(id));
       }
-      const ofThisAnswer = cause instanceof TokenRejectedError || cause instanceof SubjectMismatchError;
-      throw ofThisAnswer ? new ProviderUnavailableError(RETRY_AFTER_MS, { cause }) : cause;
+      const isOfThisResponse = cause instanceof TokenRejectedError || cause instanceof SubjectMismatchError;
+      throw isOfThisResponse ? new ProviderUnavailableError(RETRY_AFTER_MS, { cause }) : cause;
     }
   }
 }

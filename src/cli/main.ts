@@ -37,7 +37,7 @@ const commands: Readonly<Record<string, Command>> = {
 };
 
 async function printSchema(): Promise<void> {
-  // Left out of the other commands' way: building it takes longer than they do.
+  // Loaded lazily: it takes longer than the other commands.
   const { createSchema, printPublicSchema } = await import('../graphql/schema.js');
   process.stdout.write(printPublicSchema(await createSchema()));
 }

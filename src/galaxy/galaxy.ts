@@ -15,7 +15,7 @@ export interface GalaxyDeps extends Pick<
   readonly timeoutMs: number;
 }
 
-/** The reader of Galaxy as the settings say, with the slots of its budget in the database. @param em forked for every use. */
+/** Creates the reader of Galaxy, and the slots of its budget in the database. @param em forked for every use. */
 export async function createGalaxy(
   em: SqlEntityManager,
   { access, requestsPerMinute, cacheMs, staleMs }: GalaxySettings,

@@ -17,8 +17,8 @@ export function createLoaders(accounts: Accounts, galaxy: GalaxyReader) {
       (ids) => accounts.findTokenStates(ids),
       (state) => state.accountId,
     ),
-    galaxy: loadEach(({ id }: AccountRecord) => galaxy.read(id).catch(rethrowUnlinked)),
-    userinfo: loadEach((account: AccountRecord) => accounts.userinfo.read(account).catch(rethrowUnlinked)),
+    galaxy: loadEach(({ id }) => galaxy.read(id).catch(rethrowUnlinked)),
+    userinfo: loadEach((account) => accounts.userinfo.read(account).catch(rethrowUnlinked)),
   };
 }
 
@@ -33,14 +33,12 @@ function loadMany<Row>(
   });
 }
 
-/** One call for each thing; a failure is cached as well. */
-function loadEach<Thing extends { readonly id: string }, Value>(
-  load: (thing: Thing) => Promise<Value>,
-): (thing: Thing) => Promise<Value> {
+/** One call for each account; a failure is cached as well. */
+function loadEach<Value>(load: (account: AccountRecord) => Promise<Value>): typeof load {
   const calls = new Map<string, Promise<Value>>();
-  return (thing) => {
-    const call = calls.get(thing.id) ?? load(thing);
-    calls.set(thing.id, call);
+  return (account) => {
+    const call = calls.get(account.id) ?? load(account);
+    calls.set(account.id, call);
     return call;
   };
 }

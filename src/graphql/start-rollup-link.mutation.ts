@@ -60,7 +60,7 @@ class StartRollupLinkPayload {
 export class StartRollupLinkMutation {
   @Access('public')
   @Mutation(() => StartRollupLinkPayload, {
-    description: 'Begins a link: remembers the attempt and returns where to send the browser.',
+    description: 'Begins a link: stores the attempt and returns where to send the browser.',
   })
   startRollupLink(
     @Arg('input', () => StartRollupLinkInput) input: StartRollupLinkInput,

@@ -32,6 +32,6 @@ const SealedTokensSchema = defineEntity({
   },
 });
 
-/** The sealed tokens of one account. What a profile read needs is clear; what opens doors is ciphertext. */
+/** The sealed tokens of one account. What a profile read needs is clear; the tokens are ciphertext. */
 export class SealedTokens extends SealedTokensSchema.class {}
 SealedTokensSchema.setClass(SealedTokens);
