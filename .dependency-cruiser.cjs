@@ -13,7 +13,7 @@ const allowed = {
   '^src/settings-reader\\.ts$': '^src/errors\\.ts$',
   '^src/log\\.ts$': '^src/errors\\.ts$',
   '^src/log-events\\.ts$': `^src/(errors|log)\\.ts$|^src/(accounts/accounts|http/viewer|vault/(key-rotation|refresh-event))\\.ts$`,
-  '^src/metrics\\.ts$': '^src/(vault/refresh-event|galaxy/galaxy-reader)\\.ts$',
+  '^src/metrics\\.ts$': '^src/(vault/(refresh-event|token-vault)|galaxy/galaxy-reader)\\.ts$',
   '^src/(back-off|errors|json|scope|single-flight|token-set)\\.ts$': '^$',
   '^src/provider-call\\.ts$': '^src/(errors|json)\\.ts$',
   '^src/cli/': `^src/(app|config|errors|log|log-events|server)\\.ts$|^src/(cli|database)/|^src/vault/|^src/graphql/schema\\.ts$|${READER}`,

@@ -5,20 +5,19 @@ import { type Log, pseudonym, requestScope } from './log.js';
 import type { KeyRotation } from './vault/key-rotation.js';
 import type { RefreshEvent } from './vault/refresh-event.js';
 
+const REFRESH_ERRORS = new Set<RefreshEvent['type']>(['misconfigured', 'seal_broken']);
+const REFRESH_WARNINGS = new Set<RefreshEvent['type']>([
+  'failed',
+  'response_lost',
+  'taken_over',
+  'not_recorded',
+]);
+
 /** The result of a refresh: an error when an operator has to act on it, a warning when it is temporary. */
 export function logRefresh(log: Log, event: RefreshEvent): void {
   const { type, accountId } = event;
-  const err = 'cause' in event ? event.cause : undefined;
-  if (type === 'misconfigured' || type === 'seal_broken') {
-    log.error({ event: type, accountId, err }, 'refresh');
-  } else if (
-    type === 'failed' ||
-    type === 'response_lost' ||
-    type === 'taken_over' ||
-    type === 'not_recorded'
-  ) {
-    log.warn({ event: type, accountId, err }, 'refresh');
-  } else log.info({ event: type, accountId }, 'refresh');
+  const level = REFRESH_ERRORS.has(type) ? 'error' : REFRESH_WARNINGS.has(type) ? 'warn' : 'info';
+  log[level]({ event: type, accountId, err: 'cause' in event ? event.cause : undefined }, 'refresh');
 }
 
 /** A failed call to Galaxy or the provider on behalf of an account, with its cause. */

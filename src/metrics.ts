@@ -1,20 +1,14 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { GalaxyOutcome } from './galaxy/galaxy-reader.js';
 import type { RefreshEvent } from './vault/refresh-event.js';
-
-/** Read at each scrape instead of counted. */
-export interface Gauges {
-  /** Callers that wait for a refresh. */
-  readonly waiting: () => number;
-  readonly circuitOpen: () => boolean;
-}
+import type { TokenVault } from './vault/token-vault.js';
 
 /** The metrics of one application, in a registry of its own. No label names an account. */
 export interface Metrics {
   countRefresh(event: RefreshEvent): void;
   countGalaxy(outcome: GalaxyOutcome): void;
-  /** Reads `gauges` from now on. */
-  watch(gauges: Gauges): void;
+  /** Reads the gauges of a vault at each scrape from now on. */
+  watch(vault: Pick<TokenVault, 'waiting' | 'circuitOpen'>): void;
   /** Prometheus text format. */
   render(): Promise<string>;
 }

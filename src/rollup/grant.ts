@@ -97,10 +97,6 @@ async function readPerson(
 
 /** Drops claims beyond the consented scopes. */
 function consented(person: PersonClaims, scopes: readonly string[]): PersonClaims {
-  const { name, picture, email } = person;
-  return {
-    ...(scopes.includes('profile') && name !== undefined && { name }),
-    ...(scopes.includes('profile') && picture !== undefined && { picture }),
-    ...(scopes.includes('email') && email !== undefined && { email }),
-  };
+  const scopeOf = (claim: string): string => (claim === 'email' ? 'email' : 'profile');
+  return Object.fromEntries(Object.entries(person).filter(([claim]) => scopes.includes(scopeOf(claim))));
 }

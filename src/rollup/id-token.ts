@@ -37,14 +37,10 @@ export async function verifyIdToken(
 
 /** Picks the stored claims, each a non-empty string; PostgreSQL cannot store NUL. */
 export function readPersonClaims(claims: Readonly<Record<string, unknown>>): PersonClaims {
-  return { ...text('name'), ...text('picture'), ...text('email') };
-
-  function text(name: keyof PersonClaims): PersonClaims {
-    const value = claims[name];
-    return typeof value === 'string' && value !== '' && value.length <= 10_000 && !value.includes('\0')
-      ? { [name]: value }
-      : {};
-  }
+  const isText = (value: unknown): boolean =>
+    typeof value === 'string' && value !== '' && value.length <= 10_000 && !value.includes('\0');
+  const names = ['name', 'picture', 'email'].filter((name) => isText(claims[name]));
+  return Object.fromEntries(names.map((name) => [name, claims[name]]));
 }
 
 function checkAudience(aud: string | string[], azp: unknown, clientId: string): void {
