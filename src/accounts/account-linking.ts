@@ -2,7 +2,7 @@ import { UniqueConstraintViolationException } from '@mikro-orm/core';
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import { AccountNotFoundError, LinkedToAnotherUserError, LinkNotFoundError } from '../errors.js';
 import { type Grant, verifyGrant } from '../rollup/grant.js';
-import type { Tokens } from '../token-set.js';
+import type { Tokens, TokenSet } from '../token-set.js';
 import type { TokenVault } from '../vault/token-vault.js';
 import {
   type AccountRecord,
@@ -28,14 +28,10 @@ import {
 } from './user.repository.js';
 
 /** A completed link, and the access token of the identity for its own user. */
-export interface CompletedLink {
+export interface CompletedLink extends Pick<TokenSet, 'accessToken' | 'accessTokenExpiresAt' | 'scopes'> {
   readonly user: UserRecord;
   readonly account: AccountRecord;
   readonly isNewUser: boolean;
-  readonly accessToken: string;
-  readonly accessTokenExpiresAt: Date;
-  /** What the access token allows. */
-  readonly scopes: readonly string[];
 }
 
 /** What linking depends on. */

@@ -7,7 +7,7 @@ import {
   ScopeNotAllowedError,
 } from '../errors.js';
 import { type Grant, verifyGrant } from '../rollup/grant.js';
-import type { RollupClient } from '../rollup/rollup-client.js';
+import type { AuthorizationRequest, RollupClient } from '../rollup/rollup-client.js';
 import { isScopeName } from '../scope.js';
 import type { VerifierOptions } from '../rollup/token-verifier.js';
 import type { SealContext, TokenCipher } from '../vault/token-cipher.js';
@@ -16,11 +16,7 @@ import { consumePendingLink, type PendingLinkRecord, insertPendingLink } from '.
 import type { AccountsSettings } from './settings.js';
 
 /** The parameters of a link that begins. */
-export interface LinkRequest {
-  readonly redirectUri: string;
-  readonly scopes: readonly string[];
-  readonly forceConsent: boolean;
-}
+export type LinkRequest = Pick<AuthorizationRequest, 'redirectUri' | 'scopes' | 'forceConsent'>;
 
 /** Where to send the browser, and the secret that completes the link. */
 export interface BegunLink {
