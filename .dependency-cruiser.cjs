@@ -5,8 +5,7 @@ const READER = '^src/settings-reader\\.ts$';
 
 /** Who may import whom. A new edge between two rooms is a decision: make it here, with its reason. */
 const allowed = {
-  '^src/server\\.ts$':
-    '^src/(app|config|errors|log|settings-reader)\\.ts$|^src/http/listener\\.ts$|^src/dev/embedded\\.ts$',
+  '^src/server\\.ts$': '^src/(app|config|errors|log|settings-reader)\\.ts$|^src/dev/embedded\\.ts$',
   '^src/app\\.ts$': '^src/(?!server\\.ts|cli/|dev/)',
   // Each room reads its own settings; config composes them.
   '^src/config\\.ts$': `^src/[^/]+/settings\\.ts$|${READER}`,
@@ -24,7 +23,7 @@ const allowed = {
   '^src/graphql/': `^src/(graphql|accounts|galaxy)/|${SHARED}|${READER}`,
   '^src/http/': `^src/(http|graphql)/|${SHARED}|${READER}`,
   '^src/database/': `^src/database/|^src/(accounts|galaxy|vault)/[^/]+\\.entity\\.ts$|${SHARED}|${READER}`,
-  '^src/dev/': '^src/dev/|^src/(json|scope)\\.ts$',
+  '^src/dev/': '^src/dev/|^src/(config|json|scope)\\.ts$',
 };
 
 /** Packages that only these rooms import. The types of the entity manager may travel; a driver may not. */
@@ -63,6 +62,12 @@ module.exports = {
       { path: '^src/(?!dev/)' },
       { path: '^src/dev/', dynamic: false, dependencyTypesNot: ['type-only'] },
       'Shipped code loads the embedded provider lazily, outside production.',
+    ),
+    error(
+      'dev-takes-only-types-from-config',
+      { path: '^src/dev/' },
+      { path: '^src/config\\.ts$', dependencyTypesNot: ['type-only'] },
+      'The server reads the settings; the embedded parts only complete them.',
     ),
     error(
       'no-dev-dependency-in-shipped-code',

@@ -1,17 +1,8 @@
 import { createApp } from './app.js';
-import { type CompleteConfig, type Config, loadConfig } from './config.js';
+import { type Config, loadConfig } from './config.js';
 import { ConfigError } from './errors.js';
-import type { DevelopmentPage } from './http/listener.js';
 import { createLog, type Log } from './log.js';
 import type { Environment } from './settings-reader.js';
-
-/** Complete settings, and what was started for them. */
-interface Embedded {
-  readonly config: CompleteConfig;
-  readonly pages: readonly DevelopmentPage[];
-  readonly rollupIdUrl?: string | undefined;
-  close(): Promise<void>;
-}
 
 /**
  * Runs the server until SIGTERM or SIGINT, then lets what is running finish within the grace and exits with 0.
@@ -37,7 +28,7 @@ export async function serve(env: Environment): Promise<void> {
 }
 
 /** In production incomplete settings are rejected; elsewhere what is missing is embedded. */
-async function completeConfig(config: Config): Promise<Embedded> {
+async function completeConfig(config: Config) {
   if (!config.production) {
     const { embed } = await import('./dev/embedded.js');
     return embed(config);
@@ -47,6 +38,7 @@ async function completeConfig(config: Config): Promise<Embedded> {
   return {
     config: { ...config, rollup, vault: { ...vault, keys: vault.keys } },
     pages: [],
+    rollupIdUrl: undefined,
     close: async () => undefined,
   };
 }

@@ -1,20 +1,7 @@
 import { renderGraphiQL } from '@graphql-yoga/render-graphiql';
 
-/** A predefined tab of GraphiQL. */
-interface Tab {
-  readonly query: string;
-  readonly headers?: string;
-}
-
-/** The URLs that the page shows. */
-export interface GraphiqlOptions {
-  readonly redirectUri: string;
-  /** The embedded Rollup ID, when there is one. */
-  readonly rollupIdUrl: string | undefined;
-}
-
 /** A self-contained page: editor, workers and styles are in the HTML, only /graphql is fetched. */
-export function renderGraphiqlPage({ redirectUri, rollupIdUrl }: GraphiqlOptions): string {
+export function renderGraphiqlPage(redirectUri: string, rollupIdUrl?: string): string {
   // `endpoint` is read, but missing in the type of the options.
   const options = { title: 'rollup-accounts · GraphiQL', endpoint: '/graphql', shouldPersistHeaders: true };
   const html = renderGraphiQL({ ...options, defaultTabs: tabs(redirectUri) });
@@ -40,7 +27,7 @@ const STYLE = `<style>
 
 const BEARER = JSON.stringify({ Authorization: 'Bearer <accessToken of step 2>' }, null, 2);
 
-function tabs(redirectUri: string): Tab[] {
+function tabs(redirectUri: string) {
   return [
     { query: startLink(redirectUri) },
     { query: LINK },
