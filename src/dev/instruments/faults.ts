@@ -2,8 +2,10 @@ import { setTimeout } from 'node:timers/promises';
 import { asObject } from '../../json.js';
 import { type EmulatorResponse, json } from '../rollup-id/response.js';
 
+const FAULT_POINTS = ['token', 'refresh', 'exchange', 'userinfo', 'jwks', 'discovery', 'galaxy'] as const;
+
 /** Where a fault can be placed; `token` stands for both `exchange` and `refresh`. */
-export type FaultPoint = 'token' | 'refresh' | 'exchange' | 'userinfo' | 'jwks' | 'discovery' | 'galaxy';
+export type FaultPoint = (typeof FAULT_POINTS)[number];
 
 /**
  * A fault injected into one call. The parts combine: first delay and hold, then either a forced response
@@ -34,9 +36,17 @@ export interface Fault {
 }
 
 /** The faults of one endpoint: each in the queue applies to one call, the standing one to every call after. */
-export interface EndpointFaults {
+interface EndpointFaults {
   queue: Fault[];
   standing: Fault | undefined;
+}
+
+/** The injected faults by endpoint. */
+type Faults = Record<FaultPoint, EndpointFaults>;
+
+export function noFaults(): Faults {
+  const none = FAULT_POINTS.map((point) => [point, { queue: [], standing: undefined }]);
+  return Object.fromEntries(none) as Faults;
 }
 
 /** A latch: holds calls until released and reports the first arrival. */
@@ -61,10 +71,7 @@ export function createGate(): Gate {
 }
 
 /** Takes the fault for a call: queues before standing faults, earlier points before later ones. */
-export function nextFault(
-  faults: Record<FaultPoint, EndpointFaults>,
-  points: readonly FaultPoint[],
-): Fault | undefined {
+export function nextFault(faults: Faults, points: readonly FaultPoint[]): Fault | undefined {
   const endpoints = points.map((point) => faults[point]);
   const queued = endpoints.find(({ queue }) => queue.length > 0);
   if (queued !== undefined) return queued.queue.shift();

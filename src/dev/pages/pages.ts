@@ -1,4 +1,5 @@
 import type { EmulatorResponse } from '../rollup-id/response.js';
+import { COUNTED_CALLS } from '../instruments/call-counts.js';
 import { personRow } from './consent-page.js';
 import { html, page } from './html.js';
 import type { ProviderState } from '../rollup-id/provider-state.js';
@@ -16,9 +17,7 @@ export function errorPage(message: string, status: number): EmulatorResponse {
 /** The provider's home page: people, call counts and settings for an application. */
 export function homePage(state: ProviderState): EmulatorResponse {
   const { calls, people, url, clientId, graphiqlUrl } = state;
-  const counts = (
-    ['authorize', 'exchange', 'refresh', 'userinfo', 'discovery', 'jwks', 'galaxy'] as const
-  ).map(
+  const counts = COUNTED_CALLS.map(
     (name) =>
       html`<tr>
         <td>${name}</td>

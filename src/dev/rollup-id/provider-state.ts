@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { generateKeyPair, SignJWT } from 'jose';
-import { CallCounts } from '../instruments/call-counts.js';
+import { type CallCounts, createCallCounts } from '../instruments/call-counts.js';
 import { AuthorizationCodes } from './authorization-codes.js';
 import { Grants } from './grants.js';
 import { demoPeople, type Person } from './people.js';
@@ -59,7 +59,7 @@ export async function openProviderState(settings: ProviderSettings): Promise<Pro
     graphiqlUrl: settings.graphiqlUrl,
     people: [...(settings.people ?? demoPeople())],
     switches: defaultSwitches(),
-    calls: new CallCounts(),
+    calls: createCallCounts(),
     keys,
     grants,
     codes: new AuthorizationCodes(),
