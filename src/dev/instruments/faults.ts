@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import { asObject } from '../../json.js';
-import { type EmulatorResponse, json } from '../rollup-id/response.js';
+import { type EmulatorResponse, json, type Transport } from '../rollup-id/response.js';
 
 const FAULT_POINTS = ['token', 'refresh', 'exchange', 'userinfo', 'jwks', 'discovery', 'galaxy'] as const;
 
@@ -12,7 +12,7 @@ export type FaultPoint = (typeof FAULT_POINTS)[number];
  * (`status`, `body` or `redirectTo`) or the endpoint's own, changed by `transform` and `headers`, last the
  * transport (`reset`, `dripMs`). A forced response skips the endpoint and its side effects.
  */
-export interface Fault {
+export interface Fault extends Transport {
   /** Forces this status; without `body` the body is empty. */
   status?: number;
   /** Added to the response; replaces headers of the same name. */
@@ -29,10 +29,6 @@ export interface Fault {
   hold?: Promise<unknown>;
   /** Edits the JSON of the endpoint's own 200 response. */
   transform?: (body: Record<string, unknown>) => Promise<Record<string, unknown>> | Record<string, unknown>;
-  /** Closes the connection: before any header, or after the headers and half of the body. */
-  reset?: 'before-headers' | 'after-headers';
-  /** Sends the headers at once, then one byte of the body per this many milliseconds. */
-  dripMs?: number;
 }
 
 /** The faults of one endpoint: each in the queue applies to one call, the standing one to every call after. */

@@ -6,12 +6,11 @@ import {
   cancelledCallback,
   parseAuthorizationRequest,
 } from '../rollup-id/authorize.js';
-import { readForm } from '../rollup-id/form-body.js';
+import { readForm, urlOf } from '../rollup-id/request.js';
 import { consentPage } from './consent-page.js';
 import { callbackPage, homePage, errorPage } from './pages.js';
 import type { ProviderState } from '../rollup-id/provider-state.js';
-import { urlOf } from '../rollup-id/routes.js';
-import { sendResponse } from '../rollup-id/send-response.js';
+import { sendResponse } from '../rollup-id/response.js';
 
 /** The session cookie: the `sub` of the person who signed in last, in place of Passport's session. */
 const SESSION_COOKIE = 'rollup_id_person';

@@ -1,13 +1,12 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { asObject, parseObject } from '../../json.js';
-import { type EmulatorResponse, json } from './response.js';
+import { type EmulatorResponse, json, sendResponse } from './response.js';
 import { discoveryDocument } from './discovery.js';
 import { respondWithFault, type FaultPoint, nextFault } from '../instruments/faults.js';
-import { readForm } from './form-body.js';
+import { originOf, readForm, urlOf } from './request.js';
 import { handleGalaxy, type GalaxyRequest } from './galaxy.js';
 import { ProviderError, unsupportedMethod } from './provider-errors.js';
 import type { ProviderState } from './provider-state.js';
-import { sendResponse } from './send-response.js';
 import { handleToken, tokenRequestKind } from './token-endpoint.js';
 import { unverifiedSubject } from './tokens.js';
 import { handleUserinfo } from './userinfo.js';
@@ -51,16 +50,6 @@ export function addEndpoints(app: FastifyInstance, state: ProviderState, closing
   };
   app.get('/graphql', galaxy);
   app.post('/graphql', galaxy);
-}
-
-/** The absolute URL of a request. */
-export function urlOf(request: FastifyRequest): URL {
-  return new URL(request.url, originOf(request));
-}
-
-/** The origin of a request, which is the issuer of the tokens it gets. */
-export function originOf(request: FastifyRequest): string {
-  return `${request.protocol}://${request.host}`;
 }
 
 function toErrorResponse(error: unknown): EmulatorResponse {

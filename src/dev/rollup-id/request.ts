@@ -1,5 +1,15 @@
 import type { FastifyRequest } from 'fastify';
 
+/** The absolute URL of a request. */
+export function urlOf(request: FastifyRequest): URL {
+  return new URL(request.url, originOf(request));
+}
+
+/** The origin of a request, which is the issuer of the tokens it gets. */
+export function originOf(request: FastifyRequest): string {
+  return `${request.protocol}://${request.host}`;
+}
+
 /** The fields of a URL-encoded or multipart form; none for any other body, JSON included. */
 export async function readForm(request: FastifyRequest): Promise<URLSearchParams> {
   const { body } = request;
