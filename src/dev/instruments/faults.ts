@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import { asObject } from '../../json.js';
-import { type EmulatorResponse, json, type Transport } from '../rollup-id/response.js';
+import { type EmulatorResponse, json, text, type Transport } from '../rollup-id/response.js';
 
 const FAULT_POINTS = ['token', 'refresh', 'exchange', 'userinfo', 'jwks', 'discovery', 'galaxy'] as const;
 
@@ -105,8 +105,7 @@ function forcedResponse(fault: Fault): EmulatorResponse | undefined {
   if (typeof fault.body === 'object' && fault.body !== null && !(fault.body instanceof Uint8Array)) {
     return json(fault.body, fault.status, headers);
   }
-  const text = { 'content-type': 'text/plain; charset=utf-8', ...headers };
-  return { status: fault.status ?? 200, headers: text, body: fault.body ?? '' };
+  return text(fault.body ?? '', fault.status, headers);
 }
 
 function lowerCase(headers: Record<string, string> = {}): Record<string, string> {

@@ -1,21 +1,14 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import { decodeJwt } from 'jose';
+import type { FastifyRequest } from 'fastify';
 import { graphql, type GraphQLError } from 'graphql';
-import type { JsonObject } from '../../json.js';
-import { type EmulatorResponse, json } from './response.js';
+import { asObject, parseObject } from '../../json.js';
 import { GALAXY_SCHEMA, galaxyResolvers, type GalaxyTarget } from './galaxy-schema.js';
 import { ProviderError } from './provider-errors.js';
 import type { ProviderState } from './provider-state.js';
+import { urlOf } from './request.js';
+import { json } from './response.js';
 import { decodeToken, verifyToken } from './tokens.js';
-
-/** A GraphQL request to Galaxy, from a POST body or a query string. */
-export interface GalaxyRequest {
-  readonly query: string | undefined;
-  readonly variables: JsonObject | undefined;
-  /** The `X-GALAXY-KEY` header. */
-  readonly key: string | undefined;
-  /** The `Authorization` header. */
-  readonly authorization: string | undefined;
-}
 
 /** An error of Galaxy's guards, with its HTTP status. */
 class GuardError extends Error {
@@ -29,11 +22,10 @@ class GuardError extends Error {
 }
 
 /** Handles a request to Galaxy. Every caller counts as external and sees public accounts only. */
-export async function handleGalaxy(state: ProviderState, request: GalaxyRequest): Promise<EmulatorResponse> {
-  if (request.query === undefined) {
-    return json({ errors: [{ message: 'Must provide query string.' }] }, 400);
-  }
-  const caller = authenticate(state, request);
+export async function handleGalaxy(state: ProviderState, request: FastifyRequest) {
+  const { query, variables } = readQuery(request);
+  if (query === undefined) return json({ errors: [{ message: 'Must provide query string.' }] }, 400);
+  const caller = authenticate(state, request.headers);
   // A query may have no field that awaits it, and an unhandled rejection would end the process.
   caller.catch(() => undefined);
   const target: GalaxyTarget = async (requested) => {
@@ -44,9 +36,9 @@ export async function handleGalaxy(state: ProviderState, request: GalaxyRequest)
   };
   const result = await graphql({
     schema: GALAXY_SCHEMA,
-    source: request.query,
+    source: query,
     rootValue: galaxyResolvers(state, target),
-    variableValues: request.variables,
+    variableValues: variables,
   });
   if (result.errors === undefined) return json(result);
   const masked = state.switches.galaxyErrors === 'masked';
@@ -55,13 +47,25 @@ export async function handleGalaxy(state: ProviderState, request: GalaxyRequest)
   return json({ ...result, errors: errors.map(({ body }) => body) }, status);
 }
 
+function readQuery(request: FastifyRequest) {
+  if (request.method === 'GET') {
+    const { searchParams } = urlOf(request);
+    const variables = parseObject(searchParams.get('variables') ?? '');
+    return { query: searchParams.get('query') ?? undefined, variables };
+  }
+  const { query, variables } =
+    parseObject(Buffer.isBuffer(request.body) ? request.body.toString('utf8') : '') ?? {};
+  return { query: typeof query === 'string' ? query : undefined, variables: asObject(variables) };
+}
+
 /** Runs the guards in Galaxy's order and returns the `sub` of the caller's token, if it sent one. */
-async function authenticate(state: ProviderState, request: GalaxyRequest): Promise<string | undefined> {
-  const token = request.authorization?.replace(/^Bearer /, '');
+async function authenticate(state: ProviderState, headers: IncomingHttpHeaders) {
+  const token = headers.authorization?.replace(/^Bearer /, '');
   if (token !== undefined) checkTokenFormat(token);
-  if (request.key === undefined || request.key === '') throw new GuardError('No API Key provided.', 400);
-  const clientId = clientIdOfKey(request.key);
-  if (request.key !== state.galaxyKey) throw new GuardError('Invalid API key provided.', 401);
+  const key = headers['x-galaxy-key'];
+  if (typeof key !== 'string' || key === '') throw new GuardError('No API Key provided.', 400);
+  const clientId = clientIdOfKey(key);
+  if (key !== state.galaxyKey) throw new GuardError('Invalid API key provided.', 401);
   if (token === undefined) return undefined;
   const { aud, sub } = await verifyToken(state, token);
   if (![aud].flat().includes(clientId)) {
@@ -89,7 +93,7 @@ function clientIdOfKey(key: string): string {
 }
 
 /** Formats an error. Token errors keep message and status even where guard errors are masked. */
-function formatError(error: GraphQLError, masked: boolean): { body: unknown; status?: number | undefined } {
+function formatError(error: GraphQLError, masked: boolean) {
   const cause = error.originalError;
   if (cause instanceof ProviderError) {
     const { status } = cause.response;

@@ -21,6 +21,11 @@ export function json(body: unknown, status = 200, headers: Record<string, string
   return { status, headers: { 'content-type': 'application/json; charset=utf-8', ...headers }, body };
 }
 
+/** A response in plain text, or with bytes. */
+export function text(body: unknown, status = 200, headers: Record<string, string> = {}): EmulatorResponse {
+  return { status, headers: { 'content-type': 'text/plain; charset=utf-8', ...headers }, body };
+}
+
 /** Encodes a body. */
 function bodyBytes(body: unknown): Buffer {
   if (body === undefined || body === null) return Buffer.alloc(0);

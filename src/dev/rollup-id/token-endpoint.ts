@@ -1,11 +1,11 @@
 import { parseScope } from '../../scope.js';
 import { type EmulatorResponse, json } from './response.js';
 import {
-  invalidInput,
-  type ErrorResponse,
-  internalCallFailed,
-  knownError,
-  ProviderError,
+  bareError,
+  type ErrorCode,
+  internalError,
+  type ProviderError,
+  rollupError,
 } from './provider-errors.js';
 import type { ProviderState } from './provider-state.js';
 import { decodeToken, mintToken, type TokenSubject, verifyToken } from './tokens.js';
@@ -30,9 +30,9 @@ export async function handleToken(
   const clientId = form.get('client_id');
   const clientSecret = form.get('client_secret');
   const grant = form.get(kind === 'refresh' ? 'refresh_token' : 'code') ?? '';
-  if (clientId === null || clientSecret === null || grant === '') throw new ProviderError(invalidInput());
+  if (clientId === null || clientSecret === null || grant === '') throw bareError('data error');
   if (clientId !== state.clientId || clientSecret !== state.clientSecret) {
-    throw new ProviderError(knownError('BAD_REQUEST', 'invalid client credentials'));
+    throw rollupError('BAD_REQUEST', 'invalid client credentials');
   }
   const tokens =
     kind === 'refresh' ? await refresh(state, issuer, grant) : await exchange(state, issuer, grant, clientId);
@@ -46,13 +46,11 @@ async function exchange(
   clientId: string,
 ): Promise<Record<string, string>> {
   const record = state.codes.find(code, state.now());
-  if (record === undefined) throw new ProviderError(codeError(state, 'UNAUTHORIZED', 'expired code'));
-  if (record.clientId !== clientId) {
-    throw new ProviderError(codeError(state, 'BAD_REQUEST', 'mismatch client id'));
-  }
+  if (record === undefined) throw codeError(state, 'UNAUTHORIZED', 'expired code');
+  if (record.clientId !== clientId) throw codeError(state, 'BAD_REQUEST', 'mismatch client id');
   const person = state.people.find(({ sub }) => sub === record.sub);
   if (record.scopes.includes('email') && person?.email === undefined) {
-    throw new ProviderError(knownError('UNAUTHORIZED', DATA_ERROR));
+    throw rollupError('UNAUTHORIZED', DATA_ERROR);
   }
   if (state.switches.strict) state.codes.delete(code);
   return issueTokens(state, { issuer, sub: record.sub, scopes: record.scopes, person });
@@ -73,14 +71,8 @@ export async function issueTokens(
   return tokens;
 }
 
-function codeError(
-  state: ProviderState,
-  code: 'UNAUTHORIZED' | 'BAD_REQUEST',
-  message: string,
-): ErrorResponse {
-  return state.switches.expiredCodeStatus === 500
-    ? internalCallFailed(METHOD, message)
-    : knownError(code, message);
+function codeError({ switches }: ProviderState, code: ErrorCode, message: string): ProviderError {
+  return switches.expiredCodeStatus === 500 ? internalError(METHOD, message) : rollupError(code, message);
 }
 
 // Rollup ID's checks in its order: `iss` is not checked, and an access token is accepted.
@@ -91,12 +83,12 @@ async function refresh(
 ): Promise<Record<string, string>> {
   const { aud, sub, jti, scope } = decodeToken(refreshToken, METHOD);
   if (!Array.isArray(aud) || aud[0] !== state.clientId) {
-    throw new ProviderError(knownError('BAD_REQUEST', 'mismatch client id'));
+    throw rollupError('BAD_REQUEST', 'mismatch client id');
   }
-  if (sub === undefined) throw new ProviderError(knownError('BAD_REQUEST', 'missing subject'));
+  if (sub === undefined) throw rollupError('BAD_REQUEST', 'missing subject');
   await verifyToken(state, refreshToken);
   if (state.switches.strict && state.grants.isRefreshTokenRevoked(sub, jti)) {
-    throw new ProviderError(knownError('UNAUTHORIZED', 'token verification failed'));
+    throw rollupError('UNAUTHORIZED', 'token verification failed');
   }
   const subject = { issuer, sub, scopes: readScopeClaim(scope, METHOD) };
   return { token_type: 'Bearer', access_token: await mintToken(state, 'access', subject) };
@@ -105,7 +97,5 @@ async function refresh(
 /** The scopes of a token. An ID token has none: throws the `ProviderError` of the internal `method`. */
 export function readScopeClaim(scope: unknown, method: string): string[] {
   if (typeof scope === 'string') return parseScope(scope);
-  throw new ProviderError(
-    internalCallFailed(method, "Cannot read properties of undefined (reading 'split')"),
-  );
+  throw internalError(method, "Cannot read properties of undefined (reading 'split')");
 }

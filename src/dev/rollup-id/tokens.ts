@@ -1,8 +1,8 @@
 import { randomBytes, webcrypto } from 'node:crypto';
-import { type CryptoKey, decodeJwt, errors, type JWTPayload, jwtVerify } from 'jose';
+import { type CryptoKey, decodeJwt, errors, type JWTPayload, jwtVerify, type JWTVerifyGetKey } from 'jose';
 import { formatScope } from '../../scope.js';
 import type { Person } from './people.js';
-import { internalCallFailed, knownError, ProviderError } from './provider-errors.js';
+import { internalError, rollupError } from './provider-errors.js';
 import type { ProviderState } from './provider-state.js';
 
 /** The three tokens of a grant, distinguishable by their claims only: access has `scope` and `exp`, refresh no `exp`, ID no `scope`. */
@@ -83,33 +83,26 @@ function encode(value: Record<string, unknown>): string {
 
 /** Decodes a token without verifying it. Throws the `ProviderError` of the internal `method`. */
 export function decodeToken(token: string, method: string): JWTPayload {
-  if (token.split('.').length !== 3) throw new ProviderError(internalCallFailed(method, 'Invalid JWT'));
+  if (token.split('.').length !== 3) throw internalError(method, 'Invalid JWT');
   try {
     return decodeJwt(token);
   } catch {
-    throw new ProviderError(internalCallFailed(method, 'Failed to parse the decoded payload as JSON'));
+    throw internalError(method, 'Failed to parse the decoded payload as JSON');
   }
 }
 
 /** Verifies signature, expiry and, if given, the issuer. Throws `ProviderError` with status 401. */
-export async function verifyToken(
-  state: ProviderState,
-  token: string,
-  options: { issuer?: string } = {},
-): Promise<JWTPayload> {
+export async function verifyToken({ keys, now }: ProviderState, token: string, issuer?: string) {
+  const options = { ...(issuer && { issuer }), algorithms: ['ES256'], currentDate: new Date(now()) };
+  const findKey: JWTVerifyGetKey = ({ kid }) => {
+    const key = keys.find(kid);
+    if (key === undefined) throw new errors.JWKSNoMatchingKey();
+    return key;
+  };
   try {
-    const { payload } = await jwtVerify(
-      token,
-      ({ kid }) => {
-        const key = state.keys.find(kid);
-        if (key === undefined) throw new errors.JWKSNoMatchingKey();
-        return key;
-      },
-      { ...options, algorithms: ['ES256'], currentDate: new Date(state.now()) },
-    );
-    return payload;
+    return (await jwtVerify(token, findKey, options)).payload;
   } catch (error) {
-    throw new ProviderError(knownError('UNAUTHORIZED', verificationMessage(error)));
+    throw rollupError('UNAUTHORIZED', verificationMessage(error));
   }
 }
 

@@ -1,29 +1,27 @@
-import { type EmulatorResponse, json } from './response.js';
+import type { FastifyRequest } from 'fastify';
 import type { Person } from './people.js';
-import { knownError, ProviderError, unknownError } from './provider-errors.js';
+import { bareError, rollupError } from './provider-errors.js';
 import type { ProviderState } from './provider-state.js';
+import { originOf } from './request.js';
+import { json } from './response.js';
 import { DATA_ERROR, readScopeClaim } from './token-endpoint.js';
 import { decodeToken, verifyToken } from './tokens.js';
 
 const METHOD = 'getUserInfo';
 const DATA_SCOPES = new Set(['email', 'connected_accounts', 'erc_4337']);
 
-/** Handles `/userinfo`: live data in the order of the token's scopes, `sub` last. `issuer` is the origin of the request. Throws `ProviderError`. */
-export async function handleUserinfo(
-  state: ProviderState,
-  issuer: string,
-  authorization: string | undefined,
-): Promise<EmulatorResponse> {
-  const token = readBearerToken(authorization);
+/** Handles `/userinfo`: live data in the order of the token's scopes, `sub` last. Throws `ProviderError`. */
+export async function handleUserinfo(state: ProviderState, request: FastifyRequest) {
+  const token = readBearerToken(request.headers.authorization);
   const { aud, sub } = decodeToken(token, METHOD);
   const client = Array.isArray(aud) ? aud[0] : aud;
   if (client === undefined || client === '') {
-    throw new ProviderError(knownError('BAD_REQUEST', 'missing client id in the aud claim'));
+    throw rollupError('BAD_REQUEST', 'missing client id in the aud claim');
   }
   if (sub === undefined || !sub.startsWith('urn:rollupid:identity/')) {
-    throw new ProviderError(knownError('BAD_REQUEST', 'missing identity in the sub claim'));
+    throw rollupError('BAD_REQUEST', 'missing identity in the sub claim');
   }
-  const { scope } = await verifyToken(state, token, { issuer });
+  const { scope } = await verifyToken(state, token, originOf(request));
   const granted = client === state.clientId && !state.grants.isRevoked(sub);
   const person = state.people.find((candidate) => candidate.sub === sub);
   const claims: Record<string, unknown> = {};
@@ -35,12 +33,10 @@ export async function handleUserinfo(
 }
 
 function readBearerToken(authorization: string | undefined): string {
-  if (authorization === undefined) {
-    throw new ProviderError(knownError('UNAUTHORIZED', 'No access token provided'));
-  }
+  if (authorization === undefined) throw rollupError('UNAUTHORIZED', 'No access token provided');
   const [scheme, token, ...rest] = authorization.split(' ');
   if (scheme !== 'Bearer' || token === undefined || token === '' || rest.length > 0) {
-    throw new ProviderError(unknownError());
+    throw bareError('unknown error');
   }
   return token;
 }
@@ -73,6 +69,6 @@ function claimsOfScope(state: ProviderState, scope: string, person: Person): Rec
   }
 }
 
-function dataError(): ProviderError {
-  return new ProviderError(knownError('UNAUTHORIZED', DATA_ERROR));
+function dataError() {
+  return rollupError('UNAUTHORIZED', DATA_ERROR);
 }
