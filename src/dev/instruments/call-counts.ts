@@ -5,8 +5,6 @@ export type CountedCall = keyof typeof NO_CALLS;
 export const COUNTED_CALLS = Object.keys(NO_CALLS) as CountedCall[];
 
 /** Requests per endpoint, counted on arrival and whether or not they succeed. */
-export type CallCounts = ReturnType<typeof createCallCounts>;
-
 export function createCallCounts() {
   return {
     ...NO_CALLS,

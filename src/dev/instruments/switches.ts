@@ -1,9 +1,9 @@
 import { noFaults } from './faults.js';
 
-/** Behaviour that differs between versions, documentation and code of Rollup ID, and injected faults. Mutable. */
-export type Switches = ReturnType<typeof defaultSwitches>;
-
-/** The switches of a provider that behaves as Rollup ID does. */
+/**
+ * Behaviour that differs between versions, documentation and code of Rollup ID, and injected faults. Mutable; by
+ * default the provider behaves as Rollup ID does.
+ */
 export function defaultSwitches() {
   return {
     /** Behave as documented: codes are single-use, and a revoked grant rejects its refresh tokens. */

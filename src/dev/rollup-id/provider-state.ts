@@ -1,51 +1,35 @@
 import { randomBytes } from 'node:crypto';
 import { generateKeyPair, SignJWT } from 'jose';
-import { type CallCounts, createCallCounts } from '../instruments/call-counts.js';
+import { createCallCounts } from '../instruments/call-counts.js';
 import { AuthorizationCodes } from './authorization-codes.js';
 import { Grants } from './grants.js';
 import { demoPeople, type Person } from './people.js';
 import { SigningKeys } from './signing-keys.js';
 import { type Credentials, readState, writeState } from './state-file.js';
-import { defaultSwitches, type Switches } from '../instruments/switches.js';
-
-/** The state that the endpoints of one provider share. */
-export interface ProviderState extends Credentials {
-  /** The origin, without a trailing slash; set once the provider listens. */
-  url: string;
-  redirectUris: readonly string[];
-  readonly graphiqlUrl: string | undefined;
-  readonly people: Person[];
-  readonly switches: Switches;
-  readonly calls: CallCounts;
-  readonly keys: SigningKeys;
-  readonly grants: Grants;
-  readonly codes: AuthorizationCodes;
-  /** The clock, in milliseconds. */
-  readonly now: () => number;
-  /** Writes the state file, if there is one. */
-  readonly save: () => void;
-}
+import { defaultSwitches } from '../instruments/switches.js';
 
 /** The settings of a provider; each has a default. */
 export interface ProviderSettings {
   /** The clock, in milliseconds. */
-  readonly now?: (() => number) | undefined;
+  readonly now?: () => number;
   /** A JSON file that stores keys, credentials and grants, so that tokens survive a restart; memory only when absent. */
-  readonly statePath?: string | undefined;
+  readonly statePath?: string;
   /** The users; three demo people by default. */
-  readonly people?: readonly Person[] | undefined;
+  readonly people?: readonly Person[];
   /** Linked by the pages, to run a mutation. */
   readonly graphiqlUrl?: string | undefined;
 }
 
+/** The state that the endpoints of one provider share. */
+export type ProviderState = Awaited<ReturnType<typeof openProviderState>>;
+
 /** Restores the state of an earlier run, or creates a new one. */
-export async function openProviderState(settings: ProviderSettings): Promise<ProviderState> {
-  const { statePath, now = Date.now } = settings;
+export async function openProviderState(settings: ProviderSettings) {
+  const { statePath, now = Date.now, people = demoPeople(), graphiqlUrl } = settings;
   const stored = statePath === undefined ? undefined : readState(statePath);
   const { clientId, clientSecret, galaxyKey } = stored ?? (await newCredentials(now()));
   const credentials = { clientId, clientSecret, galaxyKey };
-  const keys =
-    stored === undefined ? await SigningKeys.generate(now()) : await SigningKeys.restore(stored.keys);
+  const keys = await (stored ? SigningKeys.restore(stored.keys) : SigningKeys.generate(now()));
   const grants = new Grants(stored?.grants);
   const save = (): void => {
     if (statePath === undefined) return;
@@ -53,17 +37,20 @@ export async function openProviderState(settings: ProviderSettings): Promise<Pro
   };
   save();
   return {
-    url: '',
-    redirectUris: [],
     ...credentials,
-    graphiqlUrl: settings.graphiqlUrl,
-    people: [...(settings.people ?? demoPeople())],
+    /** The origin, without a trailing slash; set once the provider listens, like `redirectUris`. */
+    url: '',
+    redirectUris: [] as readonly string[],
+    graphiqlUrl,
+    people: [...people],
     switches: defaultSwitches(),
     calls: createCallCounts(),
     keys,
     grants,
     codes: new AuthorizationCodes(),
+    /** The clock, in milliseconds. */
     now,
+    /** Writes the state file, if there is one. */
     save,
   };
 }

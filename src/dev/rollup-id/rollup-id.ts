@@ -9,11 +9,11 @@ export type { RollupId } from '../instruments/controls.js';
 /** The settings of a provider that listens. */
 export interface RollupIdOptions extends ProviderSettings {
   /** Listen address; 127.0.0.1 by default. */
-  readonly host?: string | undefined;
+  readonly host?: string;
   /** A free port by default, or for 0. */
-  readonly port?: number | undefined;
+  readonly port?: number;
   /** The application's redirect URIs, compared by origin only; the provider's own `/app/callback` by default. */
-  readonly redirectUris?: readonly string[] | undefined;
+  readonly redirectUris?: readonly string[];
 }
 
 const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
