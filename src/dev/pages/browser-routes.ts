@@ -32,16 +32,11 @@ export function addPages(app: FastifyInstance, state: ProviderState): void {
       .redirect('/');
   });
   app.get('/app/callback', async (request, reply) => {
-    const url = urlOf(request);
-    await sendResponse(reply, callbackPage(url.href, url.searchParams.has('error'), state.graphiqlUrl));
+    await sendResponse(reply, callbackPage(urlOf(request), state.graphiqlUrl));
   });
 }
 
-async function showConsent(
-  state: ProviderState,
-  request: FastifyRequest,
-  reply: FastifyReply,
-): Promise<void> {
+async function showConsent(state: ProviderState, request: FastifyRequest, reply: FastifyReply) {
   const query = urlOf(request).searchParams;
   const authorization = parseAuthorizationRequest(state, query);
   const signedIn = readSession(state, request);
@@ -50,11 +45,7 @@ async function showConsent(
   else await reply.header('referrer-policy', 'no-referrer').redirect(callback);
 }
 
-async function submitConsent(
-  state: ProviderState,
-  form: URLSearchParams,
-  reply: FastifyReply,
-): Promise<void> {
+async function submitConsent(state: ProviderState, form: URLSearchParams, reply: FastifyReply) {
   const authorization = parseAuthorizationRequest(state, new URLSearchParams(form.get('request') ?? ''));
   if (form.get('decision') !== 'approve') {
     await reply.redirect(cancelledCallback(authorization));

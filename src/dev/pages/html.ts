@@ -10,15 +10,14 @@ export class Html {
   }
 }
 
+type Content = Html | readonly Html[] | string | number;
+
 /** Builds HTML from a template: text is escaped, `Html` and lists of it are inserted unchanged. */
-export function html(
-  parts: TemplateStringsArray,
-  ...values: readonly (Html | readonly Html[] | string | number)[]
-): Html {
+export function html(parts: TemplateStringsArray, ...values: readonly Content[]): Html {
   return new Html(parts.reduce((text, part, index) => text + render(values[index - 1] ?? '') + part));
 }
 
-function render(value: Html | readonly Html[] | string | number): string {
+function render(value: Content): string {
   if (value instanceof Html) return value.text;
   if (typeof value === 'object') return value.map((item) => item.text).join('');
   return String(value).replaceAll(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);

@@ -1,11 +1,10 @@
-import type { EmulatorResponse } from '../rollup-id/response.js';
 import { COUNTED_CALLS } from '../instruments/call-counts.js';
 import { personRow } from './consent-page.js';
 import { html, page } from './html.js';
 import type { ProviderState } from '../rollup-id/provider-state.js';
 
 /** The error page of an authorization request that does not redirect back to the application. */
-export function errorPage(message: string, status: number): EmulatorResponse {
+export function errorPage(message: string, status: number) {
   return page(
     'This sign-in cannot go on',
     html`<p role="alert">${message}</p>
@@ -15,7 +14,7 @@ export function errorPage(message: string, status: number): EmulatorResponse {
 }
 
 /** The provider's home page: people, call counts and settings for an application. */
-export function homePage(state: ProviderState): EmulatorResponse {
+export function homePage(state: ProviderState) {
   const { calls, people, url, clientId, graphiqlUrl } = state;
   const counts = COUNTED_CALLS.map(
     (name) =>
@@ -48,11 +47,8 @@ export function homePage(state: ProviderState): EmulatorResponse {
 }
 
 /** The example application's redirect URI: shows the callback URL to pass to the API. */
-export function callbackPage(
-  callbackUrl: string,
-  cancelled: boolean,
-  graphiqlUrl: string | undefined,
-): EmulatorResponse {
+export function callbackPage(url: URL, graphiqlUrl?: string) {
+  const cancelled = url.searchParams.has('error');
   const graphiql = graphiqlUrl === undefined ? html`GraphiQL` : html`<a href="${graphiqlUrl}">GraphiQL</a>`;
   return page(
     cancelled ? 'You cancelled' : 'Almost there',
@@ -60,7 +56,7 @@ export function callbackPage(
         Rollup ID sent you back to this address. Copy all of
         it${cancelled ? ': it tells the application that you did.' : ' and use it within two minutes.'}
       </p>
-      <textarea readonly aria-label="Callback URL" spellcheck="false">${callbackUrl}</textarea>
+      <textarea readonly aria-label="Callback URL" spellcheck="false">${url.href}</textarea>
       <h2>How to go on</h2>
       <p>
         In ${graphiql}, run this mutation with the address as <code>url</code> and the

@@ -5,14 +5,7 @@ import type { ProviderState } from './provider-state.js';
 const ACTIONS = ['connect', 'create', 'reconnect', 'groupconnect', 'groupemailconnect', 'group', 'preview'];
 
 /** A validated authorization request. */
-export interface AuthorizationRequest {
-  readonly redirectUri: URL;
-  readonly state: string;
-  /** In the requested order. */
-  readonly scopes: readonly string[];
-  /** Whether `prompt=consent` requests the screen despite an earlier grant. */
-  readonly forceConsent: boolean;
-}
+export type AuthorizationRequest = ReturnType<typeof parseAuthorizationRequest>;
 
 /** An error shown on a page: Rollup ID never redirects these to the application. */
 export class AuthorizationError extends Error {
@@ -26,10 +19,7 @@ export class AuthorizationError extends Error {
 }
 
 /** Parses and validates an authorization request in Rollup ID's order. Throws `AuthorizationError`. */
-export function parseAuthorizationRequest(
-  state: ProviderState,
-  query: URLSearchParams,
-): AuthorizationRequest {
+export function parseAuthorizationRequest(state: ProviderState, query: URLSearchParams) {
   const clientId = required(query, 'client_id');
   const clientState = required(query, 'state');
   const redirectUri = URL.parse(required(query, 'redirect_uri'));
@@ -46,7 +36,9 @@ export function parseAuthorizationRequest(
   if (!state.redirectUris.some((known) => URL.parse(known)?.origin === redirectUri.origin)) {
     throw new AuthorizationError('Provided redirect URI did not match with configured redirect URI');
   }
-  return { redirectUri, state: clientState, scopes: readScopes(query), forceConsent: prompt === 'consent' };
+  /** Whether the screen is requested despite an earlier grant. */
+  const forceConsent = prompt === 'consent';
+  return { redirectUri, state: clientState, scopes: readScopes(query), forceConsent };
 }
 
 function required(query: URLSearchParams, name: string): string {
@@ -65,14 +57,15 @@ function checkAction(query: URLSearchParams): void {
   }
 }
 
-function readScopes(query: URLSearchParams): string[] {
+/** In the requested order. */
+function readScopes(query: URLSearchParams): readonly string[] {
   const requested = decodeAgain(query.get('scope') ?? '');
   const scopes = parseScope(requested);
   if (scopes.length === 0 || requested === 'null') throw new AuthorizationError('No scope requested');
   if (!scopes.every((scope) => knownScopes.has(scope))) {
     throw new AuthorizationError('Requested scope value not in the configured allowed scope list');
   }
-  return [...new Set(scopes)];
+  return scopes;
 }
 
 // Rollup ID percent-decodes the scope a second time, after the URL parser.
@@ -85,15 +78,10 @@ function decodeAgain(scope: string): string {
 }
 
 /** The callback URL if an earlier grant covers the scopes; undefined if the consent screen is needed. */
-export function approveSilently(
-  state: ProviderState,
-  request: AuthorizationRequest,
-  sub: string | undefined,
-): string | undefined {
-  if (sub === undefined || request.forceConsent || !state.grants.covers(sub, request.scopes)) {
-    return undefined;
-  }
-  return callbackWithCode(state, request, sub, request.scopes);
+export function approveSilently(state: ProviderState, request: AuthorizationRequest, sub?: string) {
+  const { scopes, forceConsent } = request;
+  if (sub === undefined || forceConsent || !state.grants.covers(sub, scopes)) return undefined;
+  return callbackWithCode(state, request, sub, scopes);
 }
 
 /**
@@ -104,11 +92,11 @@ export function approveAs(
   state: ProviderState,
   request: AuthorizationRequest,
   person: Person,
-  chosen: readonly string[] = request.scopes,
+  chosen = request.scopes,
 ): string {
+  const has = (scope: string): boolean => scope !== 'email' || person.email !== undefined;
   const scopes = request.scopes.filter(
-    (scope) =>
-      scope === 'openid' || (chosen.includes(scope) && (scope !== 'email' || person.email !== undefined)),
+    (scope) => scope === 'openid' || (chosen.includes(scope) && has(scope)),
   );
   if (scopes.length === 0) throw new AuthorizationError('No scope was allowed');
   state.grants.approve(person.sub, scopes, state.now());
@@ -117,14 +105,13 @@ export function approveAs(
 }
 
 function callbackWithCode(
-  state: ProviderState,
+  { codes, clientId, now }: ProviderState,
   request: AuthorizationRequest,
   sub: string,
   scopes: readonly string[],
 ): string {
-  const code = state.codes.issue({ clientId: state.clientId, sub, scopes, issuedAt: state.now() });
   const callback = new URL(request.redirectUri);
-  callback.searchParams.append('code', code);
+  callback.searchParams.append('code', codes.issue({ clientId, sub, scopes, issuedAt: now() }));
   callback.searchParams.append('state', request.state);
   return callback.href;
 }

@@ -46,34 +46,33 @@ export const GALAXY_SCHEMA = buildSchema(/* GraphQL */ `
 /** Authenticates the caller and returns the requested `sub`, or else the one of its token; throws without either. */
 export type GalaxyTarget = (requested?: string | null) => Promise<string>;
 
+interface Arguments {
+  targetIdentityURN?: string | null;
+}
+
 /** The resolvers of Galaxy's query type; each calls `target`. */
-export function galaxyResolvers(
-  state: ProviderState,
-  target: GalaxyTarget,
-): Record<string, (args: { targetIdentityURN?: string | null }) => Promise<unknown>> {
+export function galaxyResolvers(state: ProviderState, target: GalaxyTarget) {
   const find = (sub: string): Person | undefined => state.people.find((person) => person.sub === sub);
   return {
-    profile: async ({ targetIdentityURN }) => {
-      const person = find(await target(targetIdentityURN));
-      return person === undefined ? null : profileOf(person);
-    },
-    connectedAccounts: async ({ targetIdentityURN }) =>
-      find(await target(targetIdentityURN))?.publicAccounts.map(nodeOf) ?? null,
+    profile: async ({ targetIdentityURN: sub }: Arguments) => profileOf(find(await target(sub))),
+    connectedAccounts: async ({ targetIdentityURN: sub }: Arguments) =>
+      find(await target(sub))?.publicAccounts.map(nodeOf),
     authorizedApps: async () => appsOf(state, await target()),
   };
 }
 
-function profileOf(person: Person): Record<string, unknown> {
-  const pfp = person.pfp ?? (person.picture === undefined ? undefined : { image: person.picture });
+function profileOf(person: Person | undefined) {
+  if (person === undefined) return null;
+  const { pfp = person.picture === undefined ? undefined : { image: person.picture } } = person;
   return {
-    displayName: person.displayName ?? person.name ?? null,
-    pfp: pfp === undefined ? null : { ...pfp, __typename: pfp.isToken === true ? 'NFTPFP' : 'StandardPFP' },
+    displayName: person.displayName ?? person.name,
+    pfp: pfp && { ...pfp, __typename: pfp.isToken === true ? 'NFTPFP' : 'StandardPFP' },
   };
 }
 
 const CRYPTO_TYPES = new Set(['eth', 'smart_contract_wallet']);
 
-function nodeOf({ type, identifier }: LinkedAccount): Record<string, unknown> {
+function nodeOf({ type, identifier }: LinkedAccount) {
   // Rollup ID uses keccak-256; any stable 64 digits do here.
   const digest = createHash('sha3-256').update(`urn:rollupid:idref:${type}/${identifier}`).digest('hex');
   return {
@@ -86,7 +85,7 @@ function nodeOf({ type, identifier }: LinkedAccount): Record<string, unknown> {
   };
 }
 
-function appsOf(state: ProviderState, sub: string): Record<string, unknown>[] {
+function appsOf(state: ProviderState, sub: string) {
   const timestamp = state.grants.approvedAt(sub);
   if (timestamp === undefined) return [];
   return [{ clientId: state.clientId, icon: APP_ICON, title: 'Example application', timestamp }];

@@ -1,5 +1,5 @@
 import { parseScope } from '../../scope.js';
-import { type EmulatorResponse, json } from './response.js';
+import { json } from './response.js';
 import {
   bareError,
   type ErrorCode,
@@ -21,11 +21,7 @@ export function tokenRequestKind(form: URLSearchParams): 'refresh' | 'exchange' 
 }
 
 /** Handles `/token`; `issuer` is the origin of the request. Throws `ProviderError`. */
-export async function handleToken(
-  state: ProviderState,
-  issuer: string,
-  form: URLSearchParams,
-): Promise<EmulatorResponse> {
+export async function handleToken(state: ProviderState, issuer: string, form: URLSearchParams) {
   const kind = tokenRequestKind(form);
   const clientId = form.get('client_id');
   const clientSecret = form.get('client_secret');
@@ -39,12 +35,7 @@ export async function handleToken(
   return json(tokens, 200, { 'cache-control': 'no-store', pragma: 'no-cache' });
 }
 
-async function exchange(
-  state: ProviderState,
-  issuer: string,
-  code: string,
-  clientId: string,
-): Promise<Record<string, string>> {
+async function exchange(state: ProviderState, issuer: string, code: string, clientId: string) {
   const record = state.codes.find(code, state.now());
   if (record === undefined) throw codeError(state, 'UNAUTHORIZED', 'expired code');
   if (record.clientId !== clientId) throw codeError(state, 'BAD_REQUEST', 'mismatch client id');
@@ -57,10 +48,7 @@ async function exchange(
 }
 
 /** Issues the tokens of a code exchange, in Rollup ID's order. */
-export async function issueTokens(
-  state: ProviderState,
-  subject: TokenSubject,
-): Promise<Record<'token_type' | 'access_token' | 'refresh_token' | 'id_token', string>> {
+export async function issueTokens(state: ProviderState, subject: TokenSubject) {
   const tokens = {
     token_type: 'Bearer',
     access_token: await mintToken(state, 'access', subject),
@@ -76,11 +64,7 @@ function codeError({ switches }: ProviderState, code: ErrorCode, message: string
 }
 
 // Rollup ID's checks in its order: `iss` is not checked, and an access token is accepted.
-async function refresh(
-  state: ProviderState,
-  issuer: string,
-  refreshToken: string,
-): Promise<Record<string, string>> {
+async function refresh(state: ProviderState, issuer: string, refreshToken: string) {
   const { aud, sub, jti, scope } = decodeToken(refreshToken, METHOD);
   if (!Array.isArray(aud) || aud[0] !== state.clientId) {
     throw rollupError('BAD_REQUEST', 'mismatch client id');
