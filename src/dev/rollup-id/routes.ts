@@ -1,7 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { CountedCall } from '../instruments/call-counts.js';
 import { respondWithFault, type FaultPoint, nextFault } from '../instruments/faults.js';
-import { discoveryDocument } from './discovery.js';
 import { handleGalaxy } from './galaxy.js';
 import { ProviderError } from './provider-errors.js';
 import type { ProviderState } from './provider-state.js';
@@ -44,6 +43,27 @@ export function addEndpoints(app: FastifyInstance, state: ProviderState, closing
 }
 
 const handleDiscovery: Handler = async (_state, request) => json(discoveryDocument(originOf(request)));
+
+/** The discovery document of an origin, with exactly Rollup ID's fields (OpenID Connect Discovery 1.0). */
+function discoveryDocument(origin: string) {
+  return {
+    issuer: origin,
+    authorization_endpoint: `${origin}/authorize`,
+    token_endpoint: `${origin}/token`,
+    token_endpoint_auth_methods_supported: ['client_secret_post'],
+    token_endpoint_auth_signing_alg_values_supported: ['ES256'],
+    userinfo_endpoint: `${origin}/userinfo`,
+    jwks_uri: `${origin}/.well-known/jwks.json`,
+    scopes_supported: ['openid', 'profile', 'email'],
+    response_types_supported: ['code'],
+    subject_types_supported: ['public', 'pairwise'],
+    userinfo_signing_alg_values_supported: ['ES256'],
+    id_token_signing_alg_values_supported: ['ES256'],
+    request_object_signing_alg_values_supported: ['ES256'],
+    claims_supported: ['sub', 'iss'],
+    service_documentation: 'https://docs.rollup.id/',
+  };
+}
 
 const handleKeys: Handler = async ({ keys }) => json(keys.published());
 
