@@ -1,19 +1,14 @@
 import type { Person } from '../src/dev/rollup-id/people.js';
 import { RenewAccessTokenDocument, UnlinkRollupAccountDocument } from './generated/graphql.js';
-import { startWorld, type World } from './kit/world.js';
+import { useWorld } from './kit/hooks.js';
 
 type Fields = Record<string, unknown>;
 
 describe('the log', () => {
-  let world: World;
+  const world = useWorld({ env: { TRUST_PROXY: '127.0.0.1' } });
   let mira: Person;
   let tomas: Person;
-  beforeAll(async () => {
-    world = await startWorld({ env: { TRUST_PROXY: '127.0.0.1' } });
-    [mira, tomas] = world.rollup.people as [Person, Person];
-  });
-  afterAll(() => world.close());
-  beforeEach(() => world.reset());
+  beforeAll(() => void ([mira, tomas] = world.people));
 
   const PSEUDONYM = /^[\da-f]{16}$/;
   const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/;

@@ -1,8 +1,7 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
-import type { Person } from '../src/dev/rollup-id/people.js';
 import { createLog, describeError } from '../src/log.js';
+import { useWorld } from './kit/hooks.js';
 import { lineSink } from './kit/line-sink.js';
-import { startWorld, type World } from './kit/world.js';
 
 const SECRET = 'hunter2-the-value-of-a-row';
 
@@ -38,9 +37,7 @@ test('HTP-23 long text that resembles a secret is redacted in linear time (no Re
 });
 
 describe('a database error', () => {
-  let world: World;
-  beforeAll(async () => (world = await startWorld()));
-  afterAll(() => world.close());
+  const world = useWorld();
 
   const failures: [string, (em: SqlEntityManager) => Promise<unknown>][] = [
     [
@@ -77,7 +74,7 @@ describe('a database error', () => {
 
   test('STO-03 reaches a client as an internal error whose correlationId finds it in the log', async () => {
     await world.em().execute('alter table app_user add constraint nobody check (name is null)');
-    const [person] = world.rollup.people as [Person];
+    const [person] = world.people;
     const begun = await world.start();
     const url = await world.rollup.approve(begun.authorizationUrl ?? '', { person });
     const { errors, text } = await world.ask(

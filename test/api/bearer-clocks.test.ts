@@ -1,16 +1,11 @@
 import type { Person } from '../../src/dev/rollup-id/people.js';
 import { MeDocument, RenewAccessTokenDocument } from '../generated/graphql.js';
-import { startWorld, type World } from '../kit/world.js';
+import { useWorld } from '../kit/hooks.js';
 
 describe.each([30_000, -30_000])("a server whose clock is %i ms ahead of the provider's", (aheadMs) => {
-  let world: World;
+  const world = useWorld({ aheadMs });
   let person: Person;
-  beforeAll(async () => (world = await startWorld({ aheadMs })));
-  afterAll(() => world.close());
-  beforeEach(async () => {
-    await world.reset();
-    [person] = world.rollup.people as [Person];
-  });
+  beforeEach(() => void ([person] = world.people));
 
   test('JWT-18 links, and accepts tokens that were just issued', async () => {
     for (let index = 0; index < 8; index += 1) {

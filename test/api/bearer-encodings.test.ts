@@ -2,20 +2,17 @@ import { createPublicKey, type JsonWebKey, randomBytes } from 'node:crypto';
 import { CompactEncrypt, decodeJwt, decodeProtectedHeader, type JWK } from 'jose';
 import { pseudonym } from '../../src/log.js';
 import { compact, ecSigner, rsaSigner, segment, type Signer, withSignature } from '../kit/forged-token.js';
+import { useWorld } from '../kit/hooks.js';
 import { connectRaw, rawRequest } from '../kit/raw-http.js';
 import { bearerChecks } from '../kit/bearer-checks.js';
-import { startWorld, type World } from '../kit/world.js';
 
 const JWKS_MAX_AGE_MS = 600_000;
 
 describe('a token', () => {
-  let world: World;
+  const world = useWorld();
   const ours = ecSigner('ours');
   const { person, mint, expectAccepted, expectUnauthorized } = bearerChecks(() => world);
-  beforeAll(async () => (world = await startWorld()));
-  afterAll(() => world.close());
   beforeEach(async () => {
-    await world.reset();
     publish((keys) => ({ keys: [...keys, ours.jwk] }));
     await world.link(person());
   });

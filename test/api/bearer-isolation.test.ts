@@ -6,8 +6,8 @@ import { createSchema } from '../../src/graphql/schema.js';
 import { pseudonym } from '../../src/log.js';
 import { MeDocument, RenewAccessTokenDocument, UnlinkRollupAccountDocument } from '../generated/graphql.js';
 import { withSignature } from '../kit/forged-token.js';
+import { useWorld } from '../kit/hooks.js';
 import { connectRaw, rawRequest } from '../kit/raw-http.js';
-import { startWorld, type World } from '../kit/world.js';
 
 /** A linked person. */
 interface Linked {
@@ -17,13 +17,10 @@ interface Linked {
 }
 
 describe('two callers', () => {
-  let world: World;
+  const world = useWorld();
   let ada: Linked;
   let ben: Linked;
-  beforeAll(async () => (world = await startWorld()));
-  afterAll(() => world.close());
   beforeEach(async () => {
-    await world.reset();
     ada = await link(0);
     ben = await link(1);
   });
@@ -47,8 +44,7 @@ describe('two callers', () => {
   });
 
   test("PRV-10 another user's, an unknown and an unlinked account get the same responses, by the same statements", async () => {
-    const unlinked =
-      (await world.link(world.rollup.people[2] as Person, { token: ben.token })).account?.id ?? '';
+    const unlinked = (await world.link(world.people[2], { token: ben.token })).account?.id ?? '';
     await world.ask(UnlinkRollupAccountDocument, { input: { accountId: unlinked } }, { token: ben.token });
     const traces = [];
     for (const accountId of [ada.accountId, randomUUID(), unlinked]) {

@@ -1,23 +1,18 @@
 import { memoryUsage } from 'node:process';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { compact, ecSigner, withSignature } from '../kit/forged-token.js';
+import { useWorld } from '../kit/hooks.js';
 import { connectRaw, type RawResponse, rawRequest } from '../kit/raw-http.js';
 import { bearerChecks } from '../kit/bearer-checks.js';
-import { startWorld, type World } from '../kit/world.js';
 
 const ME = '{ me { id } }';
 const MEGABYTE = 1024 * 1024;
 
 describe('a request with a bearer', () => {
-  let world: World;
+  const world = useWorld();
   const attacker = ecSigner('attacker');
   const { person, mint, expectAccepted, expectUnauthorized } = bearerChecks(() => world);
-  beforeAll(async () => (world = await startWorld()));
-  afterAll(() => world.close());
-  beforeEach(async () => {
-    await world.reset();
-    await world.link(person());
-  });
+  beforeEach(() => world.link(person()));
 
   describe('JWT-17 issued by a clock that is ahead', () => {
     test.each(['nbf', 'iat'])('JWT-17 %s ten seconds in the future is accepted', async (claim) => {

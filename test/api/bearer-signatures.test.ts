@@ -11,22 +11,18 @@ import {
   type Signer,
   withSignature,
 } from '../kit/forged-token.js';
+import { useWorld } from '../kit/hooks.js';
 import { listen } from '../kit/listen.js';
 import { bearerChecks } from '../kit/bearer-checks.js';
-
-import { startWorld, type World } from '../kit/world.js';
 
 const JWKS_MAX_AGE_MS = 600_000;
 const N = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
 
 describe('a signature', () => {
-  let world: World;
+  const world = useWorld();
   const attacker = ecSigner('attacker');
   const { person, mint, expectAccepted, expectUnauthorized } = bearerChecks(() => world);
-  beforeAll(async () => (world = await startWorld()));
-  afterAll(() => world.close());
   beforeEach(async () => {
-    await world.reset();
     world.clock.advance(JWKS_MAX_AGE_MS);
     await world.link(person());
   });

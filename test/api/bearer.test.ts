@@ -1,19 +1,14 @@
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { bearerChecks } from '../kit/bearer-checks.js';
-import { startWorld, type World } from '../kit/world.js';
+import { useWorld } from '../kit/hooks.js';
 
 const HOUR = 3_600;
 const JWKS_MAX_AGE_MS = 600_000;
 
 describe('the bearer', () => {
-  let world: World;
+  const world = useWorld();
   const { person, mint, rows, expectAccepted, expectUnauthorized } = bearerChecks(() => world);
-  beforeAll(async () => (world = await startWorld()));
-  afterAll(() => world.close());
-  beforeEach(async () => {
-    await world.reset();
-    await world.link(person());
-  });
+  beforeEach(() => world.link(person()));
 
   test('with a valid access token is accepted, and the request is executed', async () => {
     const before = await rows();

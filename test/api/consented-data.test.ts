@@ -2,20 +2,17 @@ import { readFile } from 'node:fs/promises';
 import { createGate } from '../../src/dev/instruments/faults.js';
 import { createPerson, type Person } from '../../src/dev/rollup-id/people.js';
 import { ConsentedDataDocument } from '../generated/graphql.js';
-import { startWorld, type World } from '../kit/world.js';
+import { useWorld } from '../kit/hooks.js';
 
 const ALL = ['openid', 'profile', 'email', 'connected_accounts', 'erc_4337'];
 const REVOKED = 'Authorized data error. Re-authorization by user required';
 
 describe('the data that consent unlocks', () => {
-  let world: World;
+  const world = useWorld();
   let mira: Person;
-  beforeAll(async () => (world = await startWorld()));
-  afterAll(() => world.close());
   beforeEach(async () => {
-    await world.reset();
     world.clock.advance(600_000); // longer than the back-off after a failure
-    [mira] = world.rollup.people as [Person];
+    [mira] = world.people;
   });
 
   test('is the profile, the public accounts and the authorized applications of Galaxy', async () => {

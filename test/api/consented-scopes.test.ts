@@ -1,12 +1,9 @@
 import type { Person } from '../../src/dev/rollup-id/people.js';
 import { ConsentedScopesDocument, MeDocument } from '../generated/graphql.js';
-import { startWorld, type World } from '../kit/world.js';
+import { useWorld } from '../kit/hooks.js';
 
 describe('consentedScopes', () => {
-  let world: World;
-  beforeAll(async () => (world = await startWorld()));
-  afterAll(() => world.close());
-  beforeEach(() => world.reset());
+  const world = useWorld();
 
   test('returns the scopes of an identity that is not linked, and does not link it', async () => {
     const { status, data, errors } = await ask(await mint(['openid', 'email']));
@@ -80,7 +77,7 @@ describe('consentedScopes', () => {
     expect((await ask(tokens.accessToken)).status).toBe(200);
   });
 
-  const person = (): Person => world.rollup.people[0] as Person;
+  const person = (): Person => world.people[0];
   const mint = (scopes: string[]): Promise<string> => world.rollup.mint('access', person(), { scopes });
   const ask = (token?: string) => world.ask(ConsentedScopesDocument, {}, { token });
   const names = async (token: string): Promise<string[]> =>

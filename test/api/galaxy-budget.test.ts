@@ -2,7 +2,8 @@ import { createPerson, type Person } from '../../src/dev/rollup-id/people.js';
 import { acquireGalaxySlot } from '../../src/galaxy/galaxy-budget.repository.js';
 import { createGate } from '../../src/dev/instruments/faults.js';
 import { ConsentedDataDocument } from '../generated/graphql.js';
-import { startWorld, type World } from '../kit/world.js';
+import { useWorld } from '../kit/hooks.js';
+import { startWorld } from '../kit/world.js';
 
 const SCOPES = ['openid', 'profile', 'connected_accounts', 'erc_4337'];
 const PROFILE = `{ me { rollupAccounts { profile { displayName } galaxyFreshness { ageSeconds stale } } } }`;
@@ -17,16 +18,13 @@ interface ProfileData {
 }
 
 describe('the budget of Galaxy', () => {
-  let world: World;
+  const world = useWorld();
   let mira: Person;
   let token: string;
-  beforeAll(async () => (world = await startWorld()));
-  afterAll(() => world.close());
   beforeEach(async () => {
-    await world.reset();
     world.clock.advance(4_000_000);
-    [mira] = world.rollup.people as [Person];
-    token = (await world.link(mira, { scopes: SCOPES })).accessToken ?? '';
+    [mira] = world.people;
+    token = (await world.linkPerson(mira, { scopes: SCOPES })).token;
     world.rollup.calls.reset();
   });
 
@@ -144,7 +142,7 @@ describe('the budget of Galaxy', () => {
       env: { GALAXY_STALE_SECONDS: '0', GALAXY_CACHE_SECONDS: '30', GALAXY_REQUESTS_PER_MINUTE: '1' },
     });
     try {
-      const by = (await strict.link(mira, { scopes: SCOPES })).accessToken ?? '';
+      const by = (await strict.linkPerson(mira, { scopes: SCOPES })).token;
       const codes = async () => {
         const { errors } = await strict.ask(PROFILE, undefined, { token: by });
         return errors.map(({ extensions }) => extensions['code']);
@@ -162,7 +160,7 @@ describe('the budget of Galaxy', () => {
   async function linkNewPerson(): Promise<string> {
     const person = createPerson({ name: 'Somebody' });
     world.rollup.people.push(person);
-    return (await world.link(person, { scopes: SCOPES })).accessToken ?? '';
+    return (await world.linkPerson(person, { scopes: SCOPES })).token;
   }
 
   function readAs(by: string) {

@@ -3,7 +3,7 @@ import type { Person } from '../../src/dev/rollup-id/people.js';
 import { ConsentedDataDocument } from '../generated/graphql.js';
 import { eventually } from '../kit/eventually.js';
 import type { GraphqlError } from '../kit/graphql-client.js';
-import { startWorld, type World } from '../kit/world.js';
+import { useWorld } from '../kit/hooks.js';
 
 const SCOPES = ['openid', 'profile', 'connected_accounts', 'erc_4337'];
 const FIELDS = ['authorizedApps', 'galaxyFreshness', 'profile', 'publicAccounts'];
@@ -12,16 +12,13 @@ const NOT_FOUND = { errors: [{ code: 'NOT_FOUND', message: 'x', name: 'RollupErr
 const APP = { clientId: 'c', icon: 'data:,', title: 'An app', timestamp: 0 };
 const NOTHING = { profile: null, connectedAccounts: null, authorizedApps: null };
 
-let world: World;
+const world = useWorld();
 let mira: Person;
 let token: string;
-beforeAll(async () => (world = await startWorld()));
-afterAll(() => world.close());
 beforeEach(async () => {
-  await world.reset();
   world.clock.advance(4_000_000); // past every back-off and every cached response
-  [mira] = world.rollup.people as [Person];
-  token = (await world.link(mira, { scopes: SCOPES })).accessToken ?? '';
+  [mira] = world.people;
+  token = (await world.linkPerson(mira, { scopes: SCOPES })).token;
 });
 
 const plain = (status: number, message: string): Fault => ({
@@ -222,8 +219,8 @@ describe('an error response of Galaxy', () => {
       { body: { data: { profile: 'x'.repeat(300_000) } } },
     ],
   ])('about one account (%s) backs off exponentially for that account only', async (_, code, fault) => {
-    const other = world.rollup.people[1] as Person;
-    const theirs = (await world.link(other, { scopes: SCOPES })).accessToken ?? '';
+    const other = world.people[1];
+    const theirs = (await world.linkPerson(other, { scopes: SCOPES })).token;
     const waits: number[] = [];
     for (let failures = 1; failures <= 3; failures += 1) {
       world.rollup.switches.faults.galaxy.queue.push(fault);
@@ -241,8 +238,8 @@ describe('an error response of Galaxy', () => {
   });
 
   test('backs off for all accounts even when an earlier concurrent request succeeds afterwards', async () => {
-    const other = world.rollup.people[1] as Person;
-    const theirs = (await world.link(other, { scopes: SCOPES })).accessToken ?? '';
+    const other = world.people[1];
+    const theirs = (await world.linkPerson(other, { scopes: SCOPES })).token;
     const gate = createGate();
     world.rollup.switches.faults.galaxy.queue.push(
       { ...gate.fault },
@@ -260,14 +257,11 @@ describe('an error response of Galaxy', () => {
 });
 
 describe('the embedded Galaxy', () => {
-  let misconfigured: World;
-  beforeAll(async () => (misconfigured = await startWorld({ env: { GALAXY_API_KEY: 'no-valid-key' } })));
-  afterAll(() => misconfigured.close());
+  const misconfigured = useWorld({ env: { GALAXY_API_KEY: 'no-valid-key' } });
 
   test.each(['masked', 'plain'] as const)(
     'rejects a wrong key with %s errors, which is PROVIDER_MISCONFIGURED',
     async (shape) => {
-      await misconfigured.reset();
       misconfigured.clock.advance(4_000_000);
       misconfigured.rollup.switches.galaxyErrors = shape;
       const { accessToken } = await misconfigured.link(mira, { scopes: SCOPES });

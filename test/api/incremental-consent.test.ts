@@ -1,7 +1,7 @@
 import type { Person } from '../../src/dev/rollup-id/people.js';
 import type { GraphqlResponse } from '../kit/graphql-client.js';
 import { StartRollupLinkDocument } from '../generated/graphql.js';
-import { startWorld, type World } from '../kit/world.js';
+import { useWorld } from '../kit/hooks.js';
 
 interface Account {
   readonly scopes: readonly { readonly name: string }[];
@@ -23,17 +23,12 @@ const WANTED = [
 ];
 
 describe('incremental consent', () => {
-  let world: World;
+  const world = useWorld();
   let mira: Person;
-  beforeAll(async () => (world = await startWorld()));
-  afterAll(() => world.close());
-  beforeEach(async () => {
-    await world.reset();
-    [mira] = world.rollup.people as [Person];
-  });
+  beforeEach(() => void ([mira] = world.people));
 
   test('a forbidden field names its scopes, a new link grants them, and grantedScopes keeps them all', async () => {
-    const first = (await world.link(mira, { scopes: ['openid', 'profile'] })).accessToken ?? '';
+    const first = (await world.linkPerson(mira, { scopes: ['openid', 'profile'] })).token;
     const forbidden = await ask(first);
     expect(forbidden.status).toBe(403);
     expect(forbidden.errors.map(({ path, extensions }) => [path?.at(-1), extensions])).toEqual([
@@ -53,7 +48,7 @@ describe('incremental consent', () => {
     });
 
     const scopes = [...names(before.scopes), ...before.missingScopes];
-    const second = (await world.link(mira, { scopes, token: first })).accessToken ?? '';
+    const second = (await world.linkPerson(mira, { scopes, token: first })).token;
     const after = await ask(second);
     expect(after.errors).toEqual([]);
     expect(accountOf(after)).toMatchObject({ missingScopes: [] });
@@ -61,7 +56,7 @@ describe('incremental consent', () => {
     expect(names(accountOf(after).scopes)).toEqual(['openid', 'profile', 'connected_accounts', 'erc_4337']);
     expect(world.rollup.calls.userinfo).toBe(1);
 
-    const third = (await world.link(mira, { scopes: ['openid', 'email'] })).accessToken ?? '';
+    const third = (await world.linkPerson(mira, { scopes: ['openid', 'email'] })).token;
     const narrower = accountOf(await ask(third));
     expect(names(narrower.scopes)).toEqual(['openid', 'email']);
     expect(names(narrower.grantedScopes)).toEqual([
@@ -108,7 +103,7 @@ describe('incremental consent', () => {
   });
 
   test('a mutation sees the changes of an earlier mutation in the same request', async () => {
-    const first = (await world.link(mira, { scopes: ['openid', 'profile'] })).accessToken ?? '';
+    const first = (await world.linkPerson(mira, { scopes: ['openid', 'profile'] })).token;
     const tokens = await world.rollup.issue(mira, ['openid', 'email']);
     const seen = 'account { scopes { name } }';
     const { data, errors } = await world.ask<Record<'before' | 'after', { account: Account }>, object>(
@@ -141,7 +136,7 @@ describe('incremental consent', () => {
     [''],
     ['String.length'],
   ])('missingScopes rejects %j, which is no field of the schema', async (coordinate) => {
-    const token = (await world.link(mira, { scopes: ['openid'] })).accessToken ?? '';
+    const token = (await world.linkPerson(mira, { scopes: ['openid'] })).token;
     const { errors } = await world.ask(
       `query ($for: [String!]!) { me { rollupAccounts { missingScopes(for: $for) } } }`,
       { for: [coordinate] },

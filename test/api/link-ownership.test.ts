@@ -1,4 +1,3 @@
-import { type CryptoKey, generateKeyPair } from 'jose';
 import { createPerson, type Person } from '../../src/dev/rollup-id/people.js';
 import type { TokenKind } from '../../src/dev/rollup-id/tokens.js';
 import {
@@ -8,8 +7,9 @@ import {
   RenewAccessTokenDocument,
   type RollupTokensInput,
 } from '../generated/graphql.js';
+import { foreignKey } from '../kit/forged-token.js';
+import { useWorld } from '../kit/hooks.js';
 import type { LinkPayload } from '../kit/link-flow.js';
-import { startWorld, type World } from '../kit/world.js';
 
 const CALLBACK = { url: 'https://app.example/', linkToken: 'x' };
 const TABLES = ['app_user', 'rollup_account', 'sealed_tokens'];
@@ -19,17 +19,10 @@ const ROUNDS = 25;
 type Row = Record<string, unknown>;
 
 describe('the owner of a linked identity', () => {
-  let world: World;
+  const world = useWorld();
   let mira: Person;
   let tomas: Person;
-  let foreignKey: CryptoKey;
-  beforeAll(async () => {
-    world = await startWorld();
-    foreignKey = (await generateKeyPair('ES256')).privateKey;
-    [mira, tomas] = world.rollup.people as [Person, Person];
-  });
-  afterAll(() => world.close());
-  beforeEach(() => world.reset());
+  beforeAll(() => void ([mira, tomas] = world.people));
 
   const rows = async (table: string): Promise<Row[]> => world.em().execute(`select * from ${table}`);
   const everything = async (): Promise<Row[][]> => Promise.all(TABLES.map(rows));
@@ -242,7 +235,8 @@ describe('the owner of a linked identity', () => {
     ['LNK-15 an access token in place of the ID token', 'TOKEN_INVALID', ['idToken', 'access', {}]],
     ['LNK-17 an ID token in place of the refresh token', 'TOKEN_INVALID', ['refreshToken', 'id', {}]],
   ])('is not linked by %s: %s', async (_what, code, [field, kind, how]) => {
-    const overrides = how === 'foreign' ? { key: foreignKey } : { claims: how === 'other' ? {} : how };
+    const overrides =
+      how === 'foreign' ? { key: await foreignKey() } : { claims: how === 'other' ? {} : how };
     const scopes = ['openid']; // needs no call to userinfo
     const swapped = await world.rollup.mint(kind, how === 'other' ? tomas : mira, { scopes, ...overrides });
     const response = await linkTokens({ ...(await world.rollup.issue(mira, scopes)), [field]: swapped });

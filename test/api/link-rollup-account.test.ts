@@ -7,8 +7,8 @@ import {
   LinkRollupAccountDocument,
   RenewAccessTokenDocument,
 } from '../generated/graphql.js';
+import { useWorld } from '../kit/hooks.js';
 import type { LinkPayload, StartPayload } from '../kit/link-flow.js';
-import { startWorld, type World } from '../kit/world.js';
 
 const TTL_SECONDS = 100;
 
@@ -18,25 +18,20 @@ type Edit = () => Fields | Promise<Fields>;
 type Attempt = Readonly<{ begun: StartPayload; url: string }>;
 
 describe('linkRollupAccount with a callback', () => {
-  let world: World;
-  let mira: Person;
-  let tomas: Person;
   /** Whether the server sends a wrong client secret. */
   let secretIsWrong: boolean;
-  beforeAll(async () => {
-    world = await startWorld({
-      env: { LINK_TTL_SECONDS: String(TTL_SECONDS), ROLLUP_TIMEOUT_MS: '2000' },
-      fetch: async (input, init) => {
-        if (secretIsWrong && init?.body instanceof URLSearchParams) init.body.set('client_secret', 'wrong');
-        return fetch(input, init);
-      },
-    });
-    [mira, tomas] = world.rollup.people as [Person, Person];
+  const world = useWorld({
+    env: { LINK_TTL_SECONDS: String(TTL_SECONDS), ROLLUP_TIMEOUT_MS: '2000' },
+    fetch: async (input, init) => {
+      if (secretIsWrong && init?.body instanceof URLSearchParams) init.body.set('client_secret', 'wrong');
+      return fetch(input, init);
+    },
   });
-  afterAll(() => world.close());
-  beforeEach(async () => {
+  let mira: Person;
+  let tomas: Person;
+  beforeEach(() => {
     secretIsWrong = false;
-    await world.reset();
+    [mira, tomas] = world.people;
   });
 
   /** Starts a link, and approves as Mira. */

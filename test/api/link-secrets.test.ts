@@ -1,14 +1,15 @@
 import { createHash } from 'node:crypto';
 import { isInputObjectType, isObjectType } from 'graphql';
-import { type CryptoKey, generateKeyPair, type JWK } from 'jose';
+import type { CryptoKey, JWK } from 'jose';
 import type { Fault } from '../../src/dev/instruments/faults.js';
 import type { Person } from '../../src/dev/rollup-id/people.js';
 import type { MintOverrides } from '../../src/dev/rollup-id/tokens.js';
 import { createSchema } from '../../src/graphql/schema.js';
 import { LinkRollupAccountDocument, RenewAccessTokenDocument } from '../generated/graphql.js';
 import { urlOf } from '../kit/fetch-url.js';
+import { foreignKey } from '../kit/forged-token.js';
+import { useWorld } from '../kit/hooks.js';
 import type { StartPayload } from '../kit/link-flow.js';
-import { startWorld, type World } from '../kit/world.js';
 
 const STARTS = 1_000;
 const VERIFIERS = 25;
@@ -24,25 +25,18 @@ interface Sent {
 }
 
 describe('the secrets of a link', () => {
-  let world: World;
-  let mira: Person;
-  let otherKey: CryptoKey;
   const sent: Sent[] = [];
-  beforeAll(async () => {
-    world = await startWorld({
-      env: { RATE_LIMIT_SUBJECT: '100000', RATE_LIMIT_ADDRESS: '100000' },
-      fetch: async (input, init) => {
-        const body = init?.body instanceof URLSearchParams ? new URLSearchParams(init.body) : undefined;
-        sent.push({ url: urlOf(input), headers: JSON.stringify([...new Headers(init?.headers)]), body });
-        return fetch(input, init);
-      },
-    });
-    otherKey = (await generateKeyPair('ES256')).privateKey;
-    [mira] = world.rollup.people as [Person];
+  const world = useWorld({
+    env: { RATE_LIMIT_SUBJECT: '100000', RATE_LIMIT_ADDRESS: '100000' },
+    fetch: async (input, init) => {
+      const body = init?.body instanceof URLSearchParams ? new URLSearchParams(init.body) : undefined;
+      sent.push({ url: urlOf(input), headers: JSON.stringify([...new Headers(init?.headers)]), body });
+      return fetch(input, init);
+    },
   });
-  afterAll(() => world.close());
-  beforeEach(async () => {
-    await world.reset();
+  let mira: Person;
+  beforeEach(() => {
+    [mira] = world.people;
     sent.length = 0;
   });
 
@@ -51,10 +45,6 @@ describe('the secrets of a link', () => {
     new URL(begun.authorizationUrl ?? '').searchParams.get(name) ?? '';
   const count = async (table: string): Promise<number> =>
     (await world.em().execute<unknown[]>(`select 1 from ${table}`)).length;
-  async function signIn(): Promise<{ token: string; userId: string }> {
-    const { accessToken, user } = await world.link(mira);
-    return { token: accessToken ?? '', userId: user?.id ?? '' };
-  }
   /** The log record of a request is written after its response. */
   async function requestsLogged(atLeast: number): Promise<void> {
     while (world.logLines.filter((line) => line.includes('"msg":"request"')).length < atLeast) {
@@ -63,7 +53,7 @@ describe('the secrets of a link', () => {
   }
 
   test(`LNK-02 ${STARTS} links started by one user share no secret, and each secret is 256 random bits`, async () => {
-    const { token, userId } = await signIn();
+    const { token, userId } = await world.linkPerson();
     const secrets: string[] = [];
     for (let begun = 0; begun < STARTS; begun += 20) {
       const some = await Promise.all(Array.from({ length: 20 }, () => world.start(['openid'], token)));
@@ -100,7 +90,7 @@ describe('the secrets of a link', () => {
   test.each<[string, () => Promise<MintOverrides> | MintOverrides]>([
     ['the algorithm none', () => ({ header: { alg: 'none' } })],
     ['HS256 with the public key', async () => ({ header: { alg: 'HS256' }, key: await publicKeyAsSecret() })],
-    ['the signature of another key', () => ({ key: otherKey })],
+    ['the signature of another key', async () => ({ key: await foreignKey() })],
     ['another issuer', () => ({ claims: { iss: 'https://evil.example' } })],
     ['another audience', () => ({ claims: { aud: ['other'] } })],
     [
@@ -233,7 +223,7 @@ describe('the secrets of a link', () => {
   const onServer = process.env['TEST_DATABASE_URL'] ? describe : undefined;
   onServer?.('while other transactions lock pending links', () => {
     test('LNK-31 a start does not wait for the locks, which could deadlock', async () => {
-      const { token } = await signIn();
+      const { token } = await world.linkPerson();
       for (let begun = 0; begun < 25; begun += 1) await world.start(['openid'], token);
       await world.em().transactional(async (tx) => {
         await tx.execute('select * from pending_link for update');
@@ -246,7 +236,7 @@ describe('the secrets of a link', () => {
   });
 
   test('LNK-31 a user keeps the newest twenty pending links, and expired ones are deleted', async () => {
-    const { token } = await signIn();
+    const { token } = await world.linkPerson();
     const begun: StartPayload[] = [];
     for (let round = 0; round < 25; round += 1) {
       world.clock.advance(1_000);

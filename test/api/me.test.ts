@@ -1,12 +1,8 @@
-import type { Person } from '../../src/dev/rollup-id/people.js';
 import { MeDocument } from '../generated/graphql.js';
-import { startWorld, type World } from '../kit/world.js';
+import { useWorld } from '../kit/hooks.js';
 
 describe('me', () => {
-  let world: World;
-  beforeAll(async () => (world = await startWorld()));
-  afterAll(() => world.close());
-  beforeEach(() => world.reset());
+  const world = useWorld();
 
   test('is null for an anonymous caller', async () => {
     const { status, data } = await world.ask(MeDocument);
@@ -14,14 +10,14 @@ describe('me', () => {
   });
 
   test('is null when the access token is valid but its identity is not linked', async () => {
-    const [person] = world.rollup.people as [Person];
+    const [person] = world.people;
     const token = await world.rollup.mint('access', person);
     const { status, data, errors } = await world.ask(MeDocument, {}, { token });
     expect({ status, data, errors }).toEqual({ status: 200, data: { me: null }, errors: [] });
   });
 
   test('JWT-01 returns the caller of an access token of Rollup ID, with the exact sub', async () => {
-    const [person] = world.rollup.people as [Person];
+    const [person] = world.people;
     const linked = await world.link(person);
     const { data } = await world.ask(MeDocument, {}, { token: linked.accessToken ?? '' });
     expect(linked.userErrors).toEqual([]);
@@ -37,7 +33,7 @@ describe('me', () => {
   });
 
   test('costs a constant number of statements for any number of linked identities', async () => {
-    const [first, ...others] = world.rollup.people as [Person];
+    const [first, ...others] = world.people;
     const { accessToken } = await world.link(first);
     const token = accessToken ?? '';
     const one = await countStatements(token);
@@ -47,8 +43,8 @@ describe('me', () => {
   });
 
   test('costs one statement: authentication adds none, and rejected requests cost none', async () => {
-    const [person] = world.rollup.people as [Person];
-    const token = (await world.link(person)).accessToken ?? '';
+    const [person] = world.people;
+    const token = (await world.linkPerson(person)).token;
     expect(await countStatements(token, ME)).toBe(1);
     expect(await countStatements(await world.rollup.mint('access', person), ME)).toBe(1);
     expect(await countStatements(`${token}x`, ME)).toBe(0);

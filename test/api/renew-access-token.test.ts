@@ -5,7 +5,7 @@ import {
   RenewAccessTokenDocument,
   type RenewAccessTokenInput,
 } from '../generated/graphql.js';
-import { startWorld, type World } from '../kit/world.js';
+import { useWorld } from '../kit/hooks.js';
 
 const MARGIN_SECONDS = 60;
 const LIFETIME_SECONDS = 3_600;
@@ -19,19 +19,14 @@ interface Row {
 }
 
 describe('renewAccessToken', () => {
-  let world: World;
+  const world = useWorld();
   let person: Person;
   let token: string;
   let accountId: string;
 
-  beforeAll(async () => (world = await startWorld()));
-  afterAll(() => world.close());
   beforeEach(async () => {
-    await world.reset();
-    [person] = world.rollup.people as [Person];
-    const linked = await world.link(person);
-    token = linked.accessToken ?? '';
-    accountId = linked.account?.id ?? '';
+    [person] = world.people;
+    ({ token, accountId } = await world.linkPerson(person));
   });
 
   test('RFR-01 refreshes an access token near its expiry with one call, and keeps a refresh token that is not replaced', async () => {
@@ -115,7 +110,7 @@ describe('renewAccessToken', () => {
   test('is rejected without a bearer token, and for an identity that is not linked', async () => {
     const anonymous = await world.ask(RenewAccessTokenDocument, { input: {} });
     expect([anonymous.status, anonymous.errors[0]?.extensions]).toEqual([401, { code: 'UNAUTHENTICATED' }]);
-    const stranger = await world.rollup.mint('access', world.rollup.people[1] as Person);
+    const stranger = await world.rollup.mint('access', world.people[1]);
     const { errors } = await world.ask(RenewAccessTokenDocument, { input: {} }, { token: stranger });
     expect(errors[0]?.extensions).toEqual({ code: 'NOT_LINKED' });
   });
@@ -124,9 +119,9 @@ describe('renewAccessToken', () => {
     ['that does not exist', '5b0ed2a4-8a6e-4b5e-9a37-1f5b3a2c9d10'],
     ['with an invalid id', "1' or '1'='1"],
   ])('returns the same for an account %s as for one of another user', async (_title, id) => {
-    const other = await world.link(world.rollup.people[1] as Person);
+    const other = await world.linkPerson(world.people[1]);
     const unknown = await renew({ accountId: id });
-    const foreign = await renew({ accountId: other.account?.id ?? '' });
+    const foreign = await renew({ accountId: other.accountId });
     expect(unknown.data).toEqual(foreign.data);
     expect(foreign.data.renewAccessToken.userErrors).toMatchObject([{ code: 'ACCOUNT_NOT_FOUND' }]);
   });

@@ -1,28 +1,22 @@
 import { createServer } from 'node:http';
-import { type CachingProxy, startCachingProxy } from '../kit/caching-proxy.js';
+import { startCachingProxy } from '../kit/caching-proxy.js';
+import { useStarted, useWorld } from '../kit/hooks.js';
 import { listen } from '../kit/listen.js';
-import { startWorld, type World } from '../kit/world.js';
 
 const QUERY = '{ me { rollupAccounts { sub } } }';
 
 describe('through a shared cache', () => {
-  let world: World;
-  let proxy: CachingProxy;
+  const world = useWorld();
+  const proxy = useStarted(() => startCachingProxy(world.app.url));
   let callers: { readonly sub: string; readonly token: string }[];
-  beforeAll(async () => {
-    world = await startWorld();
-    proxy = await startCachingProxy(world.app.url);
+  beforeEach(async () => {
     const people = world.rollup.people.slice(0, 2);
     callers = await Promise.all(
       people.map(async (person) => ({
         sub: person.sub,
-        token: (await world.link(person)).accessToken ?? '',
+        token: (await world.linkPerson(person)).token,
       })),
     );
-  });
-  afterAll(async () => {
-    await proxy.close();
-    await world.close();
   });
 
   test.each(['GET', 'POST', 'GET with If-None-Match'])(

@@ -1,14 +1,14 @@
 import { createHash } from 'node:crypto';
 import { createApp } from '../../src/app.js';
-import { type Database, openDatabase } from '../../src/database/orm.js';
+import { openDatabase } from '../../src/database/orm.js';
 import { ProviderMisconfiguredError } from '../../src/errors.js';
 import { createLog } from '../../src/log.js';
 import { type StartRollupLinkInput, StartRollupLinkDocument } from '../generated/graphql.js';
 import { urlOf } from '../kit/fetch-url.js';
 import { createGraphqlClient } from '../kit/graphql-client.js';
+import { useStarted, useWorld } from '../kit/hooks.js';
 import type { StartPayload } from '../kit/link-flow.js';
-import { createTestDatabase, type TestDatabase } from '../kit/test-database.js';
-import { startWorld, type World } from '../kit/world.js';
+import { createTestDatabase } from '../kit/test-database.js';
 
 const HOST = 'app.example.com';
 const REDIRECT_URI = `https://${HOST}/callback`;
@@ -31,31 +31,25 @@ function sha256(text: string): Buffer {
 }
 
 describe('startRollupLink', () => {
-  let world: World;
-  let spareDatabase: TestDatabase;
-  let spare: Database;
   /** Bodies of the requests to the provider; null for a request without one. */
   const sent: (RequestInit['body'] | null)[] = [];
-  beforeAll(async () => {
-    world = await startWorld({
-      env: { ROLLUP_REDIRECT_URIS: REDIRECT_URI },
-      fetch: async (input, init) => {
-        sent.push(init?.body ?? null);
-        return fetch(input, init);
-      },
-    });
-    spareDatabase = await createTestDatabase();
-    spare = await openDatabase({ ...world.config.database, ...spareDatabase.settings });
+  const world = useWorld({
+    env: { ROLLUP_REDIRECT_URIS: REDIRECT_URI },
+    fetch: async (input, init) => {
+      sent.push(init?.body ?? null);
+      return fetch(input, init);
+    },
   });
-  afterAll(async () => {
-    await spare.close();
-    await spareDatabase.drop();
-    await world.close();
+  const spare = useStarted(async () => {
+    const database = await createTestDatabase();
+    const opened = await openDatabase({ ...world.config.database, ...database.settings });
+    const close = async (): Promise<void> => {
+      await opened.close();
+      await database.close();
+    };
+    return { ...opened, close };
   });
-  beforeEach(async () => {
-    await world.reset();
-    sent.length = 0;
-  });
+  beforeEach(() => void (sent.length = 0));
 
   async function start(input: Partial<StartRollupLinkInput> = {}): Promise<StartPayload> {
     const whole = { redirectUri: REDIRECT_URI, scopes: ['openid', 'email'], ...input };

@@ -1,19 +1,14 @@
 import type { Person } from '../../src/dev/rollup-id/people.js';
 import { MeDocument, RenewAccessTokenDocument, UnlinkRollupAccountDocument } from '../generated/graphql.js';
-import { startWorld, type World } from '../kit/world.js';
+import { useWorld } from '../kit/hooks.js';
 
 describe('unlinkRollupAccount', () => {
-  let world: World;
-  let [ada, ben]: readonly Person[] = [];
-  beforeAll(async () => (world = await startWorld()));
-  afterAll(() => world.close());
-  beforeEach(async () => {
-    await world.reset();
-    [ada, ben] = world.rollup.people;
-  });
+  const world = useWorld();
+  let ben: Person;
+  beforeAll(() => void ([, ben] = world.people));
 
   test('deletes the tokens and, with the last identity, the user', async () => {
-    const { accountId, token } = await link(ada);
+    const { accountId, token } = await world.linkPerson();
     const { data } = await unlink(accountId, token);
     expect(data.unlinkRollupAccount).toEqual({ unlinkedAccountId: accountId, userErrors: [] });
     expect(await countRows()).toEqual({ users: 0, accounts: 0, tokens: 0 });
@@ -23,8 +18,8 @@ describe('unlinkRollupAccount', () => {
   });
 
   test('keeps the user and the other identities', async () => {
-    const { accountId, token } = await link(ada);
-    const second = await link(ben, token);
+    const { accountId, token } = await world.linkPerson();
+    const second = await world.linkPerson(ben, { token });
     expect((await unlink(second.accountId, token)).data.unlinkRollupAccount.userErrors).toEqual([]);
     const { data } = await world.ask(MeDocument, {}, { token });
     expect(data.me?.rollupAccounts.map(({ id }) => id)).toEqual([accountId]);
@@ -32,8 +27,8 @@ describe('unlinkRollupAccount', () => {
   });
 
   test('returns the same for an account of another user as for an unknown account', async () => {
-    const { accountId } = await link(ada);
-    const { token } = await link(ben);
+    const { accountId } = await world.linkPerson();
+    const { token } = await world.linkPerson(ben);
     const foreign = await unlink(accountId, token);
     const unknown = await unlink('5b0ed2a4-8a6e-4b5e-9a37-1f5b3a2c9d10', token);
     expect(foreign.data).toEqual(unknown.data);
@@ -44,7 +39,7 @@ describe('unlinkRollupAccount', () => {
   });
 
   test('of the same account twice concurrently succeeds once', async () => {
-    const { accountId, token } = await link(ada);
+    const { accountId, token } = await world.linkPerson();
     const responses = await Promise.all([unlink(accountId, token), unlink(accountId, token)]);
     const succeeded = responses.filter(
       ({ data }) => data?.unlinkRollupAccount?.unlinkedAccountId === accountId,
@@ -57,12 +52,6 @@ describe('unlinkRollupAccount', () => {
     const { status, errors } = await unlink('5b0ed2a4-8a6e-4b5e-9a37-1f5b3a2c9d10');
     expect([status, errors[0]?.extensions]).toEqual([401, { code: 'UNAUTHENTICATED' }]);
   });
-
-  async function link(person: Person | undefined, token?: string) {
-    if (!person) throw new Error('the provider has too few people');
-    const { account, accessToken } = await world.link(person, { token });
-    return { accountId: account?.id ?? '', token: accessToken ?? '' };
-  }
 
   function unlink(accountId: string, token?: string) {
     return world.ask(UnlinkRollupAccountDocument, { input: { accountId } }, { token });

@@ -24,7 +24,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await opened.close();
   await proxy?.close();
-  await database.drop();
+  await database.close();
 });
 
 test('failed transactions release their pool connections', async () => {

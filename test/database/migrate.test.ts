@@ -23,7 +23,7 @@ onServer?.('migrations on a server', () => {
     database = await createTestDatabase();
     url = database.env.DATABASE_URL ?? '';
   });
-  afterEach(() => database.drop());
+  afterEach(() => database.close());
 
   test('HTP-25 four processes migrate concurrently: exactly one applies, none fails', async () => {
     const runs = [1, 2, 3, 4].map(() => runProgram(['migrate'], { DATABASE_URL: url }));
@@ -83,7 +83,7 @@ test('the migrations create the tables that the entities describe', async () => 
   await orm.migrator.up();
   const difference = await (orm as SqlMikroORM).schema.getUpdateSchemaSQL({ wrap: false });
   await orm.close(true);
-  await database.drop();
+  await database.close();
   // The vault does not depend on accounts, so its foreign key is in the migration and in no entity.
   expect(difference.trim()).toBe(
     'alter table "sealed_tokens" drop constraint "sealed_tokens_account_id_fkey";',

@@ -20,7 +20,7 @@ import {
   RenewAccessTokenDocument,
   UnlinkRollupAccountDocument,
 } from '../generated/graphql.js';
-import { startWorld, type World } from '../kit/world.js';
+import { useWorld } from '../kit/hooks.js';
 
 const OWNED = ['User', 'RollupAccount'];
 
@@ -118,20 +118,16 @@ describe('the schema', () => {
 });
 
 describe('over HTTP', () => {
-  let world: World;
+  const world = useWorld();
   let owner: Person;
   let other: Person;
   let token: string;
   let accountId: string;
   let otherToken: string;
-  beforeAll(async () => (world = await startWorld()));
-  afterAll(() => world.close());
   beforeEach(async () => {
-    await world.reset();
-    [owner, other] = world.rollup.people as [Person, Person];
-    const linked = await world.link(owner);
-    [token, accountId] = [linked.accessToken ?? '', linked.account?.id ?? ''];
-    otherToken = (await world.link(other)).accessToken ?? '';
+    [owner, other] = world.people;
+    ({ token, accountId } = await world.linkPerson(owner));
+    ({ token: otherToken } = await world.linkPerson(other));
   });
 
   test('GQL-27 me is the caller, and discloses no other user', async () => {

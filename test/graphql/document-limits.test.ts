@@ -1,8 +1,8 @@
 import { getIntrospectionQuery } from 'graphql';
-import type { Person } from '../../src/dev/rollup-id/people.js';
 import { MeDocument, RenewAccessTokenDocument } from '../generated/graphql.js';
 import type { GraphqlResponse } from '../kit/graphql-client.js';
-import { startWorld, type World } from '../kit/world.js';
+import { useWorld } from '../kit/hooks.js';
+import type { World } from '../kit/world.js';
 
 /** A server with the default limits, and one that accepts large documents, so that the other limits apply. */
 type Server = 'default' | 'large';
@@ -21,14 +21,9 @@ const OVER = {
   characters: 'The document is longer than 15000 characters.',
 };
 
-let worlds: Record<Server, World>;
+const worlds: Record<Server, World> = { default: useWorld(), large: useWorld({ env: LARGE }) };
 let token: string;
-beforeAll(async () => {
-  worlds = { default: await startWorld(), large: await startWorld({ env: LARGE }) };
-  const { people } = worlds['default'].rollup;
-  token = (await worlds['default'].link(people[0] as Person)).accessToken ?? '';
-});
-afterAll(() => Promise.all(Object.values(worlds).map((world) => world.close())));
+beforeEach(async () => ({ token } = await worlds.default.linkPerson()));
 
 /** `{ __type { fields { type { ofType … name } } } }`, with this depth. */
 const deep = (depth: number): string =>

@@ -9,7 +9,7 @@ import { createGate } from '../../src/dev/instruments/faults.js';
 import type { Person } from '../../src/dev/rollup-id/people.js';
 import { LinkRollupAccountDocument, MeDocument } from '../generated/graphql.js';
 import type { GraphqlResponse } from '../kit/graphql-client.js';
-import { startWorld, type World } from '../kit/world.js';
+import { useWorld } from '../kit/hooks.js';
 
 const OPERATION_TIMEOUT_MS = 1_500;
 const LIMIT = 50;
@@ -21,15 +21,12 @@ const ENV = {
   GRAPHQL_MAX_TOKENS: '5000',
 };
 
-let world: World;
+const world = useWorld({ env: ENV });
 let person: Person;
 let token: string;
-beforeAll(async () => (world = await startWorld({ env: ENV })));
-afterAll(() => world.close());
 beforeEach(async () => {
-  await world.reset();
-  [person] = world.rollup.people as [Person];
-  token = (await world.link(person)).accessToken ?? '';
+  [person] = world.people;
+  ({ token } = await world.linkPerson(person));
 });
 
 test.each([

@@ -1,5 +1,5 @@
 import { type AuditResult, serverAudits } from 'graphql-http';
-import { startWorld, type World } from '../kit/world.js';
+import { useWorld } from '../kit/hooks.js';
 
 const AUDITS = 61;
 const MUST_AUDITS = 13;
@@ -10,9 +10,7 @@ const bareAudits = serverAudits({ url: () => world.app.url + '/graphql' }).filte
   name.startsWith('MUST'),
 );
 
-let world: World;
-beforeAll(async () => (world = await startWorld()));
-afterAll(() => world.close());
+const world = useWorld();
 
 test('GQL-01 there are 61 audits, 13 of which are at the level MUST', () => {
   expect([audits.length, bareAudits.length]).toEqual([AUDITS, MUST_AUDITS]);

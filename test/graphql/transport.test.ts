@@ -1,7 +1,6 @@
 import { request as httpRequest } from 'node:http';
-import type { Person } from '../../src/dev/rollup-id/people.js';
 import { MeDocument } from '../generated/graphql.js';
-import { startWorld, type World } from '../kit/world.js';
+import { useWorld } from '../kit/hooks.js';
 
 interface Sent {
   readonly method?: string;
@@ -14,15 +13,9 @@ const JSON_TYPE = { 'content-type': 'application/json', accept: 'application/gra
 const PREFLIGHT = { 'apollo-require-preflight': 'true' };
 const ME = JSON.stringify({ query: '{ me { id } }' });
 
-let world: World;
-let person: Person;
+const world = useWorld();
 let token: string;
-beforeAll(async () => {
-  world = await startWorld();
-  [person] = world.rollup.people as [Person];
-  token = (await world.link(person)).accessToken ?? '';
-});
-afterAll(() => world.close());
+beforeEach(async () => ({ token } = await world.linkPerson()));
 
 describe('requests that are rejected without execution', () => {
   test.each<[string, number[], Sent]>([
@@ -188,7 +181,7 @@ describe('GQL-26 in every argument', () => {
     expect(hostile.body.data?.[mutation]).toMatchObject({
       userErrors: [{ code: expect.any(String) as string }],
     });
-    expect((await world.ask(MeDocument, {}, { token })).data.me?.name).toBe(person.name);
+    expect((await world.ask(MeDocument, {}, { token })).data.me?.name).toBe(world.people[0].name);
   });
 
   const objects: typeof places = [

@@ -7,7 +7,8 @@ import { parse, print } from 'graphql';
 import { StartupError } from '../../src/errors.js';
 import { readTrustedDocuments } from '../../src/graphql/trusted-documents.js';
 import type { Person } from '../../src/dev/rollup-id/people.js';
-import { startWorld, type World } from '../kit/world.js';
+import { useWorld } from '../kit/hooks.js';
+import { startWorld } from '../kit/world.js';
 
 const MANIFEST = 'test/generated/persisted-documents.json';
 const TEXT = trustedText('query Me ');
@@ -15,19 +16,16 @@ const HASH = createHash('sha256').update(TEXT).digest('hex');
 const OTHER = 'query Me { me { id } }';
 const OTHER_HASH = createHash('sha256').update(OTHER).digest('hex');
 
-let world: World;
+const world = useWorld({ env: { TRUSTED_DOCUMENTS: MANIFEST } });
 let person: Person;
 let token: string;
-beforeAll(async () => {
-  world = await startWorld({ env: { TRUSTED_DOCUMENTS: MANIFEST } });
-  [person] = world.rollup.people as [Person];
-  const { accessToken } = await world.rollup.issue(person);
-  token = accessToken;
+beforeEach(async () => {
+  [person] = world.people;
+  ({ accessToken: token } = await world.rollup.issue(person));
 });
-afterAll(() => world.close());
 
 describe('a trusted document runs', () => {
-  beforeAll(async () => {
+  beforeEach(async () => {
     const tokens = await world.rollup.issue(person);
     const query = trustedText('mutation LinkRollupAccount(');
     await post({ query, variables: { input: { tokens } } });

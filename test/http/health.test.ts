@@ -1,5 +1,6 @@
 import { createGate } from '../../src/dev/instruments/faults.js';
 import { ConsentedScopesDocument } from '../generated/graphql.js';
+import { useWorld } from '../kit/hooks.js';
 import { startDatabaseProxy } from '../kit/tcp-proxy.js';
 import { createTestDatabase } from '../kit/test-database.js';
 import { startWorld, type World } from '../kit/world.js';
@@ -11,10 +12,7 @@ const ready = { status: 200, body: '{"status":"ready"}' };
 const notReady = { status: 503, body: '{"status":"not ready"}' };
 
 describe('health', () => {
-  let world: World;
-  beforeAll(async () => (world = await startWorld()));
-  afterAll(() => world.close());
-  beforeEach(() => world.reset());
+  const world = useWorld();
 
   test('HTP-13 a healthy server is live and ready', async () => {
     expect(await health(world)).toEqual({ live, ready });
@@ -153,9 +151,7 @@ async function health(world: World) {
 }
 
 async function bearerStatus(world: World): Promise<number> {
-  const [person] = world.rollup.people;
-  if (!person) throw new Error('the provider has no people');
-  const token = await world.rollup.mint('access', person);
+  const token = await world.rollup.mint('access', world.people[0]);
   return (await world.ask(ConsentedScopesDocument, {}, { token })).status;
 }
 
@@ -193,7 +189,7 @@ async function createOutage(): Promise<Outage> {
       env,
       begin: (world) => connectionOf(world).getClient().destroy(),
       end: (world) => connectionOf(world).close(),
-      close: () => database.drop(),
+      close: () => database.close(),
     };
   }
   const { proxy, url } = await startDatabaseProxy(env.DATABASE_URL);
@@ -206,7 +202,7 @@ async function createOutage(): Promise<Outage> {
     end: async () => void (proxy.mode = 'pass'),
     close: async () => {
       await proxy.close();
-      await database.drop();
+      await database.close();
     },
   };
 }

@@ -2,16 +2,16 @@ import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { randomBytes } from 'node:crypto';
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer } from 'node:net';
-import { generateKeyPair } from 'jose';
 import { createPerson, type Person } from '../../src/dev/rollup-id/people.js';
 import { createGate } from '../../src/dev/instruments/faults.js';
-import { type RollupId, startRollupId } from '../../src/dev/rollup-id/rollup-id.js';
 import { LinkRollupAccountDocument } from '../generated/graphql.js';
 import { eventually } from '../kit/eventually.js';
-import { createGraphqlClient } from '../kit/graphql-client.js';
-import { type Run, runProgram } from '../kit/processes.js';
+import { foreignKey } from '../kit/forged-token.js';
+import { useRollupId, useStarted, useWorld } from '../kit/hooks.js';
+import { startProcess } from '../kit/server.js';
 import { startTcpProxy } from '../kit/tcp-proxy.js';
 import { createDataDirectory, createTestDatabase } from '../kit/test-database.js';
 import { randomKey, startWorld, type World } from '../kit/world.js';
@@ -197,25 +197,18 @@ describe('rate limits', () => {
 });
 
 describe('load', () => {
-  let world: World;
+  const world = useWorld({ env: { MAX_CONCURRENT_REQUESTS: String(CAPACITY) } });
   let person: Person;
-  beforeAll(async () => {
-    world = await startWorld({ env: { MAX_CONCURRENT_REQUESTS: String(CAPACITY) } });
-    const [first] = world.rollup.people;
-    if (!first) throw new Error('the provider has no people');
-    person = first;
-  });
-  afterAll(() => world.close());
-  beforeEach(() => world.reset());
+  beforeAll(() => void ([person] = world.people));
 
   test(`HTP-20 ${FORGED} forged tokens are rejected, and all good ones among them are accepted`, async () => {
-    const { privateKey } = await generateKeyPair('ES256');
+    const key = await foreignKey();
     const token = await world.rollup.mint('access', person);
     const statuses = { forged: new Set<number>(), good: new Set<number>() };
     const left = { count: FORGED };
     const attack = async () => {
       for (; left.count > 0; left.count -= 1) {
-        const bad = await world.rollup.mint('access', person, { key: privateKey });
+        const bad = await world.rollup.mint('access', person, { key });
         statuses.forged.add((await world.ask(SCOPES_QUERY, {}, { token: bad })).status);
       }
     };
@@ -350,42 +343,32 @@ describe('load', () => {
 });
 
 describe('a server in a process of its own', () => {
-  const directories: string[] = [];
-  const secrets = { TOKEN_KEYS: randomKey('k1'), ROLLUP_CLIENT_SECRET: '' };
-  let rollup: RollupId;
-  let database: Awaited<ReturnType<typeof createTestDatabase>>;
-  const runs: Run[] = [];
-  beforeAll(async () => {
-    rollup = await startRollupId();
-    secrets.ROLLUP_CLIENT_SECRET = rollup.clientSecret;
-    database = await createTestDatabase();
-  });
+  const cleanups: (() => Promise<void>)[] = [];
   afterAll(async () => {
-    for (const run of runs) run.process.kill('SIGTERM');
-    await Promise.all(runs.map(({ exited }) => exited));
-    await rollup.close();
-    await database.drop();
-    for (const directory of directories) rmSync(directory, { recursive: true });
+    for (const cleanUp of cleanups) await cleanUp();
   });
+  const tokenKeys = randomKey('k1');
+  const rollup = useRollupId();
+  const database = useStarted(createTestDatabase);
 
-  async function serve(env: Readonly<Record<string, string>> = {}): Promise<{ run: Run; url: string }> {
+  async function serve(env: Readonly<Record<string, string>> = {}) {
     const directory = createDataDirectory();
-    directories.push(directory);
-    const run = runProgram(['serve'], {
+    cleanups.push(() => rm(directory, { recursive: true }));
+    const server = await startProcess({
       PORT: '0',
       LOG_LEVEL: 'info',
       SHUTDOWN_DELAY_MS: '0',
       ROLLUP_ISSUER: rollup.url,
       ROLLUP_CLIENT_ID: rollup.clientId,
+      ROLLUP_CLIENT_SECRET: rollup.clientSecret,
       ROLLUP_REDIRECT_URIS: 'https://app.example/callback',
-      ...secrets,
+      TOKEN_KEYS: tokenKeys,
       ...database.env,
       DATA_DIR: directory,
       ...env,
     });
-    runs.push(run);
-    await run.until('"msg":"ready"');
-    return { run, url: /"url":"(http[^"]+)"/.exec(run.output())?.[1] ?? '' };
+    cleanups.unshift(server.close);
+    return server;
   }
 
   test.each([
@@ -412,16 +395,15 @@ describe('a server in a process of its own', () => {
       expect(fatal.map((line) => JSON.parse(line) as unknown)).toMatchObject([
         { time: expect.any(String), msg: 'fatal', err: { type: 'Error', message: 'boom' } },
       ]);
-      for (const secret of [...Object.values(secrets), 'ROLLUP_CLIENT_SECRET', 'TOKEN_KEYS']) {
+      for (const secret of [tokenKeys, rollup.clientSecret, 'ROLLUP_CLIENT_SECRET', 'TOKEN_KEYS']) {
         expect(run.output()).not.toContain(secret);
       }
     },
   );
 
   test('HTP-21 after thousands of mixed requests memory, open files and connections are as before', async () => {
-    const { run, url } = await serve();
+    const { ask, run, url } = await serve();
     const pid = String(run.process.pid);
-    const ask = createGraphqlClient(url);
     const post = (body: string, path = '/graphql') => fetch(url + path, { method: 'POST', body });
     const token = await rollup.mint('access', createPerson());
     const mix: readonly (() => Promise<unknown>)[] = [

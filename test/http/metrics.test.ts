@@ -1,16 +1,11 @@
 import { RenewAccessTokenDocument } from '../generated/graphql.js';
-import { startWorld, type World } from '../kit/world.js';
+import { useWorld } from '../kit/hooks.js';
 
 describe('/metrics', () => {
-  let world: World;
-  beforeAll(async () => (world = await startWorld()));
-  afterAll(() => world.close());
+  const world = useWorld();
 
   test('counts refreshes by outcome, their duration and back-offs, without identities', async () => {
-    const [person] = world.rollup.people;
-    if (!person) throw new Error('the provider has no people');
-    const { accessToken, account } = await world.link(person);
-    const token = accessToken ?? '';
+    const { accountId, token } = await world.linkPerson();
     world.clock.advance(3_560_000);
     world.rollup.switches.faults.refresh.queue.push({ status: 500 });
     await world.ask(RenewAccessTokenDocument, { input: {} }, { token });
@@ -31,7 +26,7 @@ describe('/metrics', () => {
     ]) {
       expect(text).toContain(line);
     }
-    for (const secret of [token, person.sub, account?.id ?? 'an id', world.config.rollup.clientSecret]) {
+    for (const secret of [token, world.people[0].sub, accountId, world.config.rollup.clientSecret]) {
       expect(text).not.toContain(secret);
     }
   });

@@ -2,13 +2,17 @@ import { once } from 'node:events';
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:https';
-import { type AddressInfo, connect, createServer as listen } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import tls from 'node:tls';
 import { eventually } from '../kit/eventually.js';
-import { type Run, runProgram } from '../kit/processes.js';
-import { randomKey, startWorld, type World } from '../kit/world.js';
+import { useStarted, useWorld } from '../kit/hooks.js';
+import { listen } from '../kit/listen.js';
+import { findFreePort } from '../kit/postgres-cluster.js';
+import { runProgram } from '../kit/processes.js';
+import { startProcess } from '../kit/server.js';
+import { randomKey, startWorld } from '../kit/world.js';
 import { createDataDirectory } from '../kit/test-database.js';
 
 const APP = 'https://app.example.com';
@@ -39,13 +43,14 @@ async function send(url: string, bytes: string): Promise<RawResponse> {
 }
 
 describe('a request', () => {
-  let world: World;
-  beforeAll(async () => {
-    const env = { BODY_LIMIT_BYTES: String(BODY_LIMIT), CORS_ORIGINS: `${APP},https://other.example.com` };
-    world = await startWorld({ env: { ...env, METRICS_FROM: '10.0.0.1', TRUST_PROXY: '127.0.0.1' } });
+  const world = useWorld({
+    env: {
+      BODY_LIMIT_BYTES: String(BODY_LIMIT),
+      CORS_ORIGINS: `${APP},https://other.example.com`,
+      METRICS_FROM: '10.0.0.1',
+      TRUST_PROXY: '127.0.0.1',
+    },
   });
-  afterAll(() => world.close());
-  beforeEach(() => world.reset());
 
   const post = (body: string, headers: Record<string, string> = {}, path = '/graphql') =>
     fetch(`${world.app.url}${path}`, {
@@ -269,36 +274,25 @@ describe('a request', () => {
 });
 
 describe('a server in a process of its own', () => {
-  let run: Run;
-  let url: string;
-  let inspectorPort: number;
-  beforeAll(async () => {
-    const probe = listen().listen(0, '127.0.0.1');
-    await new Promise((resolve) => probe.once('listening', resolve));
-    inspectorPort = (probe.address() as AddressInfo).port;
-    await new Promise((resolve) => probe.close(resolve));
-    const env = { PORT: '0', DATA_DIR: directory, NODE_OPTIONS: `--inspect-port=${inspectorPort}` };
-    run = runProgram(['serve'], { ...env, SHUTDOWN_DELAY_MS: '0' });
-    await run.until('"msg":"ready"');
-    url = /"url":"(http[^"]+)"/.exec(run.output())?.[1] ?? '';
-  });
-  afterAll(async () => {
-    run.process.kill('SIGTERM');
-    await run.exited;
-    rmSync(directory, { recursive: true });
-  });
   const directory = createDataDirectory();
+  let inspectorPort: number;
+  const server = useStarted(async () => {
+    inspectorPort = await findFreePort();
+    const env = { PORT: '0', DATA_DIR: directory, NODE_OPTIONS: `--inspect-port=${inspectorPort}` };
+    return startProcess({ ...env, SHUTDOWN_DELAY_MS: '0' });
+  });
+  afterAll(() => rmSync(directory, { recursive: true }));
 
   test('HTP-18 SIGUSR1 opens no inspector, and the server lives on', async () => {
-    run.process.kill('SIGUSR1');
-    await run.until('SIGUSR1 is ignored');
-    expect((await fetch(`${url}/healthz`)).status).toBe(200);
-    expect(run.output()).not.toContain('Debugger');
+    server.run.process.kill('SIGUSR1');
+    await server.run.until('SIGUSR1 is ignored');
+    expect((await fetch(`${server.url}/healthz`)).status).toBe(200);
+    expect(server.output()).not.toContain('Debugger');
     await expect(fetch(`http://127.0.0.1:${inspectorPort}/json/list`)).rejects.toThrow('fetch failed');
   });
 
   test('HTP-16 a page cannot be framed or stored, and declares its type', async () => {
-    const { status, headers } = await fetch(`${url}/graphiql`);
+    const { status, headers } = await fetch(`${server.url}/graphiql`);
     expect(status).toBe(200);
     expect(headers.get('content-security-policy')).toContain("frame-ancestors 'none'");
     expect(headers.get('content-type')).toBe('text/html; charset=utf-8');
@@ -342,9 +336,8 @@ describe('settings and certificates of the provider', () => {
         const paths = { token_endpoint: endpoint('token'), userinfo_endpoint: endpoint('userinfo') };
         const more = { authorization_endpoint: endpoint('authorize'), jwks_uri: endpoint('jwks') };
         response.setHeader('connection', 'close').end(JSON.stringify({ issuer, ...paths, ...more }));
-      }).listen(0, '127.0.0.1');
-      await new Promise((resolve) => server.once('listening', resolve));
-      const issuer = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+      });
+      const issuer = `https://127.0.0.1:${await listen(server)}`;
       tls.setDefaultCACertificates([authority]);
       const client = { clientId: 'client', clientSecret: 'a-client-secret-of-some-length' };
       const world = await startWorld({

@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { type App, createApp } from '../../src/app.js';
+import { createApp } from '../../src/app.js';
 import { createLog } from '../../src/log.js';
-import { createTestDatabase, type TestDatabase } from '../kit/test-database.js';
-import { startWorld, type World } from '../kit/world.js';
+import { useStarted, useWorld } from '../kit/hooks.js';
+import { createTestDatabase } from '../kit/test-database.js';
 
 const CLIENTS = 200;
 const IDLE_CLIENTS = 1_000;
@@ -12,34 +12,31 @@ const PAGE_BYTES = 30 * 1024 ** 2;
 const HEAD = 'POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n';
 
 describe('a slow client', () => {
-  let world: World;
-  let database: TestDatabase;
-  let app: App;
-  const sockets = new Set<Socket>();
-  let closing: Promise<void> | undefined;
-  const close = () => (closing ??= app.close());
-  beforeAll(async () => {
-    const env = {
+  const world = useWorld({
+    env: {
       HTTP_HEADERS_TIMEOUT_MS: '500',
       HTTP_REQUEST_TIMEOUT_MS: '1000',
       HTTP_RESPONSE_TIMEOUT_MS: '4000',
-    };
-    world = await startWorld({ env });
-    database = await createTestDatabase();
+    },
+  });
+  const app = useStarted(async () => {
+    const database = await createTestDatabase();
     const config = { ...world.config, database: { ...world.config.database, ...database.settings } };
-    app = await createApp(config, {
+    const opened = await createApp(config, {
       log: createLog('silent', []),
       pages: [{ path: '/large', render: async () => 'x'.repeat(PAGE_BYTES) }],
     });
+    let closing: Promise<void> | undefined;
+    const close = async (): Promise<void> => {
+      await (closing ??= opened.close());
+      await database.close();
+    };
+    return { url: opened.url, close };
   });
+  const sockets = new Set<Socket>();
   afterEach(() => {
     for (const socket of sockets) socket.destroy();
     sockets.clear();
-  });
-  afterAll(async () => {
-    await close();
-    await database.drop();
-    await world.close();
   });
 
   /** A connection of our own, what came over it so far, and its end. */
@@ -140,7 +137,7 @@ describe('a slow client', () => {
     });
     client.socket.write('GET /large HTTP/1.1\r\nHost: x\r\n\r\n');
     await begun;
-    await close();
+    await app.close();
     client.socket.resume();
     await client.closed;
     expect(client.text).toMatch(/^HTTP\/1\.1 200 /);

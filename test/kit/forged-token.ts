@@ -1,5 +1,5 @@
 import { generateKeyPairSync, type KeyObject, sign, type SignKeyObjectInput } from 'node:crypto';
-import type { JWK } from 'jose';
+import { type CryptoKey, generateKeyPair, type JWK } from 'jose';
 
 /** A key pair: the public key as a key set publishes it, and a function that signs with the private key. */
 export interface Signer {
@@ -38,6 +38,11 @@ function signer(
     privateKey,
     sign: (input) => sign(hash, Buffer.from(input), { ...options, key: privateKey }),
   };
+}
+
+/** A private key that is in no key set. */
+export async function foreignKey(): Promise<CryptoKey> {
+  return (await generateKeyPair('ES256')).privateKey;
 }
 
 /** One base64url segment: text and bytes unchanged, anything else as JSON. */

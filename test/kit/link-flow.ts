@@ -14,15 +14,26 @@ export type LinkPayload = LinkRollupAccountMutation['linkRollupAccount'];
 /** The payload of `startRollupLink`. */
 export type StartPayload = StartRollupLinkMutation['startRollupLink'];
 
+interface LinkOptions {
+  readonly scopes?: readonly string[];
+  /** The bearer of a signed-in user. */
+  readonly token?: string | undefined;
+}
+
+interface LinkedPerson {
+  readonly userId: string;
+  readonly accountId: string;
+  readonly token: string;
+}
+
 /** The link flow as a client runs it. */
 export interface LinkFlow {
   start(scopes?: readonly string[], token?: string): Promise<StartPayload>;
   finish(begun: StartPayload, callbackUrl: string, token?: string): Promise<LinkPayload>;
-  /** The whole flow: start, approve as `person`, finish. */
-  link(
-    person: Person,
-    options?: { scopes?: readonly string[]; token?: string | undefined },
-  ): Promise<LinkPayload>;
+  /** The whole flow: start, approve as `person`, the first one by default, finish. */
+  link(person?: Person, options?: LinkOptions): Promise<LinkPayload>;
+  /** The same; throws when the link fails. */
+  linkPerson(person?: Person, options?: LinkOptions): Promise<LinkedPerson>;
 }
 
 /** Drives the flow through `ask`; the embedded Rollup ID approves. */
@@ -39,6 +50,11 @@ export function linkFlow(ask: Ask, config: CompleteConfig, rollup: RollupId): Li
     link: async (person, { scopes, token } = {}) => {
       const begun = await flow.start(scopes, token);
       return flow.finish(begun, await rollup.approve(begun.authorizationUrl ?? '', { person }), token);
+    },
+    linkPerson: async (person, options) => {
+      const { user, account, accessToken, userErrors } = await flow.link(person, options);
+      if (!user || !account || !accessToken) throw new Error(`not linked: ${JSON.stringify(userErrors)}`);
+      return { userId: user.id, accountId: account.id, token: accessToken };
     },
   };
   return flow;

@@ -22,20 +22,22 @@ export interface Server {
 const START_LIMIT_MS = 25_000;
 
 /** Starts the program and waits until it is ready, which it logs at the level `info`. */
-export async function startProcess(env: Readonly<Record<string, string>>): Promise<Server> {
+export async function startProcess(env: Readonly<Record<string, string>>) {
   const run = runProgram(['serve'], env);
   const limit = setTimeout(() => run.process.kill('SIGKILL'), START_LIMIT_MS);
   await run.until('"msg":"ready"').finally(() => clearTimeout(limit));
   const url = /"url":"([^"]+)"[^\n]*"msg":"ready"/.exec(run.output())?.[1] ?? '';
+  const stop = async (signal: NodeJS.Signals = 'SIGTERM'): Promise<number | string> => {
+    run.process.kill(signal);
+    return run.exited;
+  };
   return {
     url,
     ask: createGraphqlClient(url),
     output: run.output,
     run,
-    stop: async (signal = 'SIGTERM') => {
-      run.process.kill(signal);
-      return run.exited;
-    },
+    stop,
+    close: async () => void (await stop()),
   };
 }
 

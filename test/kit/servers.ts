@@ -89,7 +89,7 @@ export async function startServers(count: number, options: ServersOptions = {}):
     await Promise.all(started.map((server) => server.stop('SIGKILL')));
     await inspected.close();
     await rollup.close();
-    await database.drop();
+    await database.close();
   };
   try {
     await Promise.all(Array.from({ length: embedded ? 1 : count }, () => add()));

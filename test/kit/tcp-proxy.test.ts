@@ -11,9 +11,7 @@ describe('the TCP proxy', () => {
     echo = createServer((socket) => socket.on('error', () => {}).pipe(socket));
     echoPort = await listen(echo);
   });
-  beforeEach(async () => {
-    proxy = await startTcpProxy({ targetHost: '127.0.0.1', targetPort: echoPort });
-  });
+  beforeEach(async () => (proxy = await startTcpProxy({ targetHost: '127.0.0.1', targetPort: echoPort })));
   afterEach(() => proxy.close());
   afterAll(async () => {
     echo.close();

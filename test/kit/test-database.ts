@@ -11,7 +11,7 @@ export interface TestDatabase {
   /** The same as settings of `openDatabase`. */
   readonly settings: Pick<DatabaseSettings, 'url' | 'dataDir'>;
 
-  drop(): Promise<void>;
+  close(): Promise<void>;
 }
 
 /** Selects the sessions of the current database that wait for a lock. */
@@ -32,7 +32,7 @@ export async function createTestDatabase(): Promise<TestDatabase> {
     return {
       env: { DATA_DIR: directory },
       settings: { dataDir: directory },
-      drop: async () => rmSync(directory, { recursive: true }),
+      close: async () => rmSync(directory, { recursive: true }),
     };
   }
   const name = `rollup_accounts_test_${randomBytes(6).toString('hex')}`;
@@ -42,7 +42,7 @@ export async function createTestDatabase(): Promise<TestDatabase> {
   return {
     env: { DATABASE_URL: url.href, DATA_DIR: 'unused' },
     settings: { url: url.href, dataDir: 'unused' },
-    drop: () => administer(server, `drop database ${name} with (force)`),
+    close: () => administer(server, `drop database ${name} with (force)`),
   };
 }
 

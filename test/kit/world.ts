@@ -3,6 +3,7 @@ import type { SqlEntityManager } from '@mikro-orm/sql';
 import { type App, createApp } from '../../src/app.js';
 import { type CompleteConfig, loadConfig } from '../../src/config.js';
 import { type Database, openDatabase } from '../../src/database/orm.js';
+import type { Person } from '../../src/dev/rollup-id/people.js';
 import { type RollupId, startRollupId } from '../../src/dev/rollup-id/rollup-id.js';
 import { createLog } from '../../src/log.js';
 import type { Fetch } from '../../src/provider-call.js';
@@ -27,6 +28,8 @@ interface Recorded {
 export interface World extends Recorded, LinkFlow {
   readonly config: CompleteConfig;
   readonly rollup: RollupId;
+  /** The first people of the provider: with all data, with the usual data and with none. */
+  readonly people: readonly [Person, Person, Person];
   readonly clock: Clock;
   readonly ask: Ask;
   /** Empties the database, the provider and the log. */
@@ -56,7 +59,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const config = loadWorldConfig(options, rollup, testDatabase);
   const closeDependencies = async (): Promise<void> => {
     await rollup.close();
-    await testDatabase.drop();
+    await testDatabase.close();
   };
   const recorded = await startRecorded(config, clock, options).catch(async (error: unknown) => {
     await closeDependencies();
@@ -69,6 +72,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     ...linkFlow(ask, config, rollup),
     config,
     rollup,
+    people: rollup.people as [Person, Person, Person],
     clock,
     ask,
     reset: async () => {

@@ -1,29 +1,18 @@
 import { createGate } from '../../src/dev/instruments/faults.js';
 import { createPerson, type Person } from '../../src/dev/rollup-id/people.js';
 import { UnlinkRollupAccountDocument } from '../generated/graphql.js';
-import {
-  type LinkedPerson,
-  ON_POSTGRES,
-  type Renewal,
-  type Server,
-  type Servers,
-  startServers,
-} from '../kit/servers.js';
+import { useServers } from '../kit/hooks.js';
+import { type LinkedPerson, ON_POSTGRES, type Renewal, type Server, type Servers } from '../kit/servers.js';
 
 const onPostgres = ON_POSTGRES ? describe : undefined;
 const CALLERS = 8;
 const SHORT_TIMEOUTS = { REFRESH_LEASE_SECONDS: '4', ROLLUP_TIMEOUT_MS: '3000' };
 
 describe('a lease holder that dies', () => {
-  let world: Servers;
+  // Much longer than the lease, so that callers wait until the lease of a dead holder ends.
+  const world = useServers(4, { env: { ...SHORT_TIMEOUTS, REFRESH_WAIT_MS: '20000' } });
   let person: LinkedPerson;
-  beforeAll(async () => {
-    // Much longer than the lease, so that callers wait until the lease of a dead holder ends.
-    world = await startServers(4, { env: { ...SHORT_TIMEOUTS, REFRESH_WAIT_MS: '20000' } });
-  });
-  afterAll(() => world.close());
   beforeEach(async () => {
-    world.rollup.reset();
     person = await world.linkPerson();
     await world.expire(person.accountId);
   });
@@ -72,17 +61,12 @@ describe('a lease holder that dies', () => {
 });
 
 onPostgres?.('a frozen lease holder', () => {
-  let world: Servers;
+  const world = useServers(2, { env: { REFRESH_LEASE_SECONDS: '20', ROLLUP_TIMEOUT_MS: '19000' } });
   let holder: Server;
   let other: Server;
   let ada: Person;
   let person: LinkedPerson;
-  beforeAll(async () => {
-    world = await startServers(2, { env: { REFRESH_LEASE_SECONDS: '20', ROLLUP_TIMEOUT_MS: '19000' } });
-  });
-  afterAll(() => world.close());
   beforeEach(async () => {
-    world.rollup.reset();
     [other, holder] = world.servers as [Server, Server];
     ada = createPerson();
     person = await world.linkPerson(ada);

@@ -2,6 +2,7 @@ import { createGate, type Gate } from '../../src/dev/instruments/faults.js';
 import { MeDocument } from '../generated/graphql.js';
 import { createActor, createOperations, EXPECTED_REJECTIONS } from '../kit/actors.js';
 import { eventually } from '../kit/eventually.js';
+import { useServers } from '../kit/hooks.js';
 import { findViolations, History } from '../kit/history.js';
 import { type PostgresCluster, startPostgresCluster } from '../kit/postgres-cluster.js';
 import { type ProxiedServers, startProxiedServers } from '../kit/proxied-servers.js';
@@ -137,9 +138,7 @@ onPostgres?.('a lost database connection', () => {
 });
 
 describe('a link that is refreshed, unlinked and linked again concurrently', () => {
-  let world: Servers;
-  beforeAll(async () => (world = await startServers(4)));
-  afterAll(() => world.close());
+  const world = useServers(4);
 
   test('RFR-24 two hundred times: no deadlock, no internal error, every invariant holds', async () => {
     const history = new History();

@@ -4,13 +4,14 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createGate } from '../../src/dev/instruments/faults.js';
 import { MeDocument, UnlinkRollupAccountDocument } from '../generated/graphql.js';
+import { useServers, useStarted } from '../kit/hooks.js';
 import { codesOf, renewConcurrently } from '../kit/renewals.js';
 import { eventually, waitUntil } from '../kit/eventually.js';
 import { createGraphqlClient } from '../kit/graphql-client.js';
-import { type Haproxy, startHaproxy } from '../kit/haproxy.js';
+import { startHaproxy } from '../kit/haproxy.js';
 import { findFreePort } from '../kit/postgres-cluster.js';
 import { type Server, startProcess } from '../kit/server.js';
-import { ON_POSTGRES, type Servers, startServers } from '../kit/servers.js';
+import { ON_POSTGRES } from '../kit/servers.js';
 import { startSteadyLoad } from '../kit/steady-load.js';
 import { createDataDirectory } from '../kit/test-database.js';
 
@@ -23,18 +24,10 @@ const BALANCED_DELAY_MS = '1000';
 const onServer = ON_POSTGRES ? describe : undefined;
 
 onServer?.('four servers behind haproxy', () => {
-  let all: Servers;
-  let haproxy: Haproxy;
+  const all = useServers(1, { env: { SHUTDOWN_DELAY_MS: BALANCED_DELAY_MS } });
   let ports: number[];
-  beforeAll(async () => {
-    all = await startServers(1, { env: { SHUTDOWN_DELAY_MS: BALANCED_DELAY_MS } });
-    ports = await Promise.all(Array.from({ length: 4 }, findFreePort));
-    haproxy = await startHaproxy(ports);
-  });
-  afterAll(async () => {
-    await haproxy.close();
-    await all.close();
-  });
+  beforeAll(async () => (ports = await Promise.all(Array.from({ length: 4 }, findFreePort))));
+  const haproxy = useStarted(() => startHaproxy(ports));
 
   test('HTP-12 restart one after the other, and no client sees an error in a minute of load', async () => {
     const running = new Map<number, Server>();
@@ -60,13 +53,10 @@ onServer?.('four servers behind haproxy', () => {
 });
 
 describe('the shutdown of a server', () => {
-  let all: Servers;
+  const all = useServers(1);
   const started: Server[] = [];
   const directories: string[] = [];
 
-  beforeAll(async () => (all = await startServers(1)));
-  afterAll(() => all.close());
-  beforeEach(() => all.rollup.reset());
   afterEach(async () => {
     await Promise.all(started.splice(0).map((server) => server.stop('SIGKILL')));
     await Promise.all(directories.splice(0).map((path) => rm(path, { recursive: true, force: true })));
@@ -160,10 +150,7 @@ describe('the shutdown of a server', () => {
 });
 
 describe('an unlinked account', () => {
-  let all: Servers;
-  beforeAll(async () => (all = await startServers(4)));
-  afterAll(() => all.close());
-  beforeEach(() => all.rollup.reset());
+  const all = useServers(4);
 
   test('PRV-06 is deleted, and immediately unknown to every process', async () => {
     const { accountId, bearer } = await all.linkPerson();

@@ -1,7 +1,8 @@
 import type { Fault } from '../../src/dev/instruments/faults.js';
 import { eventually } from '../kit/eventually.js';
+import { useServers } from '../kit/hooks.js';
 import { type ProxiedServers, startProxiedServers } from '../kit/proxied-servers.js';
-import { type LinkedPerson, ON_POSTGRES, type Servers, startServers } from '../kit/servers.js';
+import { type LinkedPerson, ON_POSTGRES, type Servers } from '../kit/servers.js';
 import { WAITING_FOR_LOCKS } from '../kit/test-database.js';
 
 const onPostgres = ON_POSTGRES ? describe : undefined;
@@ -106,9 +107,7 @@ onPostgres?.('a statement that the database executed and whose acknowledgement w
 });
 
 describe('a release whose acknowledgement arrives', () => {
-  let world: Servers;
-  beforeAll(async () => (world = await startServers(1, { env: { REFRESH_BACKOFF_MS: '1' } })));
-  afterAll(() => world.close());
+  const world = useServers(1, { env: { REFRESH_BACKOFF_MS: '1' } });
 
   test.each([{ rotates: false }, { rotates: true }])(
     'leaves no lease (provider rotates: $rotates)',

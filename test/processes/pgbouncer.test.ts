@@ -1,26 +1,20 @@
+import { useServers } from '../kit/hooks.js';
 import { type PgBouncer, startPgBouncer } from '../kit/pgbouncer.js';
 import { linkPeople, serverAt } from '../kit/renewals.js';
-import { type Servers, startServers } from '../kit/servers.js';
 
 const POOL_SIZE = 5;
 const CALLERS = 100;
 
 describe('behind PgBouncer in transaction mode, or alone on the embedded database', () => {
   let bouncer: PgBouncer | undefined;
-  let world: Servers;
-  beforeAll(async () => {
-    // All servers migrate concurrently when they start.
-    world = await startServers(4, {
-      databaseUrl: async (direct) => {
-        bouncer = await startPgBouncer(direct, POOL_SIZE);
-        return bouncer.url;
-      },
-    });
+  // All servers migrate concurrently when they start.
+  const world = useServers(4, {
+    databaseUrl: async (direct) => {
+      bouncer = await startPgBouncer(direct, POOL_SIZE);
+      return bouncer.url;
+    },
   });
-  afterAll(async () => {
-    await world.close();
-    await bouncer?.close();
-  });
+  afterAll(() => bouncer?.close());
 
   test('a hundred callers of one account share one call, five times', async () => {
     const person = await world.linkPerson();

@@ -45,7 +45,7 @@ inProduction?.('a server in production', () => {
   });
   afterAll(async () => {
     await server.stop();
-    await database.drop();
+    await database.close();
   });
 
   test.each(['/', '/graphiql', '/graphql'])('GQL-28 shows a browser no page at %s', async (path) => {

@@ -1,12 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { waitUntil } from '../kit/eventually.js';
+import { useServers } from '../kit/hooks.js';
 import { renewConcurrently } from '../kit/renewals.js';
-import { type Servers, startServers } from '../kit/servers.js';
 
 describe('refreshing ahead of demand', () => {
-  let all: Servers;
-  beforeAll(async () => (all = await startServers(4, { env: { REFRESH_AHEAD_SECONDS: '2' } })));
-  afterAll(() => all.close());
+  const all = useServers(4, { env: { REFRESH_AHEAD_SECONDS: '2' } });
 
   test('RFR-31 while every process refreshes ahead and callers renew too, one expiry costs one call', async () => {
     const people = await Promise.all(Array.from({ length: 10 }, () => all.linkPerson()));

@@ -2,9 +2,10 @@ import type { Fault } from '../../src/dev/instruments/faults.js';
 import { createPerson } from '../../src/dev/rollup-id/people.js';
 import { knownError } from '../../src/dev/rollup-id/provider-errors.js';
 import { waitUntil } from '../kit/eventually.js';
+import { useServers } from '../kit/hooks.js';
 import { codesOf, expectBackOff, linkPeople, renewConcurrently } from '../kit/renewals.js';
 import { runProgram } from '../kit/processes.js';
-import { type LinkedPerson, type Servers, startServers } from '../kit/servers.js';
+import type { LinkedPerson } from '../kit/servers.js';
 
 const PROBE_MS = 1_000;
 const MAX_IN_FLIGHT = 5;
@@ -19,14 +20,9 @@ const transient: [string, Fault][] = [
 ];
 
 describe('failures of the provider', () => {
-  let all: Servers;
-  beforeAll(async () => {
-    all = await startServers(4, {
-      env: { ROLLUP_PROBE_MS: String(PROBE_MS), ROLLUP_MAX_IN_FLIGHT: String(MAX_IN_FLIGHT) },
-    });
+  const all = useServers(4, {
+    env: { ROLLUP_PROBE_MS: String(PROBE_MS), ROLLUP_MAX_IN_FLIGHT: String(MAX_IN_FLIGHT) },
   });
-  afterAll(() => all.close());
-  beforeEach(() => all.rollup.reset());
 
   test.each(transient)(
     'RFR-08 %s: backs off, keeps the link, and recovers automatically',

@@ -1,24 +1,21 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { createGate, type Fault } from '../../src/dev/instruments/faults.js';
 import { waitUntil } from '../kit/eventually.js';
+import { useServers } from '../kit/hooks.js';
 import { linkPeople, renewConcurrently, serverAt } from '../kit/renewals.js';
-import { type LinkedPerson, ON_POSTGRES, type Server, type Servers, startServers } from '../kit/servers.js';
+import { type LinkedPerson, ON_POSTGRES, type Server } from '../kit/servers.js';
 
 const MAX_IN_FLIGHT = 10;
 
 describe('many expiries at once', () => {
   const count = ON_POSTGRES ? 1_000 : 200;
-  let all: Servers;
-  beforeAll(async () => {
-    all = await startServers(4, {
-      env: {
-        ROLLUP_MAX_IN_FLIGHT: String(MAX_IN_FLIGHT),
-        ROLLUP_TIMEOUT_MS: '10000',
-        REFRESH_WAIT_MS: '30000',
-      },
-    });
+  const all = useServers(4, {
+    env: {
+      ROLLUP_MAX_IN_FLIGHT: String(MAX_IN_FLIGHT),
+      ROLLUP_TIMEOUT_MS: '10000',
+      REFRESH_WAIT_MS: '30000',
+    },
   });
-  afterAll(() => all.close());
 
   test(`RFR-05 ${count} tokens that expire at once cost ${count} calls, never more than the limit concurrently`, async () => {
     const people = await linkPeople(all, count);

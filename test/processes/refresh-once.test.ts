@@ -1,21 +1,17 @@
 import { createGate } from '../../src/dev/instruments/faults.js';
 import { RenewAccessTokenDocument } from '../generated/graphql.js';
 import { waitUntil } from '../kit/eventually.js';
+import { useServers } from '../kit/hooks.js';
 import { renewConcurrently, serverAt } from '../kit/renewals.js';
-import { type Server, type Servers, startServers } from '../kit/servers.js';
+import type { Server } from '../kit/servers.js';
 
 const WAIT_MS = 700;
 const TIMEOUT_MS = 10_000;
 
 describe('one expiry, one call', () => {
-  let all: Servers;
-  beforeAll(async () => {
-    all = await startServers(4, {
-      env: { ROLLUP_TIMEOUT_MS: String(TIMEOUT_MS), REFRESH_WAIT_MS: String(WAIT_MS) },
-    });
+  const all = useServers(4, {
+    env: { ROLLUP_TIMEOUT_MS: String(TIMEOUT_MS), REFRESH_WAIT_MS: String(WAIT_MS) },
   });
-  afterAll(() => all.close());
-  beforeEach(() => all.rollup.reset());
 
   test.each([1_500, 3_500])(
     'RFR-06 a provider that takes %d ms is called once, and callers wait up to their own timeout',

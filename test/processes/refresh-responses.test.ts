@@ -3,9 +3,10 @@ import { rm } from 'node:fs/promises';
 import { createServer, type Server as TcpServer } from 'node:net';
 
 import { gzipSync } from 'node:zlib';
-import { type CryptoKey, generateKeyPair } from 'jose';
 import type { Fault } from '../../src/dev/instruments/faults.js';
 import { createPerson, type Person } from '../../src/dev/rollup-id/people.js';
+import { useServers } from '../kit/hooks.js';
+import { foreignKey } from '../kit/forged-token.js';
 import { listen } from '../kit/listen.js';
 import { codesOf, renewConcurrently, retryInMs } from '../kit/renewals.js';
 import { type Server, startProcess } from '../kit/server.js';
@@ -16,10 +17,7 @@ const MEGABYTE = 2 ** 20;
 const json = { 'content-type': 'application/json' };
 
 describe('unusable responses', () => {
-  let all: Servers;
-  beforeAll(async () => (all = await startServers(2)));
-  afterAll(() => all.close());
-  beforeEach(() => all.rollup.reset());
+  const all = useServers(2);
 
   test.each<[string, Fault | ((person: Person) => Promise<unknown>)]>([
     ['HTML', { body: '<html>Welcome</html>', headers: { 'content-type': 'text/html' } }],
@@ -158,10 +156,6 @@ function seconds(): number {
 
 function expiringIn(inSeconds: number): { iat: number; exp: number } {
   return { iat: seconds() + inSeconds - 3_600, exp: seconds() + inSeconds };
-}
-
-async function foreignKey(): Promise<CryptoKey> {
-  return (await generateKeyPair('ES256')).privateKey;
 }
 
 /** 256 MB of blanks, compressed to less than a megabyte. */

@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import { gzipSync } from 'node:zlib';
 import { createGate, type Fault } from '../../src/dev/instruments/faults.js';
-import { type RollupId, startRollupId } from '../../src/dev/rollup-id/rollup-id.js';
+import type { RollupId } from '../../src/dev/rollup-id/rollup-id.js';
 import { createIssuer } from '../../src/rollup/issuer.js';
 import type { Fetch } from '../../src/provider-call.js';
 import { verifyToken } from '../../src/rollup/token-verifier.js';
@@ -11,6 +11,7 @@ import { createAccessTokenVerifier } from '../../src/rollup/access-token-verifie
 import { ConsentedScopesDocument } from '../generated/graphql.js';
 import { eventually } from '../kit/eventually.js';
 import { ecSigner, selfSigned } from '../kit/forged-token.js';
+import { useRollupId } from '../kit/hooks.js';
 import { startWorld } from '../kit/world.js';
 
 const times = { maxAgeMs: 600_000, cooldownMs: 30_000, staleMs: 86_400_000 };
@@ -18,13 +19,10 @@ const TIMEOUT_MS = 300;
 const MEGABYTE = 1024 * 1024;
 
 describe('the key set', () => {
-  let rollup: RollupId;
   let offset = 0;
   const now = (): number => Date.now() + offset;
+  const rollup = useRollupId({ now });
   const advance = (ms: number): void => void (offset += ms);
-  beforeAll(async () => (rollup = await startRollupId({ now })));
-  afterAll(() => rollup.close());
-  beforeEach(() => rollup.reset());
 
   test('JWT-28 two thousand tokens with random kids cause one fetch in each cool-down', async () => {
     const { verify } = server();
@@ -48,9 +46,7 @@ describe('the key set', () => {
     const fetch: Fetch = (...call) => (down ? unreachable() : globalThis.fetch(...call));
     const world = await startWorld({ fetch, env: { JWKS_COOLDOWN_SECONDS: '30' } });
     try {
-      const [person] = world.rollup.people;
-      if (!person) throw new Error('the provider has no people');
-      const token = await world.rollup.mint('access', person);
+      const token = await world.rollup.mint('access', world.people[0]);
       const bearer = () => world.ask(ConsentedScopesDocument, {}, { token });
       const ready = async () => (await globalThis.fetch(`${world.app.url}/readyz`)).status;
       for (let second = 0; second < 20; second += 1) {

@@ -133,7 +133,7 @@ describe('rotating keys', () => {
   }
 
   async function link(person: Person | undefined): Promise<string> {
-    return (await world.link(person as Person)).accessToken ?? '';
+    return (await world.linkPerson(person)).token;
   }
 
   function rotate(): ReturnType<typeof rotateKeys> {

@@ -1,22 +1,15 @@
 import { createApp } from '../../src/app.js';
-import type { Person } from '../../src/dev/rollup-id/people.js';
 import { createLog } from '../../src/log.js';
 import { StartupError } from '../../src/errors.js';
 import { MeDocument, RenewAccessTokenDocument } from '../generated/graphql.js';
-import { randomKey, startWorld, type World } from '../kit/world.js';
+import { useWorld } from '../kit/hooks.js';
+import { randomKey } from '../kit/world.js';
 
 describe('stored tokens', () => {
-  let world: World;
-  let people: Person[];
-  beforeAll(async () => (world = await startWorld()));
-  afterAll(() => world.close());
-  beforeEach(async () => {
-    await world.reset();
-    people = world.rollup.people;
-  });
+  const world = useWorld();
 
   test('are in the database only as ciphertext', async () => {
-    const issued = await world.rollup.issue(people[0] as Person);
+    const issued = await world.rollup.issue(world.people[0]);
     await world.ask(
       'mutation ($tokens: RollupTokensInput!) { linkRollupAccount(input: { tokens: $tokens }) { userErrors { code } } }',
       { tokens: issued },
@@ -33,7 +26,7 @@ describe('stored tokens', () => {
   test.each(['access_token', 'refresh_token'])(
     'STO-10 a %s with a flipped bit ends that link, tells the operator, and touches nobody else',
     async (column) => {
-      const [victim, other] = [await link(people[0]), await link(people[1])];
+      const [victim, other] = [await world.linkPerson(), await world.linkPerson(world.people[1])];
       const place = `length(${column}) - 30`;
       const anotherCharacter = `case substr(${column}, ${place}, 1) when 'x' then 'y' else 'x' end`;
       await edit(victim.accountId, `overlay(${column} placing ${anotherCharacter} from ${place})`, column);
@@ -49,7 +42,7 @@ describe('stored tokens', () => {
   test.each(['left(access_token, 20)', "''", "access_token || '.AA'"])(
     'STO-11 an access token stored as %s ends that link',
     async (damage) => {
-      const victim = await link(people[0]);
+      const victim = await world.linkPerson();
       await edit(victim.accountId, damage, 'access_token');
       expect(await renewCode(victim.token)).toBe('REAUTHENTICATION_REQUIRED');
       expect(await statusOf(victim.token)).toBe('REAUTHENTICATION_REQUIRED');
@@ -57,7 +50,7 @@ describe('stored tokens', () => {
   );
 
   test('STO-11 a damaged ID token ends that link at a refresh, which would have to keep it, before anybody is asked', async () => {
-    const victim = await link(people[0]);
+    const victim = await world.linkPerson();
     await edit(victim.accountId, 'left(id_token, 20)', 'id_token');
     world.clock.advance(3_590_000);
     expect(await renewCode(victim.token)).toBe('REAUTHENTICATION_REQUIRED');
@@ -66,7 +59,7 @@ describe('stored tokens', () => {
   });
 
   test('swapped between two accounts do not open', async () => {
-    const [first, second] = [await link(people[0]), await link(people[1])];
+    const [first, second] = [await world.linkPerson(), await world.linkPerson(world.people[1])];
     await edit(
       first.accountId,
       `(select access_token from sealed_tokens where account_id = '${second.accountId}')`,
@@ -82,7 +75,7 @@ describe('stored tokens', () => {
   ])(
     'STO-17 the server refuses to start %s, says which key it needs, and changes no row',
     async (_title, keys) => {
-      await link(people[0]);
+      await world.linkPerson();
       const before = await world.em().execute('select * from sealed_tokens');
       const config = { ...world.config, vault: { ...world.config.vault, keys } };
       const shared = {
@@ -102,12 +95,6 @@ describe('stored tokens', () => {
       expect(await world.em().execute('select * from sealed_tokens')).toEqual(before);
     },
   );
-
-  async function link(person: Person | undefined): Promise<{ accountId: string; token: string }> {
-    if (!person) throw new Error('the provider has too few people');
-    const { account, accessToken } = await world.link(person);
-    return { accountId: account?.id ?? '', token: accessToken ?? '' };
-  }
 
   async function edit(accountId: string, expression: string, column: string): Promise<void> {
     await world

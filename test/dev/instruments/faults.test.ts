@@ -1,23 +1,18 @@
-import { decodeJwt, generateKeyPair } from 'jose';
+import { decodeJwt } from 'jose';
 import { createGate, type Fault } from '../../../src/dev/instruments/faults.js';
 import { createPerson } from '../../../src/dev/rollup-id/people.js';
 import { knownError } from '../../../src/dev/rollup-id/provider-errors.js';
-import { type RollupId, startRollupId } from '../../../src/dev/rollup-id/rollup-id.js';
+import { startRollupId } from '../../../src/dev/rollup-id/rollup-id.js';
 import { newCode, postToken, type Reply, tokenForm, userinfo } from '../rollup-id/client.js';
+import { foreignKey } from '../../kit/forged-token.js';
+import { useRollupId } from '../../kit/hooks.js';
 
 const ada = createPerson({ name: 'Ada', email: 'ada@example.com' });
 
 describe('faults', () => {
-  let rollup: RollupId;
+  const rollup = useRollupId({ people: [ada] });
   let refreshToken: string;
-  beforeAll(async () => {
-    rollup = await startRollupId({ people: [ada] });
-  });
-  beforeEach(async () => {
-    rollup.reset();
-    ({ refreshToken } = await rollup.issue(ada));
-  });
-  afterAll(async () => rollup.close());
+  beforeEach(async () => ({ refreshToken } = await rollup.issue(ada)));
 
   const refresh = async (): Promise<Reply> => postToken(rollup, { refresh_token: refreshToken });
   async function rawRefresh(init: RequestInit = {}): Promise<Response> {
@@ -121,7 +116,7 @@ describe('faults', () => {
   });
 
   test('transforms a 200 response, but no error', async () => {
-    const { privateKey: key } = await generateKeyPair('ES256');
+    const key = await foreignKey();
     const header = { jku: 'https://hostile.example/jwks.json' };
     rollup.switches.faults.refresh.standing = {
       transform: async (body) => ({

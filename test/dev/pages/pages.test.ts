@@ -1,16 +1,11 @@
 import { createPerson } from '../../../src/dev/rollup-id/people.js';
-import { type RollupId, startRollupId } from '../../../src/dev/rollup-id/rollup-id.js';
 import { authorizationUrl, postToken } from '../rollup-id/client.js';
+import { useRollupId } from '../../kit/hooks.js';
 
 const mallory = createPerson({ name: '<script>alert(1)</script>', email: '"&\'@example.com' });
 
 describe('the pages', () => {
-  let rollup: RollupId;
-  beforeAll(async () => {
-    rollup = await startRollupId({ people: [mallory], graphiqlUrl: 'http://127.0.0.1:4000/graphiql' });
-  });
-  beforeEach(() => rollup.reset());
-  afterAll(async () => rollup.close());
+  const rollup = useRollupId({ people: [mallory], graphiqlUrl: 'http://127.0.0.1:4000/graphiql' });
 
   async function decide(fields: Record<string, string>): Promise<Response> {
     const request = new URL(authorizationUrl(rollup)).search;

@@ -1,19 +1,14 @@
 import { decodeJwt } from 'jose';
 import { createPerson } from '../../../src/dev/rollup-id/people.js';
-import { type RollupId, startRollupId } from '../../../src/dev/rollup-id/rollup-id.js';
 import { authorizationUrl, newCode, postToken } from './client.js';
+import { useRollupId } from '../../kit/hooks.js';
 
 const ada = createPerson({ name: 'Ada', email: 'ada@example.com' });
 const bob = createPerson({ name: 'Bob' });
 const REDIRECT = 'https://app.example/callback';
 
 describe('authorization', () => {
-  let rollup: RollupId;
-  beforeAll(async () => {
-    rollup = await startRollupId({ people: [ada, bob], redirectUris: [REDIRECT] });
-  });
-  beforeEach(() => rollup.reset());
-  afterAll(async () => rollup.close());
+  const rollup = useRollupId({ people: [ada, bob], redirectUris: [REDIRECT] });
 
   test('returns a code and the state and keeps the query of the redirect URI', async () => {
     const redirect_uri = `${REDIRECT}?from=menu`;

@@ -1,7 +1,8 @@
-import { generateKeyPair, SignJWT } from 'jose';
+import { SignJWT } from 'jose';
 import { createPerson } from '../../../src/dev/rollup-id/people.js';
-import { type RollupId, startRollupId } from '../../../src/dev/rollup-id/rollup-id.js';
 import { read, type Reply } from './client.js';
+import { foreignKey } from '../../kit/forged-token.js';
+import { useRollupId } from '../../kit/hooks.js';
 
 const github = { type: 'github', identifier: 'ada' };
 const ada = createPerson({
@@ -17,12 +18,7 @@ const PROFILE = `query ($urn: String) { profile(targetIdentityURN: $urn) {
 
 describe('Galaxy', () => {
   let now = Date.parse('2024-03-01T12:00:00Z');
-  let rollup: RollupId;
-  beforeAll(async () => {
-    rollup = await startRollupId({ now: () => now, people: [ada, bob] });
-  });
-  beforeEach(() => rollup.reset());
-  afterAll(async () => rollup.close());
+  const rollup = useRollupId({ now: () => now, people: [ada, bob] });
 
   async function query(
     source: string,
@@ -98,10 +94,9 @@ describe('Galaxy', () => {
 
   test('keeps message and status of its guards when plain', async () => {
     rollup.switches.galaxyErrors = 'plain';
-    const { privateKey } = await generateKeyPair('ES256');
     const other = await new SignJWT({ sub: `urn:rollupid:application/${rollup.clientId}` })
       .setProtectedHeader({ alg: 'ES256' })
-      .sign(privateKey);
+      .sign(await foreignKey());
     const mismatch = "Client ID in API key doesn't match with the one in JWT.";
     const rows: [Record<string, string | undefined>, number, string][] = [
       [{ authorization: 'Bearer garbage' }, 200, 'Invalid JWT'],
@@ -130,7 +125,7 @@ describe('Galaxy', () => {
       errors: [{ ...error, message: 'expired token' }],
       data: { profile: null },
     });
-    const { privateKey: key } = await generateKeyPair('ES256');
+    const key = await foreignKey();
     const forged = await query(PROFILE, {
       authorization: `Bearer ${await rollup.mint('access', ada, { key })}`,
     });

@@ -5,6 +5,7 @@ import { decodeProtectedHeader } from 'jose';
 import { createPerson } from '../../../src/dev/rollup-id/people.js';
 import { type RollupId, startRollupId } from '../../../src/dev/rollup-id/rollup-id.js';
 import { authorizationUrl, postToken, read, userinfo } from './client.js';
+import { useRollupId } from '../../kit/hooks.js';
 
 const ada = createPerson({ name: 'Ada', email: 'ada@example.com' });
 
@@ -14,11 +15,7 @@ async function kids(rollup: RollupId): Promise<unknown[]> {
 }
 
 describe('the published documents and keys', () => {
-  let rollup: RollupId;
-  beforeAll(async () => {
-    rollup = await startRollupId({ now: () => 1_700_000_000_000, people: [ada] });
-  });
-  afterAll(async () => rollup.close());
+  const rollup = useRollupId({ now: () => 1_700_000_000_000, people: [ada] });
 
   test('discovery has exactly the fields of Rollup ID', async () => {
     const { body } = await read(await fetch(`${rollup.url}/.well-known/openid-configuration`));

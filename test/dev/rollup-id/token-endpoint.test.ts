@@ -1,20 +1,13 @@
 import { createLocalJWKSet, decodeJwt, decodeProtectedHeader, type JSONWebKeySet, jwtVerify } from 'jose';
-import { type RollupId, startRollupId } from '../../../src/dev/rollup-id/rollup-id.js';
 import { newCode, postToken, read, tokenForm, userinfo } from './client.js';
+import { useRollupId } from '../../kit/hooks.js';
 
 const START = Date.parse('2024-03-01T12:00:00Z');
 
 describe('the token endpoint', () => {
   let now = START;
-  let rollup: RollupId;
-  beforeAll(async () => {
-    rollup = await startRollupId({ now: () => now });
-  });
-  beforeEach(() => {
-    now = START;
-    rollup.reset();
-  });
-  afterAll(async () => rollup.close());
+  const rollup = useRollupId({ now: () => now });
+  beforeEach(() => void (now = START));
 
   test('exchanges a code for four fields in order, without expires_in and scope', async () => {
     const { status, headers, body } = await postToken(rollup, { code: await newCode(rollup) });

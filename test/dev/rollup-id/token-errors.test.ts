@@ -1,7 +1,7 @@
-import { generateKeyPair } from 'jose';
 import { createPerson } from '../../../src/dev/rollup-id/people.js';
-import { type RollupId, startRollupId } from '../../../src/dev/rollup-id/rollup-id.js';
 import { newCode, postToken, type Reply } from './client.js';
+import { foreignKey } from '../../kit/forged-token.js';
+import { useRollupId } from '../../kit/hooks.js';
 
 interface Outline {
   readonly status: number;
@@ -32,12 +32,7 @@ const ada = createPerson({ name: 'Ada', email: 'ada@example.com' });
 
 describe('an error of the token endpoint', () => {
   let now = Date.parse('2024-03-01T12:00:00Z');
-  let rollup: RollupId;
-  beforeAll(async () => {
-    rollup = await startRollupId({ now: () => now, people: [ada] });
-  });
-  beforeEach(() => rollup.reset());
-  afterAll(async () => rollup.close());
+  const rollup = useRollupId({ now: () => now, people: [ada] });
 
   test('reports wrong client credentials', async () => {
     const code = await newCode(rollup);
@@ -108,7 +103,7 @@ describe('an error of the token endpoint', () => {
   });
 
   test('reports a bad signature, an unknown kid, an unsigned token and an invalid claim', async () => {
-    const { privateKey: key } = await generateKeyPair('ES256');
+    const key = await foreignKey();
     const forged = await rollup.mint('refresh', ada, { key });
     const unknown = await rollup.mint('refresh', ada, { header: { kid: '1' } });
     const unsigned = await rollup.mint('refresh', ada, { header: { alg: 'none' } });

@@ -1,7 +1,7 @@
-import { generateKeyPair } from 'jose';
 import { createPerson } from '../../../src/dev/rollup-id/people.js';
-import { type RollupId, startRollupId } from '../../../src/dev/rollup-id/rollup-id.js';
 import { read, userinfo } from './client.js';
+import { foreignKey } from '../../kit/forged-token.js';
+import { useRollupId } from '../../kit/hooks.js';
 
 const ada = createPerson({
   name: 'Ada',
@@ -18,12 +18,7 @@ const DATA_ERROR = 'Authorized data error. Re-authorization by user required';
 
 describe('userinfo', () => {
   let now = Date.parse('2024-03-01T12:00:00Z');
-  let rollup: RollupId;
-  beforeAll(async () => {
-    rollup = await startRollupId({ now: () => now, people: [ada] });
-  });
-  beforeEach(() => rollup.reset());
-  afterAll(async () => rollup.close());
+  const rollup = useRollupId({ now: () => now, people: [ada] });
 
   async function claims(scopes: readonly string[]): Promise<Record<string, unknown>> {
     return (await userinfo(rollup, await rollup.mint('access', ada, { scopes }))).body;
@@ -105,7 +100,7 @@ describe('userinfo', () => {
   });
 
   test('reports token errors', async () => {
-    const { privateKey: key } = await generateKeyPair('ES256');
+    const key = await foreignKey();
     const idToken = await rollup.mint('id', ada);
     const mint = async (claims: Record<string, unknown>): Promise<string> =>
       rollup.mint('access', ada, { claims });
