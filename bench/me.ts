@@ -7,7 +7,7 @@ import makeTemplate from '../test/kit/embedded-template.mjs';
 import { createGraphqlClient } from '../test/kit/graphql-client.js';
 import { runProgram } from '../test/kit/processes.js';
 import { createTestDatabase } from '../test/kit/test-database.js';
-import { randomKey } from '../test/kit/world.js';
+import { randomKey } from '../test/kit/server-env.js';
 
 /**
  * Throughput of the hot path: `me` requests per second on one server process with a thousand callers in turn, and
@@ -79,7 +79,7 @@ writeFileSync(
 server.process.kill('SIGTERM');
 await server.exited;
 await rollup.close();
-await database.drop();
+await database.close();
 
 async function linkEveryone(): Promise<string[]> {
   const ask = createGraphqlClient(url);

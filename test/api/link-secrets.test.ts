@@ -9,6 +9,7 @@ import { LinkRollupAccountDocument, RenewAccessTokenDocument } from '../generate
 import { urlOf } from '../kit/fetch-url.js';
 import { foreignKey } from '../kit/forged-token.js';
 import { useWorld } from '../kit/hooks.js';
+import { onPostgres } from '../kit/test-database.js';
 import type { StartPayload } from '../kit/link-flow.js';
 
 const STARTS = 1_000;
@@ -219,9 +220,7 @@ describe('the secrets of a link', () => {
     expect(page.headers.get('content-security-policy')).toContain(`script-src 'sha256-${digest}';`);
   });
 
-  // The embedded database has a single connection, so no other transaction can hold a row lock.
-  const onServer = process.env['TEST_DATABASE_URL'] ? describe : undefined;
-  onServer?.('while other transactions lock pending links', () => {
+  onPostgres?.('while other transactions lock pending links', () => {
     test('LNK-31 a start does not wait for the locks, which could deadlock', async () => {
       const { token } = await world.linkPerson();
       for (let begun = 0; begun < 25; begun += 1) await world.start(['openid'], token);

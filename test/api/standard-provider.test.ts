@@ -8,8 +8,9 @@ import {
 } from '../generated/graphql.js';
 import type { LinkPayload, StartPayload } from '../kit/link-flow.js';
 import { urlOf } from '../kit/fetch-url.js';
+import { useStarted } from '../kit/hooks.js';
 import { type StandardProvider, startStandardProvider } from '../kit/standard-provider.js';
-import { startWorld, type World } from '../kit/world.js';
+import { startWorld } from '../kit/world.js';
 
 const REDIRECT_URI = 'https://app.example/callback';
 const ada = { sub: 'urn:standard:ada', name: 'Ada', email: 'ada@example.com' };
@@ -21,14 +22,13 @@ type Row = Record<string, unknown>;
 
 describe('with a standard OpenID provider', () => {
   let standard: StandardProvider;
-  let world: World;
   /** The responses of the token endpoint. */
   const tokenResponses: Row[] = [];
   /** Replaces the provider's revocation endpoint. */
   let revocation: (() => Promise<Response>) | undefined;
-  beforeAll(async () => {
-    standard = await startStandardProvider({ people: [ada, ben], redirectUris: [REDIRECT_URI] });
-    world = await startWorld({
+  const world = useStarted(async (closeToo) => {
+    standard = closeToo(await startStandardProvider({ people: [ada, ben], redirectUris: [REDIRECT_URI] }));
+    return startWorld({
       provider: standard,
       env: { ROLLUP_NONCE: 'required' },
       fetch: async (input, init) => {
@@ -40,10 +40,6 @@ describe('with a standard OpenID provider', () => {
         return response;
       },
     });
-  });
-  afterAll(async () => {
-    await world.close();
-    await standard.close();
   });
   beforeEach(async () => {
     await world.reset();

@@ -40,14 +40,9 @@ describe('startRollupLink', () => {
       return fetch(input, init);
     },
   });
-  const spare = useStarted(async () => {
-    const database = await createTestDatabase();
-    const opened = await openDatabase({ ...world.config.database, ...database.settings });
-    const close = async (): Promise<void> => {
-      await opened.close();
-      await database.close();
-    };
-    return { ...opened, close };
+  const spare = useStarted(async (closeToo) => {
+    const { settings } = closeToo(await createTestDatabase());
+    return openDatabase({ ...world.config.database, ...settings });
   });
   beforeEach(() => void (sent.length = 0));
 

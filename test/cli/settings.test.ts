@@ -1,18 +1,5 @@
-import { randomKey } from '../kit/world.js';
 import { runProgram } from '../kit/processes.js';
-
-const production = {
-  NODE_ENV: 'production',
-  PORT: '0',
-  DATABASE_URL: 'postgresql://nobody:hunter2secret@127.0.0.1:1/none',
-  ROLLUP_ISSUER: 'https://passport.example',
-  ROLLUP_CLIENT_ID: 'client',
-  ROLLUP_CLIENT_SECRET: 'a-client-secret-of-some-length',
-  ROLLUP_REDIRECT_URIS: 'https://app.example/callback',
-  GALAXY_URL: 'https://galaxy.example/graphql',
-  GALAXY_API_KEY: 'a-galaxy-key-of-some-length',
-  TOKEN_KEYS: randomKey('k1'),
-};
+import { PRODUCTION } from '../kit/server-env.js';
 
 describe('settings', () => {
   test.each([
@@ -36,7 +23,7 @@ describe('settings', () => {
   ])(
     'HTP-24 %s = "%s" in production: exit code 1, and the output names the setting without its value',
     async (name, value) => {
-      const run = runProgram(['serve'], { ...production, [name]: value });
+      const run = runProgram(['serve'], { ...PRODUCTION, [name]: value });
       expect(await run.exited).toBe(1);
       expect(run.output()).toContain(name);
       expect(run.output()).not.toContain(value || 'hunter2secret');
@@ -62,7 +49,7 @@ describe('settings', () => {
   });
 
   test('a secret may be given as a value or as a file, but not as both', async () => {
-    const run = runProgram(['serve'], { ...production, ROLLUP_CLIENT_SECRET_FILE: '/nonexistent/file' });
+    const run = runProgram(['serve'], { ...PRODUCTION, ROLLUP_CLIENT_SECRET_FILE: '/nonexistent/file' });
     expect(await run.exited).toBe(1);
     expect(run.output()).toContain('ROLLUP_CLIENT_SECRET and ROLLUP_CLIENT_SECRET_FILE are both set');
     expect(run.output()).toContain('ROLLUP_CLIENT_SECRET_FILE names a file that cannot be read');

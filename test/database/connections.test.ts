@@ -1,9 +1,10 @@
 import { connect, createServer } from 'node:net';
-import { type Database, openDatabase } from '../../src/database/orm.js';
+import { openDatabase } from '../../src/database/orm.js';
 import { eventually } from '../kit/eventually.js';
+import { useStarted } from '../kit/hooks.js';
 import { listen } from '../kit/listen.js';
 import { startDatabaseProxy, type TcpProxy } from '../kit/tcp-proxy.js';
-import { createTestDatabase, type TestDatabase } from '../kit/test-database.js';
+import { createTestDatabase, onPostgres, type TestDatabase } from '../kit/test-database.js';
 
 const TIMEOUT_MS = 1_000;
 const POOL_MAX = 1;
@@ -11,20 +12,14 @@ const POOL_MAX = 1;
 const ERROR_RESPONSE = 'E'.charCodeAt(0);
 
 let database: TestDatabase;
-let opened: Database;
 let proxy: TcpProxy | undefined;
-beforeAll(async () => {
-  database = await createTestDatabase();
+const opened = useStarted(async (closeToo) => {
+  database = closeToo(await createTestDatabase());
   const direct = database.settings.url;
   const proxied = direct === undefined ? undefined : await startDatabaseProxy(direct);
-  proxy = proxied?.proxy;
+  proxy = proxied && closeToo(proxied.proxy);
   const settings = { ...database.settings, url: proxied?.url };
-  opened = await openDatabase({ ...settings, poolMax: POOL_MAX, timeoutMs: TIMEOUT_MS });
-});
-afterAll(async () => {
-  await opened.close();
-  await proxy?.close();
-  await database.close();
+  return openDatabase({ ...settings, poolMax: POOL_MAX, timeoutMs: TIMEOUT_MS });
 });
 
 test('failed transactions release their pool connections', async () => {
@@ -35,9 +30,7 @@ test('failed transactions release their pool connections', async () => {
   await expectFreePool();
 });
 
-const onServer = process.env['TEST_DATABASE_URL'] ? describe : undefined;
-
-onServer?.('RFR-21 a pool connection is released when', () => {
+onPostgres?.('RFR-21 a pool connection is released when', () => {
   test.each<[string, (network: TcpProxy) => Promise<void>]>([
     ['the connection is lost during a transaction', loseInMidTransaction],
     ['BEGIN gets no response', holdBegin],

@@ -1,22 +1,18 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { MikroORM } from '@mikro-orm/core';
 import type { SqlMikroORM } from '@mikro-orm/sql';
 import { MIGRATION_LOCK } from '../../src/database/migrate.js';
 import { openDatabase, ormOptions } from '../../src/database/orm.js';
 import { waitUntil } from '../kit/eventually.js';
+import { useDirectory } from '../kit/hooks.js';
 import { runProgram } from '../kit/processes.js';
 import { startDatabaseProxy } from '../kit/tcp-proxy.js';
-import { createTestDatabase, type TestDatabase } from '../kit/test-database.js';
+import { createTestDatabase, ON_POSTGRES, onPostgres, type TestDatabase } from '../kit/test-database.js';
 
 const STATEMENT_TIMEOUT_MS = 2_000;
 
-const server = process.env['TEST_DATABASE_URL'];
-const onServer = server ? describe : undefined;
-const embedded = server ? undefined : describe;
+const embedded = ON_POSTGRES ? undefined : describe;
 
-onServer?.('migrations on a server', () => {
+onPostgres?.('migrations on a server', () => {
   let database: TestDatabase;
   let url: string;
   beforeEach(async () => {
@@ -60,9 +56,7 @@ onServer?.('migrations on a server', () => {
 });
 
 embedded?.('migrations on the embedded database', () => {
-  let dataDir: string;
-  beforeEach(async () => (dataDir = await mkdtemp(join(tmpdir(), 'rollup-accounts-'))));
-  afterEach(() => rm(dataDir, { recursive: true }));
+  const dataDir = useDirectory();
 
   test('HTP-25 four processes migrate concurrently: one applies, the others exit with the reason', async () => {
     const runs = [1, 2, 3, 4].map(() => runProgram(['migrate'], { DATA_DIR: dataDir }));

@@ -1,13 +1,12 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parse, print } from 'graphql';
 import { StartupError } from '../../src/errors.js';
 import { readTrustedDocuments } from '../../src/graphql/trusted-documents.js';
 import type { Person } from '../../src/dev/rollup-id/people.js';
-import { useWorld } from '../kit/hooks.js';
+import { useDirectory, useWorld } from '../kit/hooks.js';
 import { startWorld } from '../kit/world.js';
 
 const MANIFEST = 'test/generated/persisted-documents.json';
@@ -114,15 +113,14 @@ test('a manifest that is no JSON prevents the start', () => {
   expect(() => readTrustedDocuments('README.md')).toThrow(StartupError);
 });
 
+const directory = useDirectory();
 test.each([
   ['text that does not parse', '{ me {'],
   ['no text', 1],
 ])('a manifest with %s prevents the start', async (_what, entry) => {
-  const directory = await mkdtemp(join(tmpdir(), 'rollup-accounts-'));
   const path = join(directory, 'manifest.json');
   await writeFile(path, JSON.stringify({ [HASH]: TEXT, [OTHER_HASH]: entry }));
   expect(() => readTrustedDocuments(path)).toThrow(StartupError);
-  await rm(directory, { recursive: true });
 });
 
 interface Body {

@@ -13,8 +13,9 @@ import { foreignKey } from '../kit/forged-token.js';
 import { useRollupId, useStarted, useWorld } from '../kit/hooks.js';
 import { startProcess } from '../kit/server.js';
 import { startTcpProxy } from '../kit/tcp-proxy.js';
-import { createDataDirectory, createTestDatabase } from '../kit/test-database.js';
-import { randomKey, startWorld, type World } from '../kit/world.js';
+import { createDataDirectory, createTestDatabase, ON_POSTGRES } from '../kit/test-database.js';
+import { startWorld, type World } from '../kit/world.js';
+import { randomKey } from '../kit/server-env.js';
 
 const REDIS_PORT = 6379;
 const SUBJECT_LIMIT = 6;
@@ -30,7 +31,7 @@ const MUTATION = `mutation { ${BEGIN} }`;
 /** A Redis on this machine is used when it runs; where the suite runs on real servers it is required. */
 const hasRedis = await new Promise<boolean>((resolve) => {
   const socket = connect(REDIS_PORT, '127.0.0.1', () => resolve(true));
-  socket.once('error', () => resolve(process.env['TEST_DATABASE_URL'] !== undefined));
+  socket.once('error', () => resolve(ON_POSTGRES));
   socket.unref();
 });
 

@@ -12,8 +12,9 @@ import { listen } from '../kit/listen.js';
 import { findFreePort } from '../kit/postgres-cluster.js';
 import { runProgram } from '../kit/processes.js';
 import { startProcess } from '../kit/server.js';
-import { randomKey, startWorld } from '../kit/world.js';
+import { startWorld } from '../kit/world.js';
 import { createDataDirectory } from '../kit/test-database.js';
+import { PRODUCTION } from '../kit/server-env.js';
 
 const APP = 'https://app.example.com';
 const BODY_LIMIT = 2_000;
@@ -306,17 +307,7 @@ describe('a server in a process of its own', () => {
 
 describe('settings and certificates of the provider', () => {
   test('HTP-26 production refuses to start while certificates are not checked', async () => {
-    const run = runProgram(['serve'], {
-      NODE_ENV: 'production',
-      NODE_TLS_REJECT_UNAUTHORIZED: '0',
-      PORT: '0',
-      DATABASE_URL: 'postgresql://nobody@127.0.0.1:1/none',
-      ROLLUP_ISSUER: 'https://passport.example',
-      ROLLUP_CLIENT_ID: 'client',
-      ROLLUP_CLIENT_SECRET: 'a-client-secret-of-some-length',
-      ROLLUP_REDIRECT_URIS: `${APP}/callback`,
-      TOKEN_KEYS: randomKey('k1'),
-    });
+    const run = runProgram(['serve'], { ...PRODUCTION, NODE_TLS_REJECT_UNAUTHORIZED: '0' });
     expect(await run.exited).toBe(1);
     expect(run.output()).toContain('NODE_TLS_REJECT_UNAUTHORIZED must not be 0 in production');
   });

@@ -19,19 +19,15 @@ describe('a slow client', () => {
       HTTP_RESPONSE_TIMEOUT_MS: '4000',
     },
   });
-  const app = useStarted(async () => {
-    const database = await createTestDatabase();
+  const app = useStarted(async (closeToo) => {
+    const database = closeToo(await createTestDatabase());
     const config = { ...world.config, database: { ...world.config.database, ...database.settings } };
     const opened = await createApp(config, {
       log: createLog('silent', []),
       pages: [{ path: '/large', render: async () => 'x'.repeat(PAGE_BYTES) }],
     });
     let closing: Promise<void> | undefined;
-    const close = async (): Promise<void> => {
-      await (closing ??= opened.close());
-      await database.close();
-    };
-    return { url: opened.url, close };
+    return { url: opened.url, close: () => (closing ??= opened.close()) };
   });
   const sockets = new Set<Socket>();
   afterEach(() => {

@@ -3,10 +3,10 @@ import { createPerson, type Person } from '../../src/dev/rollup-id/people.js';
 import { type RollupId, startRollupId } from '../../src/dev/rollup-id/rollup-id.js';
 import { LinkRollupAccountDocument, RenewAccessTokenDocument } from '../generated/graphql.js';
 import { openEmbeddedDatabase, type Server, startProcess } from './server.js';
-import { type Provider, serverEnv } from './server-env.js';
+import { type Provider, serverEnv, randomKey } from './server-env.js';
+import { startDatabaseProxy, type TcpProxy } from './tcp-proxy.js';
 import { createTestDatabase } from './test-database.js';
 import { type TokenRows, tokenRows } from './token-rows.js';
-import { randomKey } from './world.js';
 
 export type { Server } from './server.js';
 
@@ -38,6 +38,8 @@ export interface Servers extends TokenRows {
   add(env?: Readonly<Record<string, string>>): Promise<Server>;
   /** Links by tokens, through the first server by default. */
   linkPerson(person?: Person, server?: Server): Promise<LinkedPerson>;
+  /** The same, and lets the stored token expire. */
+  linkExpired(person?: Person): Promise<LinkedPerson>;
   renew(server: Server, bearer: string, input?: { minTtlSeconds?: number }): Promise<Renewal>;
   close(): Promise<void>;
 }
@@ -50,9 +52,6 @@ export interface ServersOptions {
   /** The database URL as the servers see it, such as a proxy. Not called on the embedded database. */
   readonly databaseUrl?: (direct: string) => Promise<string> | string;
 }
-
-/** Whether servers are processes; the embedded database allows a single process. */
-export const ON_POSTGRES = Boolean(process.env['TEST_DATABASE_URL']);
 
 const LIMITS = {
   // One subject sends the load of many; rate limits have their own tests.
@@ -99,8 +98,9 @@ export async function startServers(count: number, options: ServersOptions = {}):
   }
   const servers = [...started];
   const [server] = servers as [Server];
+  const rows = tokenRows(() => inspected.em.fork());
   return {
-    ...tokenRows(() => inspected.em.fork()),
+    ...rows,
     rollup,
     servers,
     server,
@@ -109,7 +109,38 @@ export async function startServers(count: number, options: ServersOptions = {}):
     close,
     renew,
     linkPerson: (person, through = server) => linkPerson(through, rollup, provider.url, person),
+    linkExpired: async (person) => {
+      const linked = await linkPerson(server, rollup, provider.url, person);
+      await rows.expire(linked.accountId);
+      return linked;
+    },
   };
+}
+
+/** Starts `count` servers behind one proxy that can cut their database off; the test itself connects directly. */
+export async function startProxiedServers(
+  count: number,
+  env: Readonly<Record<string, string>>,
+): Promise<Servers & { readonly proxy: TcpProxy }> {
+  let proxy: TcpProxy | undefined;
+  const databaseUrl = async (direct: string): Promise<string> => {
+    const proxied = await startDatabaseProxy(direct);
+    proxy = proxied.proxy;
+    return proxied.url;
+  };
+  try {
+    const world = await startServers(count, { env, databaseUrl });
+    if (!proxy) throw new Error('the embedded database has no network');
+    const cut = proxy;
+    const close = async (): Promise<void> => {
+      await world.close();
+      await cut.close();
+    };
+    return { ...world, proxy, close };
+  } catch (error) {
+    await proxy?.close();
+    throw error;
+  }
 }
 
 async function renew({ ask }: Server, token: string, input = {}): Promise<Renewal> {

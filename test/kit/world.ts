@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import { type App, createApp } from '../../src/app.js';
 import { type CompleteConfig, loadConfig } from '../../src/config.js';
@@ -11,7 +10,7 @@ import { type Clock, createClock } from './clock.js';
 import { type Ask, createGraphqlClient } from './graphql-client.js';
 import { lineSink } from './line-sink.js';
 import { type LinkFlow, linkFlow } from './link-flow.js';
-import { type Provider, serverEnv } from './server-env.js';
+import { type Provider, randomKey, serverEnv } from './server-env.js';
 import { createTestDatabase, type TestDatabase } from './test-database.js';
 
 /** The application in this process, with what a test reads of it. */
@@ -44,11 +43,6 @@ export interface WorldOptions {
   readonly provider?: Provider;
   /** Milliseconds by which the server's clock is ahead of the provider's; negative when it is behind. */
   readonly aheadMs?: number;
-}
-
-/** A valid `TOKEN_KEYS` entry with a random key. */
-export function randomKey(kid: string): string {
-  return `${kid}:${randomBytes(32).toString('base64url')}`;
 }
 
 /** Starts a world. Slow on the embedded database: start one per file, and `reset` it between tests. */

@@ -2,9 +2,9 @@ import { createGate } from '../../src/dev/instruments/faults.js';
 import { createPerson, type Person } from '../../src/dev/rollup-id/people.js';
 import { UnlinkRollupAccountDocument } from '../generated/graphql.js';
 import { useServers } from '../kit/hooks.js';
-import { type LinkedPerson, ON_POSTGRES, type Renewal, type Server, type Servers } from '../kit/servers.js';
+import { type LinkedPerson, type Renewal, type Server, type Servers } from '../kit/servers.js';
+import { onPostgres } from '../kit/test-database.js';
 
-const onPostgres = ON_POSTGRES ? describe : undefined;
 const CALLERS = 8;
 const SHORT_TIMEOUTS = { REFRESH_LEASE_SECONDS: '4', ROLLUP_TIMEOUT_MS: '3000' };
 
@@ -13,8 +13,7 @@ describe('a lease holder that dies', () => {
   const world = useServers(4, { env: { ...SHORT_TIMEOUTS, REFRESH_WAIT_MS: '20000' } });
   let person: LinkedPerson;
   beforeEach(async () => {
-    person = await world.linkPerson();
-    await world.expire(person.accountId);
+    person = await world.linkExpired();
   });
 
   test('leaves a lease that a later started server takes over with one call', async () => {
@@ -69,8 +68,7 @@ onPostgres?.('a frozen lease holder', () => {
   beforeEach(async () => {
     [other, holder] = world.servers as [Server, Server];
     ada = createPerson();
-    person = await world.linkPerson(ada);
-    await world.expire(person.accountId);
+    person = await world.linkExpired(ada);
   });
 
   /** Freezes the holder during its call; the response, if any, arrives while it is frozen. */

@@ -2,37 +2,30 @@ import { createGate, type Gate } from '../../src/dev/instruments/faults.js';
 import { MeDocument } from '../generated/graphql.js';
 import { createActor, createOperations, EXPECTED_REJECTIONS } from '../kit/actors.js';
 import { eventually } from '../kit/eventually.js';
-import { useServers } from '../kit/hooks.js';
+import { useServers, useStarted } from '../kit/hooks.js';
 import { findViolations, History } from '../kit/history.js';
 import { type PostgresCluster, startPostgresCluster } from '../kit/postgres-cluster.js';
-import { type ProxiedServers, startProxiedServers } from '../kit/proxied-servers.js';
 import { serverAt } from '../kit/renewals.js';
 import {
   type LinkedPerson,
-  ON_POSTGRES,
   type Renewal,
   type Server,
   type Servers,
+  startProxiedServers,
   startServers,
 } from '../kit/servers.js';
-import { WAITING_FOR_LOCKS } from '../kit/test-database.js';
+import { WAITING_FOR_LOCKS, onPostgres } from '../kit/test-database.js';
 import type { TcpProxy } from '../kit/tcp-proxy.js';
 
-const onPostgres = ON_POSTGRES ? describe : undefined;
 const DATABASE_TIMEOUT_MS = '1000';
 /** The longest time to an error while the database does not respond. */
 const LONGEST_WAIT_MS = 5_000;
 
 onPostgres?.('a database that crashes', () => {
   let cluster: PostgresCluster;
-  let world: Servers;
-  beforeAll(async () => {
-    cluster = await startPostgresCluster();
-    world = await startServersOn(cluster.url);
-  });
-  afterAll(async () => {
-    await world?.close();
-    await cluster?.close();
+  const world = useStarted(async (closeToo) => {
+    cluster = closeToo(await startPostgresCluster());
+    return startServersOn(cluster.url);
   });
 
   test('RFR-20 a crash during a refresh, twenty times: no server exits, all recover, at most one extra call', async () => {
@@ -57,15 +50,10 @@ onPostgres?.('a database that crashes', () => {
 });
 
 onPostgres?.('a lost database connection', () => {
-  let servers: ProxiedServers;
+  const world = useStarted(() => startProxiedServers(4, { DATABASE_TIMEOUT_MS }));
   let proxy: TcpProxy;
-  let world: Servers;
   let person: LinkedPerson;
-  beforeAll(async () => {
-    servers = await startProxiedServers(4, { DATABASE_TIMEOUT_MS });
-    ({ proxy, world } = servers);
-  });
-  afterAll(() => servers?.close());
+  beforeAll(() => void ({ proxy } = world));
   beforeEach(async () => (person = await world.linkPerson()));
 
   test('RFR-21 between the response and the commit, ten times: the row is consistent, at most one extra call', async () => {

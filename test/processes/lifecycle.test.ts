@@ -11,19 +11,15 @@ import { createGraphqlClient } from '../kit/graphql-client.js';
 import { startHaproxy } from '../kit/haproxy.js';
 import { findFreePort } from '../kit/postgres-cluster.js';
 import { type Server, startProcess } from '../kit/server.js';
-import { ON_POSTGRES } from '../kit/servers.js';
 import { startSteadyLoad } from '../kit/steady-load.js';
-import { createDataDirectory } from '../kit/test-database.js';
+import { createDataDirectory, ON_POSTGRES, onPostgres } from '../kit/test-database.js';
 
 const DELAY_MS = 2_000;
 const LOAD_MS = 60_000;
 /** Longer than the load balancer needs to notice that a server is not ready. */
 const BALANCED_DELAY_MS = '1000';
 
-/** The embedded database allows a single process, so there is no rolling restart. */
-const onServer = ON_POSTGRES ? describe : undefined;
-
-onServer?.('four servers behind haproxy', () => {
+onPostgres?.('four servers behind haproxy', () => {
   const all = useServers(1, { env: { SHUTDOWN_DELAY_MS: BALANCED_DELAY_MS } });
   let ports: number[];
   beforeAll(async () => (ports = await Promise.all(Array.from({ length: 4 }, findFreePort))));
@@ -64,8 +60,7 @@ describe('the shutdown of a server', () => {
 
   test('RFR-27 ten refreshes in flight at SIGTERM are finished and stored, and the exit code is 0', async () => {
     const server = await all.add();
-    const people = await Promise.all(Array.from({ length: 10 }, () => all.linkPerson()));
-    await Promise.all(people.map(({ accountId }) => all.expire(accountId)));
+    const people = await Promise.all(Array.from({ length: 10 }, () => all.linkExpired()));
     const gate = createGate();
     all.rollup.switches.faults.refresh.standing = gate.fault;
     const renewals = people.map(({ bearer }) => all.renew(server, bearer));
@@ -82,8 +77,7 @@ describe('the shutdown of a server', () => {
 
   test('RFR-27 a refresh whose caller has disconnected is finished and stored after SIGTERM too', async () => {
     const server = await all.add({ REFRESH_WAIT_MS: '50' });
-    const { accountId, bearer } = await all.linkPerson();
-    await all.expire(accountId);
+    const { accountId, bearer } = await all.linkExpired();
     const gate = createGate();
     all.rollup.switches.faults.refresh.standing = gate.fault;
     expect(await all.renew(server, bearer)).toMatchObject({ code: 'PROVIDER_UNAVAILABLE' });
@@ -164,8 +158,7 @@ describe('an unlinked account', () => {
   });
 
   test('PRV-06 is not restored by a refresh in flight', async () => {
-    const { accountId, bearer } = await all.linkPerson();
-    await all.expire(accountId);
+    const { accountId, bearer } = await all.linkExpired();
     const gate = createGate();
     all.rollup.switches.faults.refresh.standing = gate.fault;
     const renewals = renewConcurrently(all, bearer, 8);

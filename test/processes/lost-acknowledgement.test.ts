@@ -1,24 +1,15 @@
 import type { Fault } from '../../src/dev/instruments/faults.js';
 import { eventually } from '../kit/eventually.js';
-import { useServers } from '../kit/hooks.js';
-import { type ProxiedServers, startProxiedServers } from '../kit/proxied-servers.js';
-import { type LinkedPerson, ON_POSTGRES, type Servers } from '../kit/servers.js';
-import { WAITING_FOR_LOCKS } from '../kit/test-database.js';
+import { useServers, useStarted } from '../kit/hooks.js';
+import { type LinkedPerson, startProxiedServers, type Servers } from '../kit/servers.js';
+import { WAITING_FOR_LOCKS, onPostgres } from '../kit/test-database.js';
 
-const onPostgres = ON_POSTGRES ? describe : undefined;
 onPostgres?.('a statement that the database executed and whose acknowledgement was lost', () => {
-  let servers: ProxiedServers;
-  let world: Servers;
+  const world = useStarted(() => startProxiedServers(2, { REFRESH_BACKOFF_MS: '1' }));
   let person: LinkedPerson;
-  beforeAll(async () => {
-    servers = await startProxiedServers(2, { REFRESH_BACKOFF_MS: '1' });
-    ({ world } = servers);
-  });
-  afterAll(() => servers.close());
   beforeEach(async () => {
     world.rollup.reset();
-    person = await world.linkPerson();
-    await world.expire(person.accountId);
+    person = await world.linkExpired();
   });
 
   /** Lets statements on the row reach the database, and cuts every connection before they are acknowledged. */
@@ -26,7 +17,7 @@ onPostgres?.('a statement that the database executed and whose acknowledgement w
     act: () => Promise<unknown>,
     done: (row: Record<string, unknown>) => boolean,
   ): Promise<void> {
-    const { proxy } = servers;
+    const { proxy } = world;
     let acting: Promise<unknown> | undefined;
     await world.em().transactional(async (tx) => {
       await tx.execute('select 1 from sealed_tokens where account_id = ? for update', [person.accountId]);
@@ -80,12 +71,13 @@ onPostgres?.('a statement that the database executed and whose acknowledgement w
       world.rollup.switches.faults.refresh.queue.push(fault);
       const late = world.renew(world.server, person.bearer);
       await arrival.promise;
-      servers.proxy.mode = 'refuse';
-      servers.proxy.cut();
-      const { refused } = servers.proxy;
+      const { proxy } = world;
+      proxy.mode = 'refuse';
+      proxy.cut();
+      const { refused } = proxy;
       response.resolve();
-      await eventually(() => expect(servers.proxy.refused).toBeGreaterThan(refused));
-      servers.proxy.mode = 'pass';
+      await eventually(() => expect(proxy.refused).toBeGreaterThan(refused));
+      proxy.mode = 'pass';
       await late;
       await expectRecovery();
       expect(world.rollup.calls.refreshesOf(person.sub)).toBe(2);
@@ -112,8 +104,7 @@ describe('a release whose acknowledgement arrives', () => {
   test.each([{ rotates: false }, { rotates: true }])(
     'leaves no lease (provider rotates: $rotates)',
     async ({ rotates }) => {
-      const person = await world.linkPerson();
-      await world.expire(person.accountId);
+      const person = await world.linkExpired();
       await setRotation(world, person, rotates);
       world.rollup.switches.faults.refresh.queue.push({ status: 503 });
       expect(await world.renew(world.server, person.bearer)).toMatchObject({ code: 'PROVIDER_UNAVAILABLE' });

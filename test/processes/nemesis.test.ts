@@ -3,33 +3,30 @@ import { createActor, createOperations, EXPECTED_REJECTIONS } from '../kit/actor
 import { eventually } from '../kit/eventually.js';
 import { findViolations, History, type Operation } from '../kit/history.js';
 import { Nemesis } from '../kit/nemesis.js';
-import { type ProxiedServers, startProxiedServers } from '../kit/proxied-servers.js';
+import { startProxiedServers } from '../kit/servers.js';
+import { useStarted } from '../kit/hooks.js';
 import { Random } from '../kit/random.js';
 import { RandomRun } from '../kit/random-run.js';
-import { ON_POSTGRES } from '../kit/servers.js';
+import { onPostgres } from '../kit/test-database.js';
 
-const onPostgres = ON_POSTGRES ? describe : undefined;
 const OPERATIONS = 1_500;
 const LEASE_SECONDS = 2;
 const SECONDS = Number(process.env['NEMESIS_SECONDS'] ?? 0);
 const SEED = Number(process.env['NEMESIS_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 
 onPostgres?.('a random run', () => {
-  let servers: ProxiedServers;
-  beforeAll(async () => {
-    servers = await startProxiedServers(4, {
-      REFRESH_LEASE_SECONDS: String(LEASE_SECONDS),
-      ROLLUP_TIMEOUT_MS: '1500',
-      REFRESH_BACKOFF_MS: '50',
-      DATABASE_TIMEOUT_MS: '1000',
-    });
-  });
-  afterAll(() => servers.close());
+  const env = {
+    REFRESH_LEASE_SECONDS: String(LEASE_SECONDS),
+    ROLLUP_TIMEOUT_MS: '1500',
+    REFRESH_BACKOFF_MS: '50',
+    DATABASE_TIMEOUT_MS: '1000',
+  };
+  const world = useStarted(() => startProxiedServers(4, env));
 
   test(
     'RFR-32 with kills, freezes, cuts and a failing provider: every invariant holds in what callers observed',
     async () => {
-      const { world, proxy } = servers;
+      const { proxy } = world;
       const history = new History();
       const operations = createOperations(world, history);
       const actors = await Promise.all(Array.from({ length: 6 }, () => createActor(world)));

@@ -1,8 +1,8 @@
+import { useStarted } from '../kit/hooks.js';
 import { runProgram } from '../kit/processes.js';
-import { type Server, startProcess } from '../kit/server.js';
-import { ON_POSTGRES } from '../kit/servers.js';
-import { createTestDatabase, type TestDatabase } from '../kit/test-database.js';
-import { randomKey } from '../kit/world.js';
+import { startProcess } from '../kit/server.js';
+import { createTestDatabase, onPostgres } from '../kit/test-database.js';
+import { PRODUCTION } from '../kit/server-env.js';
 
 const JSON_TYPE = { 'content-type': 'application/json', accept: 'application/json' };
 const GUESSES = [
@@ -22,30 +22,11 @@ test('HTP-24 production rejects the embedded database and every generated settin
 });
 
 /** Production needs PostgreSQL; the provider may be unreachable at the start. */
-const inProduction = ON_POSTGRES ? describe : undefined;
-
-inProduction?.('a server in production', () => {
-  let database: TestDatabase;
-  let server: Server;
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    server = await startProcess({
-      NODE_ENV: 'production',
-      PORT: '0',
-      SHUTDOWN_DELAY_MS: '0',
-      ROLLUP_ISSUER: 'https://127.0.0.1:1',
-      ROLLUP_CLIENT_ID: 'client',
-      ROLLUP_CLIENT_SECRET: 'a-client-secret-of-some-length',
-      ROLLUP_REDIRECT_URIS: 'https://app.example.com/callback',
-      GALAXY_URL: 'https://127.0.0.1:1/graphql',
-      GALAXY_API_KEY: 'a-galaxy-key-of-some-length',
-      TOKEN_KEYS: randomKey('k1'),
-      ...database.env,
-    });
-  });
-  afterAll(async () => {
-    await server.stop();
-    await database.close();
+onPostgres?.('a server in production', () => {
+  const server = useStarted(async (closeToo) => {
+    const database = closeToo(await createTestDatabase());
+    const urls = { ROLLUP_ISSUER: 'https://127.0.0.1:1', GALAXY_URL: 'https://127.0.0.1:1/graphql' };
+    return startProcess({ ...PRODUCTION, SHUTDOWN_DELAY_MS: '0', ...urls, ...database.env });
   });
 
   test.each(['/', '/graphiql', '/graphql'])('GQL-28 shows a browser no page at %s', async (path) => {

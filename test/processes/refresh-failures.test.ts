@@ -50,8 +50,7 @@ describe('failures of the provider', () => {
     ['invalid_grant', invalidGrant],
   ])('RFR-09 "%s" ends the link after one call, until it is linked again', async (_title, fault) => {
     const person = createPerson();
-    const { accountId, bearer, sub } = await all.linkPerson(person);
-    await all.expire(accountId);
+    const { accountId, bearer, sub } = await all.linkExpired(person);
     all.rollup.switches.faults.refresh.standing = fault;
     expect(codesOf(await renewConcurrently(all, bearer, 40))).toEqual(['REAUTHENTICATION_REQUIRED']);
     expect(all.rollup.calls.refreshesOf(sub)).toBe(1);
@@ -62,8 +61,7 @@ describe('failures of the provider', () => {
     all.rollup.switches.faults.refresh.standing = undefined;
     expect(codesOf(await renewConcurrently(all, bearer, 40))).toEqual(['REAUTHENTICATION_REQUIRED']);
     expect(all.rollup.calls.refreshesOf(sub)).toBe(1);
-    expect(await all.linkPerson(person)).toMatchObject({ accountId });
-    await all.expire(accountId);
+    expect(await all.linkExpired(person)).toMatchObject({ accountId });
     expect(codesOf(await renewConcurrently(all, bearer, 40))).toEqual([undefined]);
     expect(all.rollup.calls.refreshesOf(sub)).toBe(2);
   });
@@ -75,8 +73,7 @@ describe('failures of the provider', () => {
   ])(
     '"%s" is a misconfiguration: no account changes, and the circuitOpen stays open until it is fixed',
     async (_title, fault) => {
-      const [first, ...others] = await Promise.all(Array.from({ length: 6 }, () => all.linkPerson()));
-      await Promise.all([first, ...others].map((person) => all.expire(person?.accountId ?? '')));
+      const [first, ...others] = await Promise.all(Array.from({ length: 6 }, () => all.linkExpired()));
       const before = await all.row(first?.accountId ?? '');
       all.rollup.switches.faults.refresh.standing = fault;
       const errorsBefore = errorLines();

@@ -3,7 +3,8 @@ import { createGate, type Fault } from '../../src/dev/instruments/faults.js';
 import { waitUntil } from '../kit/eventually.js';
 import { useServers } from '../kit/hooks.js';
 import { linkPeople, renewConcurrently, serverAt } from '../kit/renewals.js';
-import { type LinkedPerson, ON_POSTGRES, type Server } from '../kit/servers.js';
+import { type LinkedPerson, type Server } from '../kit/servers.js';
+import { ON_POSTGRES } from '../kit/test-database.js';
 
 const MAX_IN_FLIGHT = 10;
 
@@ -36,8 +37,7 @@ describe('many expiries at once', () => {
   });
 
   test('RFR-06 callers who wait long enough all get the token of the one call', async () => {
-    const { accountId, bearer, sub } = await all.linkPerson();
-    await all.expire(accountId);
+    const { bearer, sub } = await all.linkExpired();
     all.rollup.switches.faults.refresh.standing = { delayMs: 1_000 };
     const renewals = await renewConcurrently(all, bearer, 40);
     expect(renewals[0]?.token).toBeTruthy();
@@ -46,8 +46,7 @@ describe('many expiries at once', () => {
   });
 
   test('RFR-29 waiters in other processes get the result by polling, within their own timeout', async () => {
-    const { accountId, bearer, sub } = await all.linkPerson();
-    await all.expire(accountId);
+    const { bearer, sub } = await all.linkExpired();
     const gate = createGate();
     all.rollup.switches.faults.refresh.standing = gate.fault;
     const first = all.renew(all.server, bearer);

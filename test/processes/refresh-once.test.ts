@@ -16,8 +16,7 @@ describe('one expiry, one call', () => {
   test.each([1_500, 3_500])(
     'RFR-06 a provider that takes %d ms is called once, and callers wait up to their own timeout',
     async (delayMs) => {
-      const { accountId, bearer, sub } = await all.linkPerson();
-      await all.expire(accountId);
+      const { accountId, bearer, sub } = await all.linkExpired();
       all.rollup.switches.faults.refresh.standing = { delayMs };
       const begun = performance.now();
       const first = await all.renew(all.server, bearer);
@@ -59,8 +58,7 @@ describe('one expiry, one call', () => {
   });
 
   test('RFR-28 ten refreshes whose callers disconnect are still finished and stored', async () => {
-    const people = await Promise.all(Array.from({ length: 10 }, () => all.linkPerson()));
-    await Promise.all(people.map(({ accountId }) => all.expire(accountId)));
+    const people = await Promise.all(Array.from({ length: 10 }, () => all.linkExpired()));
     const gate = createGate();
     all.rollup.switches.faults.refresh.standing = gate.fault;
     const callers = new AbortController();

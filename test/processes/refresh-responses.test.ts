@@ -5,12 +5,12 @@ import { createServer, type Server as TcpServer } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import type { Fault } from '../../src/dev/instruments/faults.js';
 import { createPerson, type Person } from '../../src/dev/rollup-id/people.js';
-import { useServers } from '../kit/hooks.js';
+import { useServers, useStarted } from '../kit/hooks.js';
 import { foreignKey } from '../kit/forged-token.js';
 import { listen } from '../kit/listen.js';
 import { codesOf, renewConcurrently, retryInMs } from '../kit/renewals.js';
 import { type Server, startProcess } from '../kit/server.js';
-import { type Servers, startServers } from '../kit/servers.js';
+import { startServers } from '../kit/servers.js';
 import { createDataDirectory } from '../kit/test-database.js';
 
 const MEGABYTE = 2 ** 20;
@@ -41,8 +41,7 @@ describe('unusable responses', () => {
     ['a refresh token', (person) => all.rollup.mint('refresh', person)],
   ])('RFR-11 %s: nothing is stored, and the refresh backs off', async (_title, bad) => {
     const person = createPerson();
-    const { accountId, bearer, sub } = await all.linkPerson(person);
-    await all.expire(accountId);
+    const { accountId, bearer, sub } = await all.linkExpired(person);
     const before = await all.row(accountId);
     all.rollup.switches.faults.refresh.standing =
       typeof bad === 'function'
@@ -69,8 +68,7 @@ describe('unusable responses', () => {
     ['whose exp is 10 s ahead', () => expiringIn(10), undefined, 10_000],
   ])('RFR-19 a new token %s causes no hot loop', async (_title, claims, code, leastMs) => {
     const person = createPerson();
-    const { accountId, bearer, sub } = await all.linkPerson(person);
-    await all.expire(accountId);
+    const { accountId, bearer, sub } = await all.linkExpired(person);
     all.rollup.switches.faults.refresh.standing = {
       transform: async (response) => ({
         ...response,
@@ -90,8 +88,7 @@ describe('unusable responses', () => {
   test.each([301, 302, 303, 307, 308])('a redirect with status %d is not followed', async (status) => {
     const trap = await startTrap();
     try {
-      const { accountId, bearer } = await all.linkPerson();
-      await all.expire(accountId);
+      const { accountId, bearer } = await all.linkExpired();
       all.rollup.switches.faults.refresh.standing = {
         status,
         redirectTo: `http://127.0.0.1:${trap.port}/token`,
@@ -106,22 +103,14 @@ describe('unusable responses', () => {
 });
 
 describe('endless responses', () => {
-  let all: Servers;
-  let directory: string;
-  let server: Server;
-
+  const DATA_DIR = createDataDirectory();
+  const all = useStarted(() => startServers(1));
+  const server = useStarted(() => startProcess({ ...all.env, DATA_DIR, ROLLUP_TIMEOUT_MS: '3000' }));
+  afterAll(() => rm(DATA_DIR, { recursive: true, force: true }));
   beforeAll(async () => {
-    directory = createDataDirectory();
-    all = await startServers(1);
-    server = await startProcess({ ...all.env, DATA_DIR: directory, ROLLUP_TIMEOUT_MS: '3000' });
     all.rollup.switches.accessTokenLifetimeSeconds = 55; // inside the margin, so every renewal calls the provider
     const { bearer } = await all.linkPerson(undefined, server);
     for (let warm = 0; warm < 200; warm += 1) await all.renew(server, bearer);
-  });
-  afterAll(async () => {
-    await server.stop('SIGKILL');
-    await all.close();
-    await rm(directory, { recursive: true, force: true });
   });
 
   test.each<[string, RegExp, () => Fault]>([

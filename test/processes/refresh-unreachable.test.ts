@@ -1,43 +1,36 @@
 import dns from 'node:dns';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { useDirectory, useServers } from '../kit/hooks.js';
 import { expectBackOff } from '../kit/renewals.js';
-import { ON_POSTGRES, type Servers, startServers } from '../kit/servers.js';
 import { startTcpProxy, type TcpProxy } from '../kit/tcp-proxy.js';
+import { ON_POSTGRES } from '../kit/test-database.js';
 
 describe('an unreachable provider', () => {
-  let all: Servers;
+  const flag = join(useDirectory(), 'no-names');
+  const loseNames = `import dns from 'node:dns';
+    import { existsSync } from 'node:fs';
+    const { lookup } = dns;
+    dns.lookup = (name, options, done) => existsSync(${JSON.stringify(flag)})
+      ? done(Object.assign(new Error('getaddrinfo ENOTFOUND'), { code: 'ENOTFOUND' }))
+      : lookup(name, options, done);`;
   let proxy: TcpProxy;
-  let directory: string;
-  let flag: string;
+  const all = useServers(2, {
+    env: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(loseNames)}` },
+    provider: async ({ url }) => {
+      proxy = await startTcpProxy({ targetHost: '127.0.0.1', targetPort: Number(new URL(url).port) });
+      return { url: `http://localhost:${proxy.port}` };
+    },
+  });
   const { lookup } = dns;
-
-  beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'rollup-accounts-'));
-    flag = join(directory, 'no-names');
-    const loseNames = `import dns from 'node:dns';
-      import { existsSync } from 'node:fs';
-      const { lookup } = dns;
-      dns.lookup = (name, options, done) => existsSync(${JSON.stringify(flag)})
-        ? done(Object.assign(new Error('getaddrinfo ENOTFOUND'), { code: 'ENOTFOUND' }))
-        : lookup(name, options, done);`;
-    all = await startServers(2, {
-      env: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(loseNames)}` },
-      provider: async ({ url }) => {
-        proxy = await startTcpProxy({ targetHost: '127.0.0.1', targetPort: Number(new URL(url).port) });
-        return { url: `http://localhost:${proxy.port}` };
-      },
-    });
+  beforeAll(() => {
     const original = lookup as (...args: unknown[]) => void;
     if (!ON_POSTGRES) Object.assign(dns, { lookup: lookUpUnless(flag, original) });
   });
   afterAll(async () => {
     Object.assign(dns, { lookup });
-    await all.close();
-    await proxy.close().catch(() => undefined);
-    await rm(directory, { recursive: true });
+    await proxy?.close().catch(() => undefined);
   });
 
   test('RFR-08 a name that cannot be resolved: backs off, keeps the link, and recovers automatically', async () => {

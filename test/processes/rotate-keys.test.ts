@@ -3,21 +3,11 @@ import { waitUntil } from '../kit/eventually.js';
 import { runProgram } from '../kit/processes.js';
 import { linkPeople } from '../kit/renewals.js';
 import { startProcess } from '../kit/server.js';
-import {
-  type LinkedPerson,
-  ON_POSTGRES,
-  type Renewal,
-  type Server,
-  type Servers,
-  startServers,
-} from '../kit/servers.js';
-import { randomKey } from '../kit/world.js';
-import { createDataDirectory } from '../kit/test-database.js';
+import { type LinkedPerson, type Renewal, type Server, type Servers, startServers } from '../kit/servers.js';
+import { createDataDirectory, onPostgres } from '../kit/test-database.js';
+import { randomKey } from '../kit/server-env.js';
 
 const PEOPLE = 150;
-
-/** The embedded database allows a single process. */
-const onServer = ON_POSTGRES ? describe : undefined;
 
 test('STO-20 on the embedded database, which allows one process, needs the server to be stopped', async () => {
   const DATA_DIR = createDataDirectory();
@@ -33,7 +23,7 @@ test('STO-20 on the embedded database, which allows one process, needs the serve
   await rm(DATA_DIR, { recursive: true });
 });
 
-onServer?.('rollup-accounts rotate-keys', () => {
+onPostgres?.('rollup-accounts rotate-keys', () => {
   const [k1, k2] = [randomKey('k1'), randomKey('k2')];
   const ring = { TOKEN_KEYS: `${k2},${k1}` };
   let all: Servers;

@@ -3,17 +3,24 @@ import {
   StartRollupLinkDocument,
   type StartRollupLinkInput,
 } from '../generated/graphql.js';
-import { ON_POSTGRES, type Renewal, type Server, type Servers, startServers } from '../kit/servers.js';
+import { type Renewal, type Server, startServers } from '../kit/servers.js';
+import { useStarted } from '../kit/hooks.js';
 import { type StandardProvider, startStandardProvider } from '../kit/standard-provider.js';
+import { onPostgres } from '../kit/test-database.js';
 
-const onPostgres = ON_POSTGRES ? describe : undefined;
 const REDIRECT_URI = 'https://app.example/callback';
 const CALLERS = 50;
 const people = Array.from({ length: 8 }, (_, index) => ({ sub: `urn:standard:${index}` }));
 
 describe('with a provider that rotates refresh tokens and revokes the grant on reuse', () => {
   let standard: StandardProvider;
-  let world: Servers;
+  const world = useStarted(async (closeToo) => {
+    standard = closeToo(await startStandardProvider({ people, redirectUris: [REDIRECT_URI] }));
+    return startServers(4, {
+      provider: () => standard,
+      env: { REFRESH_LEASE_SECONDS: '20', ROLLUP_TIMEOUT_MS: '19000' },
+    });
+  });
   let turn = -1;
   let sub: string;
   let bearer: string;
@@ -21,17 +28,6 @@ describe('with a provider that rotates refresh tokens and revokes the grant on r
   /** Refresh calls before the test's own. */
   let callsBefore: number;
 
-  beforeAll(async () => {
-    standard = await startStandardProvider({ people, redirectUris: [REDIRECT_URI] });
-    world = await startServers(4, {
-      provider: () => standard,
-      env: { REFRESH_LEASE_SECONDS: '20', ROLLUP_TIMEOUT_MS: '19000' },
-    });
-  });
-  afterAll(async () => {
-    await world.close();
-    await standard.close();
-  });
   beforeEach(async () => {
     sub = people[(turn += 1)]?.sub ?? '';
     standard.fault = undefined;

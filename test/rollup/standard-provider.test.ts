@@ -8,7 +8,8 @@ import {
 import { type Grant, verifyGrant, verifyRefreshResponse } from '../../src/rollup/grant.js';
 import type { RollupClient } from '../../src/rollup/rollup-client.js';
 import type { TokenResponse } from '../../src/rollup/token-response.js';
-import { type StandardProvider, startStandardProvider } from '../kit/standard-provider.js';
+import { useStarted } from '../kit/hooks.js';
+import { startStandardProvider } from '../kit/standard-provider.js';
 import { createStandardClient, type StandardClient } from './standard-client.js';
 
 const ada = {
@@ -21,11 +22,12 @@ const ben = { sub: 'urn:standard:ben', name: 'Ben', email: 'ben@example.com' };
 const redirectUri = 'https://app.example/callback';
 
 describe('with a standard OpenID provider, our client', () => {
-  let standard: StandardProvider;
+  const standard = useStarted(() =>
+    startStandardProvider({ people: [ada, ben], redirectUris: [redirectUri] }),
+  );
   let ours: StandardClient;
   let client: RollupClient;
-  beforeAll(async () => {
-    standard = await startStandardProvider({ people: [ada, ben], redirectUris: [redirectUri] });
+  beforeAll(() => {
     ours = createStandardClient(standard);
     client = ours.client;
   });
@@ -33,7 +35,6 @@ describe('with a standard OpenID provider, our client', () => {
     standard.fault = undefined;
     standard.accessTokenLifetimeSeconds = 3_600;
   });
-  afterAll(() => standard.close());
 
   const verify = (response: TokenResponse, nonceHash?: string): Promise<Grant> =>
     verifyGrant(response, client, ours.options, nonceHash);

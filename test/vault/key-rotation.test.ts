@@ -5,7 +5,8 @@ import { rotateKeys } from '../../src/vault/key-rotation.js';
 import { createTokenCipher, type TokenCipher } from '../../src/vault/token-cipher.js';
 import { sealContext, type TokenColumn } from '../../src/vault/sealed-token-set.js';
 import { RenewAccessTokenDocument } from '../generated/graphql.js';
-import { randomKey, startWorld, type World } from '../kit/world.js';
+import { startWorld, type World } from '../kit/world.js';
+import { randomKey } from '../kit/server-env.js';
 
 interface Row extends Record<TokenColumn, string> {
   readonly account_id: string;

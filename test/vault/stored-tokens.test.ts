@@ -3,7 +3,7 @@ import { createLog } from '../../src/log.js';
 import { StartupError } from '../../src/errors.js';
 import { MeDocument, RenewAccessTokenDocument } from '../generated/graphql.js';
 import { useWorld } from '../kit/hooks.js';
-import { randomKey } from '../kit/world.js';
+import { randomKey } from '../kit/server-env.js';
 
 describe('stored tokens', () => {
   const world = useWorld();

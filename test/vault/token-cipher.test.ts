@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { SealBrokenError } from '../../src/errors.js';
 import { parseKeyRing } from '../../src/vault/keyring.js';
 import { createTokenCipher, type SealContext } from '../../src/vault/token-cipher.js';
-import { randomKey } from '../kit/world.js';
+import { randomKey } from '../kit/server-env.js';
 
 const ring = parseKeyRing(`${randomKey('k2')},${randomKey('k1')}`);
 const cipher = createTokenCipher(ring);

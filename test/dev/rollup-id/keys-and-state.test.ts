@@ -1,11 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { decodeProtectedHeader } from 'jose';
 import { createPerson } from '../../../src/dev/rollup-id/people.js';
 import { type RollupId, startRollupId } from '../../../src/dev/rollup-id/rollup-id.js';
 import { authorizationUrl, postToken, read, userinfo } from './client.js';
-import { useRollupId } from '../../kit/hooks.js';
+import { useDirectory, useRollupId } from '../../kit/hooks.js';
 
 const ada = createPerson({ name: 'Ada', email: 'ada@example.com' });
 
@@ -63,9 +62,8 @@ describe('the published documents and keys', () => {
 });
 
 describe('the state file', () => {
-  const directory = mkdtempSync(join(tmpdir(), 'rollup-id-'));
+  const directory = useDirectory();
   const statePath = join(directory, 'nested', 'rollup-id.json');
-  afterAll(() => rmSync(directory, { recursive: true }));
 
   test('restores client, keys and grants after a restart', async () => {
     const first = await startRollupId({ statePath, people: [ada] });
