@@ -16,27 +16,23 @@ describe('the log', () => {
 
   /** Links, and clears the log records of the link. */
   async function linked(person: Person, token?: string) {
-    const { accessToken, account } = await world.link(person, token === undefined ? {} : { token });
-    if (!accessToken || !account) throw new Error('not linked');
-    await requestLogged();
+    const linked = await world.linkPerson(person, { token });
+    await world.requestsLogged(2);
     world.logLines.length = 0;
-    return { token: accessToken, accountId: account.id };
+    return linked;
   }
-  /** The log record of a request is written after its response. */
-  async function requestLogged(): Promise<void> {
-    while (!world.logLines.some((line) => line.includes('"msg":"request"'))) await new Promise(setImmediate);
-  }
-  const records = (): Fields[] => world.logLines.map((line) => JSON.parse(line) as Fields);
   const renew = async (token: string) => world.ask(RenewAccessTokenDocument, { input: {} }, { token });
 
   /** Expects exactly one record with these fields, with time, level and request id, and no personal data in any record. */
   async function expectRecord(expected: Fields): Promise<Fields> {
-    await requestLogged();
-    const matching = records().filter((record) =>
-      Object.entries(expected).every(
-        ([name, value]) => JSON.stringify(record[name]) === JSON.stringify(value),
-      ),
-    );
+    await world.requestsLogged();
+    const matching = world
+      .records()
+      .filter((record) =>
+        Object.entries(expected).every(
+          ([name, value]) => JSON.stringify(record[name]) === JSON.stringify(value),
+        ),
+      );
     expect(matching).toHaveLength(1);
     const [record = {}] = matching;
     expect(record).toMatchObject({
@@ -44,7 +40,7 @@ describe('the log', () => {
       reqId: expect.stringMatching(UUID),
       level: expect.stringMatching(/^(info|warn|error)$/),
     });
-    const requests = records().filter(({ msg }) => msg === 'request');
+    const requests = world.records().filter(({ msg }) => msg === 'request');
     expect(requests.map(({ reqId }) => reqId)).toContain(record['reqId']);
     for (const { sub, name = 'Mira', email = '@example.com' } of [mira, tomas]) {
       for (const personal of [sub, name, email]) expect(world.logLines.join('')).not.toContain(personal);
@@ -168,7 +164,7 @@ describe('the log', () => {
   ])('HTP-23 a log injection by %s leaves well-formed records of one line each', async (_what, act) => {
     world.logLines.length = 0;
     await act();
-    await requestLogged();
+    await world.requestsLogged();
     for (const line of world.logLines) {
       // A control character in the line would be one that the log did not escape.
       expect(line.slice(0, -1)).not.toMatch(/[\p{Cc}\p{Zl}]/u);
@@ -181,7 +177,7 @@ describe('the log', () => {
   test('HTP-23 no record has two fields with the same name', async () => {
     world.logLines.length = 0;
     await post(ME);
-    await requestLogged();
+    await world.requestsLogged();
     for (const line of world.logLines) {
       const names = [...line.matchAll(/(?<=[{,]")\w+(?=":)/g)].map(([name]) => name);
       expect(names).toEqual([...new Set(names)]);
@@ -189,8 +185,7 @@ describe('the log', () => {
   });
 
   async function injectedBearer(): Promise<string> {
-    const [person] = world.rollup.people;
-    return person ? world.rollup.mint('access', person, { header: { kid: INJECTION } }) : '';
+    return world.rollup.mint('access', mira, { header: { kid: INJECTION } });
   }
   async function rejectedByProvider(): Promise<void> {
     world.rollup.switches.faults.exchange.standing = {

@@ -3,7 +3,7 @@ import { CompactEncrypt, decodeJwt, decodeProtectedHeader, type JWK } from 'jose
 import { pseudonym } from '../../src/log.js';
 import { compact, ecSigner, rsaSigner, segment, type Signer, withSignature } from '../kit/forged-token.js';
 import { useWorld } from '../kit/hooks.js';
-import { connectRaw, rawRequest } from '../kit/raw-http.js';
+import { connectRaw, rawRequest } from '../kit/network.js';
 import { bearerChecks } from '../kit/bearer-checks.js';
 
 const JWKS_MAX_AGE_MS = 600_000;
@@ -11,7 +11,7 @@ const JWKS_MAX_AGE_MS = 600_000;
 describe('a token', () => {
   const world = useWorld();
   const ours = ecSigner('ours');
-  const { person, mint, expectAccepted, expectUnauthorized } = bearerChecks(() => world);
+  const { person, mint, expectAccepted, expectUnauthorized } = bearerChecks(world);
   beforeEach(async () => {
     publish((keys) => ({ keys: [...keys, ours.jwk] }));
     await world.link(person());

@@ -7,7 +7,7 @@ import { pseudonym } from '../../src/log.js';
 import { MeDocument, RenewAccessTokenDocument, UnlinkRollupAccountDocument } from '../generated/graphql.js';
 import { withSignature } from '../kit/forged-token.js';
 import { useWorld } from '../kit/hooks.js';
-import { connectRaw, rawRequest } from '../kit/raw-http.js';
+import { connectRaw, rawRequest } from '../kit/network.js';
 
 /** A linked person. */
 interface Linked {

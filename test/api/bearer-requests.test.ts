@@ -2,7 +2,7 @@ import { memoryUsage } from 'node:process';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { compact, ecSigner, withSignature } from '../kit/forged-token.js';
 import { useWorld } from '../kit/hooks.js';
-import { connectRaw, type RawResponse, rawRequest } from '../kit/raw-http.js';
+import { connectRaw, type RawResponse, rawRequest } from '../kit/network.js';
 import { bearerChecks } from '../kit/bearer-checks.js';
 
 const ME = '{ me { id } }';
@@ -11,7 +11,7 @@ const MEGABYTE = 1024 * 1024;
 describe('a request with a bearer', () => {
   const world = useWorld();
   const attacker = ecSigner('attacker');
-  const { person, mint, expectAccepted, expectUnauthorized } = bearerChecks(() => world);
+  const { person, mint, expectAccepted, expectUnauthorized } = bearerChecks(world);
   beforeEach(() => world.link(person()));
 
   describe('JWT-17 issued by a clock that is ahead', () => {

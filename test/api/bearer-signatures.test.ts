@@ -12,7 +12,7 @@ import {
   withSignature,
 } from '../kit/forged-token.js';
 import { useWorld } from '../kit/hooks.js';
-import { listen } from '../kit/listen.js';
+import { listen } from '../kit/network.js';
 import { bearerChecks } from '../kit/bearer-checks.js';
 
 const JWKS_MAX_AGE_MS = 600_000;
@@ -21,7 +21,7 @@ const N = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
 describe('a signature', () => {
   const world = useWorld();
   const attacker = ecSigner('attacker');
-  const { person, mint, expectAccepted, expectUnauthorized } = bearerChecks(() => world);
+  const { person, mint, expectAccepted, expectUnauthorized } = bearerChecks(world);
   beforeEach(async () => {
     world.clock.advance(JWKS_MAX_AGE_MS);
     await world.link(person());

@@ -7,7 +7,7 @@ const JWKS_MAX_AGE_MS = 600_000;
 
 describe('the bearer', () => {
   const world = useWorld();
-  const { person, mint, rows, expectAccepted, expectUnauthorized } = bearerChecks(() => world);
+  const { person, mint, rows, expectAccepted, expectUnauthorized } = bearerChecks(world);
   beforeEach(() => world.link(person()));
 
   test('with a valid access token is accepted, and the request is executed', async () => {

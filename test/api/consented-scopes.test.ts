@@ -1,4 +1,3 @@
-import type { Person } from '../../src/dev/rollup-id/people.js';
 import { ConsentedScopesDocument, MeDocument } from '../generated/graphql.js';
 import { useWorld } from '../kit/hooks.js';
 
@@ -17,11 +16,11 @@ describe('consentedScopes', () => {
       },
       { name: 'email', title: 'Email', description: expect.any(String), unlocks: ['User.email'] },
     ]);
-    expect(await world.em().execute('select * from app_user')).toEqual([]);
+    expect(await world.rows('app_user')).toEqual([]);
   });
 
   test('returns the scopes of the presented token, not of the stored one', async () => {
-    await world.link(person(), { scopes: ['openid', 'profile', 'email'] });
+    await world.link(world.people[0], { scopes: ['openid', 'profile', 'email'] });
     const token = await mint(['openid']);
     const { data } = await world.ask(MeDocument, {}, { token });
     const stored = data.me?.rollupAccounts.flatMap(({ scopes }) => scopes.map(({ name }) => name));
@@ -70,15 +69,15 @@ describe('consentedScopes', () => {
   });
 
   test.each(['idToken', 'refreshToken'] as const)('rejects the %s of the same grant', async (kind) => {
-    const tokens = await world.rollup.issue(person());
+    const tokens = await world.rollup.issue(world.people[0]);
     const { status, headers, errors } = await ask(tokens[kind]);
     expect([status, headers.get('www-authenticate')]).toEqual([401, 'Bearer error="invalid_token"']);
     expect(errors.map(({ extensions }) => extensions)).toEqual([{ code: 'UNAUTHENTICATED' }]);
     expect((await ask(tokens.accessToken)).status).toBe(200);
   });
 
-  const person = (): Person => world.people[0];
-  const mint = (scopes: string[]): Promise<string> => world.rollup.mint('access', person(), { scopes });
+  const mint = (scopes: string[]): Promise<string> =>
+    world.rollup.mint('access', world.people[0], { scopes });
   const ask = (token?: string) => world.ask(ConsentedScopesDocument, {}, { token });
   const names = async (token: string): Promise<string[]> =>
     (await ask(token)).data.consentedScopes.map(({ name }) => name);

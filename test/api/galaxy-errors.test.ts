@@ -309,6 +309,5 @@ function statuses(): Promise<unknown> {
 }
 
 function logged(message: string): Record<string, unknown>[] {
-  const lines = world.logLines.map((line) => JSON.parse(line) as Record<string, unknown>);
-  return lines.filter(({ msg }) => msg === message);
+  return world.records().filter(({ msg }) => msg === message);
 }

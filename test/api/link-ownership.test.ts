@@ -24,8 +24,7 @@ describe('the owner of a linked identity', () => {
   let tomas: Person;
   beforeAll(() => void ([mira, tomas] = world.people));
 
-  const rows = async (table: string): Promise<Row[]> => world.em().execute(`select * from ${table}`);
-  const everything = async (): Promise<Row[][]> => Promise.all(TABLES.map(rows));
+  const everything = async (): Promise<Row[][]> => Promise.all(TABLES.map(world.rows));
   const counts = async (): Promise<number[]> => (await everything()).map(({ length }) => length);
   /** Links, and expects success. */
   async function link(person: Person, token?: string | null) {
@@ -110,7 +109,9 @@ describe('the owner of a linked identity', () => {
       }
       const users = token === undefined ? 1 + ROUNDS : 1;
       expect(await counts()).toEqual([users, 1 + ROUNDS, 1 + ROUNDS]);
-      expect((await rows('sealed_tokens')).filter(({ generation }) => generation === 2)).toHaveLength(ROUNDS);
+      expect((await world.rows('sealed_tokens')).filter(({ generation }) => generation === 2)).toHaveLength(
+        ROUNDS,
+      );
     },
   );
 
@@ -118,13 +119,13 @@ describe('the owner of a linked identity', () => {
     'LNK-22 stays the same when they link the identity again %s',
     async (how) => {
       const first = await link(mira);
-      const [before = {}] = await rows('sealed_tokens');
+      const [before = {}] = await world.rows('sealed_tokens');
       const again = await link(mira, how === 'signed in' ? first.accessToken : undefined);
       expect(again.user).toEqual(first.user);
       expect(again.account).toMatchObject({ id: first.account.id, linkedAt: first.account.linkedAt });
       expect(again.isNewUser).toBe(false);
       expect(await counts()).toEqual([1, 1, 1]);
-      const [after = {}] = await rows('sealed_tokens');
+      const [after = {}] = await world.rows('sealed_tokens');
       expect(after['generation']).toBe(Number(before['generation']) + 1);
       for (const column of ['access_token', 'id_token', 'refresh_token']) {
         expect(before[column]).toMatch(/^eyJ/);
@@ -203,7 +204,7 @@ describe('the owner of a linked identity', () => {
   test('LNK-17 may link by tokens without a refresh token', async () => {
     const { accessToken, idToken } = await world.rollup.issue(mira);
     expect((await linkTokens({ accessToken, idToken })).userErrors).toEqual([]);
-    expect(await rows('sealed_tokens')).toMatchObject([{ refresh_token: null }]);
+    expect(await world.rows('sealed_tokens')).toMatchObject([{ refresh_token: null }]);
   });
 
   /** How one of Mira's three tokens is replaced: the field, the kind of the new token, and its subject, key or claims. */

@@ -44,10 +44,10 @@ describe('linkRollupAccount with a callback', () => {
     world.ask(LinkRollupAccountDocument, { input: { callback: { url, linkToken: linkToken ?? '' } } });
   const codesOf = async (attempt: Attempt): Promise<Code[]> =>
     (await finish(attempt)).userErrors.map(({ code }) => code);
-  const sealed = async (): Promise<Fields[]> => world.em().execute('select * from sealed_tokens');
+  const sealed = (): Promise<Fields[]> => world.rows('sealed_tokens');
   async function expectNothingStored(): Promise<void> {
     for (const table of ['app_user', 'rollup_account', 'sealed_tokens']) {
-      expect(await world.em().execute(`select * from ${table}`)).toEqual([]);
+      expect(await world.rows(table)).toEqual([]);
     }
   }
   async function expectRejected(attempt: Attempt, code: Code, exchangeCalls: number): Promise<void> {

@@ -6,7 +6,7 @@ import type { Person } from '../../src/dev/rollup-id/people.js';
 import type { MintOverrides } from '../../src/dev/rollup-id/tokens.js';
 import { createSchema } from '../../src/graphql/schema.js';
 import { LinkRollupAccountDocument, RenewAccessTokenDocument } from '../generated/graphql.js';
-import { urlOf } from '../kit/fetch-url.js';
+import { urlOf } from '../kit/network.js';
 import { foreignKey } from '../kit/forged-token.js';
 import { useWorld } from '../kit/hooks.js';
 import { onPostgres } from '../kit/test-database.js';
@@ -44,14 +44,7 @@ describe('the secrets of a link', () => {
   const faults = () => world.rollup.switches.faults;
   const parameterOf = (begun: StartPayload, name: string): string =>
     new URL(begun.authorizationUrl ?? '').searchParams.get(name) ?? '';
-  const count = async (table: string): Promise<number> =>
-    (await world.em().execute<unknown[]>(`select 1 from ${table}`)).length;
-  /** The log record of a request is written after its response. */
-  async function requestsLogged(atLeast: number): Promise<void> {
-    while (world.logLines.filter((line) => line.includes('"msg":"request"')).length < atLeast) {
-      await new Promise(setImmediate);
-    }
-  }
+  const count = async (table: string): Promise<number> => (await world.rows(table)).length;
 
   test(`LNK-02 ${STARTS} links started by one user share no secret, and each secret is 256 random bits`, async () => {
     const { token, userId } = await world.linkPerson();
@@ -162,7 +155,7 @@ describe('the secrets of a link', () => {
       const input = { callback: { url, linkToken: begun.linkToken ?? '' } };
       const response = await world.ask(LinkRollupAccountDocument, { input });
       expect(fault ? [] : await renewalErrors()).toEqual([]);
-      await requestsLogged(fault ? 2 : 3);
+      await world.requestsLogged(fault ? 2 : 3);
       const { clientSecret } = world.rollup;
       const posts = sent.filter(({ body }) => body !== undefined);
       expect(posts.map((post) => post.url)).toEqual(posts.map(() => `${world.rollup.url}/token`));

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import { startCachingProxy } from '../kit/caching-proxy.js';
 import { useStarted, useWorld } from '../kit/hooks.js';
-import { listen } from '../kit/listen.js';
+import { listen } from '../kit/network.js';
 
 const QUERY = '{ me { rollupAccounts { sub } } }';
 

@@ -7,7 +7,7 @@ import {
   UnlinkRollupAccountDocument,
 } from '../generated/graphql.js';
 import type { LinkPayload, StartPayload } from '../kit/link-flow.js';
-import { urlOf } from '../kit/fetch-url.js';
+import { urlOf } from '../kit/network.js';
 import { useStarted } from '../kit/hooks.js';
 import { type StandardProvider, startStandardProvider } from '../kit/standard-provider.js';
 import { startWorld } from '../kit/world.js';
@@ -55,7 +55,6 @@ describe('with a standard OpenID provider', () => {
   const finish = async ({ begun, url }: Attempt, token?: string): Promise<LinkPayload> =>
     world.finish(begun, url, token);
   const codesOf = ({ userErrors }: LinkPayload): Code[] => userErrors.map(({ code }) => code);
-  const rows = async (table: string): Promise<Row[]> => world.em().execute(`select * from ${table}`);
   async function renew(
     token: string,
     minTtlSeconds?: number,
@@ -85,26 +84,26 @@ describe('with a standard OpenID provider', () => {
   test('LNK-05 rejects the same callback a second time without a token request', async () => {
     const attempt = await approve();
     expect(codesOf(await finish(attempt))).toEqual([]);
-    const stored = await rows('sealed_tokens');
+    const stored = await world.rows('sealed_tokens');
     expect(codesOf(await finish(attempt))).toEqual(['LINK_NOT_FOUND']);
     expect(standard.calls.exchange).toBe(1);
-    expect(await rows('sealed_tokens')).toEqual(stored);
+    expect(await world.rows('sealed_tokens')).toEqual(stored);
   });
 
   test('LNK-05 rejects a code that the provider reports as used', async () => {
     const first = await approve();
     expect(codesOf(await finish(first))).toEqual([]);
-    const stored = await rows('sealed_tokens');
+    const stored = await world.rows('sealed_tokens');
     expect(codesOf(await finish(withCode(await approve(), codeOf(first.url))))).toEqual(['CODE_REJECTED']);
     expect(standard.calls.exchange).toBe(2);
-    expect(await rows('sealed_tokens')).toEqual(stored);
+    expect(await world.rows('sealed_tokens')).toEqual(stored);
   });
 
   test('LNK-10 rejects the code of another person, which belongs to another challenge', async () => {
     const victim = await approve(ben.sub);
     expect(codesOf(await finish(withCode(await approve(), codeOf(victim.url))))).toEqual(['CODE_REJECTED']);
-    expect(await rows('app_user')).toEqual([]);
-    expect(await rows('sealed_tokens')).toEqual([]);
+    expect(await world.rows('app_user')).toEqual([]);
+    expect(await world.rows('sealed_tokens')).toEqual([]);
   });
 
   test('LNK-11 rejects an ID token with the nonce of another request', async () => {
@@ -113,7 +112,7 @@ describe('with a standard OpenID provider', () => {
     forged.searchParams.set('nonce', 'of-another-request');
     const url = await standard.approve(forged.href, { sub: ada.sub });
     expect(codesOf(await finish({ begun, url }))).toEqual(['TOKEN_INVALID']);
-    expect(await rows('app_user')).toEqual([]);
+    expect(await world.rows('app_user')).toEqual([]);
   });
 
   test('LNK-11 rejects an ID token without a nonce when ROLLUP_NONCE is required', async () => {
@@ -139,14 +138,14 @@ describe('with a standard OpenID provider', () => {
   test('LNK-01 renews a token near its expiry and stores the rotated refresh token', async () => {
     standard.accessTokenLifetimeSeconds = 50;
     const { accessToken } = await finish(await approve());
-    const [before] = await rows('sealed_tokens');
+    const [before] = await world.rows('sealed_tokens');
     expect(before).toMatchObject({ generation: 1, refresh_token_rotates: false });
 
     standard.accessTokenLifetimeSeconds = 1_000;
     const { accessToken: second, userErrors } = await renew(accessToken ?? '');
     expect(userErrors).toEqual([]);
     expect(second).not.toBe(accessToken);
-    const [after] = await rows('sealed_tokens');
+    const [after] = await world.rows('sealed_tokens');
     expect(after).toMatchObject({
       generation: 2,
       refresh_token_rotates: true,
@@ -174,7 +173,7 @@ describe('with a standard OpenID provider', () => {
     };
     const first = await finish(await approve());
     expect((await unlink(first)).errors).toEqual([]);
-    expect(await rows('sealed_tokens')).toEqual([]);
+    expect(await world.rows('sealed_tokens')).toEqual([]);
     expect(await refresh()).toMatchObject({ error: 'invalid_grant' });
     expect(world.logLines.filter((line) => line.includes('revocation'))).toEqual([]);
 
@@ -182,7 +181,7 @@ describe('with a standard OpenID provider', () => {
     revocation = async () => new Response('', { status: 503 });
     expect((await unlink(second)).errors).toEqual([]);
     revocation = undefined;
-    expect(await rows('rollup_account')).toEqual([]);
+    expect(await world.rows('rollup_account')).toEqual([]);
     expect(await refresh()).toHaveProperty('access_token');
     expect(world.logLines.filter((line) => line.includes('"msg":"revocation"'))).toHaveLength(1);
 

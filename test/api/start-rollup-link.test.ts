@@ -4,7 +4,7 @@ import { openDatabase } from '../../src/database/orm.js';
 import { ProviderMisconfiguredError } from '../../src/errors.js';
 import { createLog } from '../../src/log.js';
 import { type StartRollupLinkInput, StartRollupLinkDocument } from '../generated/graphql.js';
-import { urlOf } from '../kit/fetch-url.js';
+import { urlOf } from '../kit/network.js';
 import { createGraphqlClient } from '../kit/graphql-client.js';
 import { useStarted, useWorld } from '../kit/hooks.js';
 import type { StartPayload } from '../kit/link-flow.js';

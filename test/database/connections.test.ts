@@ -2,7 +2,7 @@ import { connect, createServer } from 'node:net';
 import { openDatabase } from '../../src/database/orm.js';
 import { eventually } from '../kit/eventually.js';
 import { useStarted } from '../kit/hooks.js';
-import { listen } from '../kit/listen.js';
+import { listen } from '../kit/network.js';
 import { startDatabaseProxy, type TcpProxy } from '../kit/tcp-proxy.js';
 import { createTestDatabase, onPostgres, type TestDatabase } from '../kit/test-database.js';
 

@@ -8,6 +8,7 @@ import { createLog } from '../../src/log.js';
 import { createGate } from '../../src/dev/instruments/faults.js';
 import type { Person } from '../../src/dev/rollup-id/people.js';
 import { LinkRollupAccountDocument, MeDocument } from '../generated/graphql.js';
+import { waitUntil } from '../kit/eventually.js';
 import type { GraphqlResponse } from '../kit/graphql-client.js';
 import { useWorld } from '../kit/hooks.js';
 
@@ -365,8 +366,4 @@ function codes({ errors }: GraphqlResponse<unknown>): unknown[] {
 function logged(text: string): Record<string, unknown>[] {
   const lines = world.logLines.filter((line) => line.includes(text));
   return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
-}
-
-async function waitUntil(holds: () => boolean): Promise<void> {
-  while (!holds()) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -8,8 +8,7 @@ import { join } from 'node:path';
 import tls from 'node:tls';
 import { eventually } from '../kit/eventually.js';
 import { useStarted, useWorld } from '../kit/hooks.js';
-import { listen } from '../kit/listen.js';
-import { findFreePort } from '../kit/postgres-cluster.js';
+import { findFreePort, listen } from '../kit/network.js';
 import { runProgram } from '../kit/processes.js';
 import { startProcess } from '../kit/server.js';
 import { startWorld } from '../kit/world.js';
@@ -187,8 +186,7 @@ describe('a request', () => {
       for (const header of ['x-content-type-options: nosniff', 'cache-control: private, no-store']) {
         expect(response.text.toLowerCase()).toContain(header);
       }
-      const records = world.logLines.map((line) => JSON.parse(line) as Record<string, unknown>);
-      expect(records.filter(({ msg }) => msg === 'request')).toMatchObject([
+      expect(world.records().filter(({ msg }) => msg === 'request')).toMatchObject([
         { event: 'request_refused', status, reason: expect.any(String) as string },
       ]);
     },

@@ -12,15 +12,7 @@ export interface Actor {
   accountId: string;
 }
 
-/** What actors do. Each operation is recorded in the history, and none throws. */
-export interface ActorOperations {
-  read(server: Server, actor: Actor): Promise<void>;
-  /** Links by tokens; signed in, to the actor's own user, otherwise to the user that the identity leads to. */
-  link(server: Server, actor: Actor, options?: { signedIn: boolean }): Promise<void>;
-  unlink(server: Server, actor: Actor): Promise<void>;
-  /** How often each error code was returned; `DONE` for a success. */
-  readonly codes: Map<string, number>;
-}
+export type ActorOperations = ReturnType<typeof createOperations>;
 
 /** Errors that concurrent links and unlinks of one account may cause; an operation that fails so has changed nothing. */
 export const EXPECTED_REJECTIONS: ReadonlySet<string> = new Set([
@@ -42,8 +34,9 @@ const LINK = `mutation ($input: LinkRollupAccountInput!) {
   linkRollupAccount(input: $input) { account { id } userErrors { code } }
 }`;
 
-/** Operations on these servers. */
-export function createOperations(world: Servers, history: History): ActorOperations {
+/** What actors do on these servers. Each operation is recorded in the history, and none throws. */
+export function createOperations(world: Servers, history: History) {
+  /** How often each error code was returned; `DONE` for a success. */
   const codes = new Map<string, number>();
   const count = (code: string): string => {
     codes.set(code, (codes.get(code) ?? 0) + 1);
@@ -62,7 +55,7 @@ export function createOperations(world: Servers, history: History): ActorOperati
   }
   return {
     codes,
-    read: async (server, { person, bearer }) => {
+    read: async (server: Server, { person, bearer }: Actor): Promise<void> => {
       await history.record(person.sub, async (): Promise<Outcome> => {
         const { token, code } = await world
           .renew(server, bearer)
@@ -71,7 +64,8 @@ export function createOperations(world: Servers, history: History): ActorOperati
         return { kind: 'read', rejected: count(String(code)) };
       });
     },
-    link: (server, actor, { signedIn } = { signedIn: false }) =>
+    /** Links by tokens; signed in, to the actor's own user, otherwise to the user that the identity leads to. */
+    link: (server: Server, actor: Actor, { signedIn } = { signedIn: false }): Promise<void> =>
       change('link', actor, async () => {
         const tokens = await issueTokens(world, actor.person);
         const token = signedIn ? actor.bearer : undefined;
@@ -84,7 +78,7 @@ export function createOperations(world: Servers, history: History): ActorOperati
         if (code === undefined) actor.accountId = response.data.linkRollupAccount.account?.id ?? '';
         return code;
       }),
-    unlink: (server, actor) =>
+    unlink: (server: Server, actor: Actor): Promise<void> =>
       change('unlink', actor, async () => {
         const { bearer, accountId } = actor;
         const response = await server.ask(

@@ -3,41 +3,28 @@ import type { MintOverrides } from '../../src/dev/rollup-id/tokens.js';
 import { StartRollupLinkDocument } from '../generated/graphql.js';
 import type { World } from './world.js';
 
-/** Checks that tests of the bearer share. */
-export interface BearerChecks {
+/** Checks of a bearer, on a world in which one identity is linked. */
+export function bearerChecks(world: World) {
   /** The provider's first person. */
-  readonly person: () => Person;
-  /** An access token of that person. */
-  readonly mint: (overrides?: MintOverrides) => Promise<string>;
-  readonly rows: () => Promise<unknown[][]>;
-  /** Expects that the bearer is accepted and the request executed. */
-  readonly expectAccepted: (token: string) => Promise<void>;
-  /**
-   * Expects that the bearer is rejected as invalid: 401 with the challenge, one error, one well-formed log record, no
-   * part of the token in response or log, nothing written. Returns the milliseconds that the server took.
-   */
-  readonly expectUnauthorized: (token: string) => Promise<number>;
-}
-
-/** Checks on a world in which one identity is linked. */
-export function bearerChecks(worldOf: () => World): BearerChecks {
-  const person = (): Person => worldOf().rollup.people[0] as Person;
-  const rows = async (): Promise<unknown[][]> => {
-    const tables = ['app_user', 'rollup_account', 'pending_link', 'sealed_tokens'];
-    const em = worldOf().em();
-    return Promise.all(tables.map((table) => em.execute(`select * from ${table} order by 1`)));
-  };
+  const person = (): Person => world.people[0];
+  const rows = (): Promise<unknown[][]> =>
+    Promise.all(['app_user', 'rollup_account', 'pending_link', 'sealed_tokens'].map(world.rows));
   return {
     person,
     rows,
-    mint: (overrides) => worldOf().rollup.mint('access', person(), overrides),
-    expectAccepted: async (token) => {
-      const { status, data } = await startLink(worldOf(), token);
+    /** An access token of that person. */
+    mint: (overrides?: MintOverrides) => world.rollup.mint('access', person(), overrides),
+    /** Expects that the bearer is accepted and the request executed. */
+    expectAccepted: async (token: string): Promise<void> => {
+      const { status, data } = await startLink(world, token);
       const { userErrors } = data?.startRollupLink ?? {};
       expect({ status, userErrors }).toEqual({ status: 200, userErrors: [] });
     },
-    expectUnauthorized: async (token) => {
-      const world = worldOf();
+    /**
+     * Expects that the bearer is rejected as invalid: 401 with the challenge, one error, one well-formed log record, no
+     * part of the token in response or log, nothing written. Returns the milliseconds that the server took.
+     */
+    expectUnauthorized: async (token: string): Promise<number> => {
       const before = await rows();
       expect(before.map((table) => table.length)).toEqual([1, 1, expect.any(Number), 1]);
       world.logLines.length = 0;
@@ -47,14 +34,14 @@ export function bearerChecks(worldOf: () => World): BearerChecks {
       expect(JSON.parse(response.text)).toEqual({
         errors: [{ message: expect.any(String), extensions: { code: 'UNAUTHENTICATED' } }],
       });
-      const request = await waitForRequestRecord(world.logLines);
-      const records = world.logLines.map((line) => JSON.parse(line) as Record<string, unknown>);
+      const [request] = await world.requestsLogged(1, 401);
+      const records = world.records();
       expect(records.filter(({ status }) => status === 401)).toHaveLength(1);
       expect(records.some(({ event, reason }) => event === 'bearer_refused' && reason)).toBe(true);
       const disclosed = [response.text, JSON.stringify([...response.headers]), ...world.logLines].join('\n');
       expect(piecesOf(token).filter((piece) => disclosed.includes(piece))).toEqual([]);
       expect(await rows()).toEqual(before);
-      return request.ms;
+      return Number(request?.['ms']);
     },
   };
 }
@@ -63,15 +50,6 @@ export function bearerChecks(worldOf: () => World): BearerChecks {
 async function startLink(world: World, token: string) {
   const input = { redirectUri: world.config.rollup.redirectUris[0] ?? '', scopes: ['openid'] };
   return world.ask(StartRollupLinkDocument, { input }, { token });
-}
-
-/** The log record of a request is written after its response. */
-async function waitForRequestRecord(lines: readonly string[]): Promise<{ readonly ms: number }> {
-  for (;;) {
-    const line = lines.find((text) => text.includes('"status":401'));
-    if (line !== undefined) return JSON.parse(line) as { ms: number };
-    await new Promise(setImmediate);
-  }
 }
 
 /** The token, its segments and every string in its header and claims; without short ones, which match by chance. */

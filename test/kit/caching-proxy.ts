@@ -3,16 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 
 import { text } from 'node:stream/consumers';
 import CachePolicy from 'http-cache-semantics';
-import { listen } from './listen.js';
-
-/** A shared HTTP cache, such as a company proxy or a CDN. */
-export interface CachingProxy {
-  readonly url: string;
-  /** Responses stored so far, and cache hits. */
-  readonly stored: () => number;
-  readonly hits: () => number;
-  close(): Promise<void>;
-}
+import { listen } from './network.js';
 
 interface Entry {
   readonly policy: CachePolicy;
@@ -22,8 +13,11 @@ interface Entry {
 
 type HeaderFields = Record<string, string>;
 
-/** Starts a cache in front of `upstream` that stores all that a shared cache may store (RFC 9111), POST included. */
-export async function startCachingProxy(upstream: string): Promise<CachingProxy> {
+/**
+ * Starts a shared HTTP cache, such as a company proxy or a CDN, in front of `upstream`. It stores all that a shared
+ * cache may store (RFC 9111), POST included.
+ */
+export async function startCachingProxy(upstream: string) {
   const entries = new Map<string, Entry>();
   let hits = 0;
   async function respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -47,9 +41,11 @@ export async function startCachingProxy(upstream: string): Promise<CachingProxy>
   const server = createServer((request, response) => void respond(request, response));
   return {
     url: `http://127.0.0.1:${await listen(server)}`,
+    /** Responses stored so far. */
     stored: () => entries.size,
+    /** Cache hits. */
     hits: () => hits,
-    close: async () => {
+    close: async (): Promise<void> => {
       server.closeAllConnections();
       server.close();
       await once(server, 'close');

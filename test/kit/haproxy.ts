@@ -3,16 +3,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventually } from './eventually.js';
-import { findFreePort } from './postgres-cluster.js';
+import { findFreePort } from './network.js';
 
-/** A load balancer in front of several servers. */
-export interface Haproxy {
-  readonly url: string;
-  close(): Promise<void>;
-}
-
-/** Starts haproxy in front of servers on these ports. It sends requests to those whose `/readyz` returns 200. */
-export async function startHaproxy(ports: readonly number[]): Promise<Haproxy> {
+/** Starts haproxy, a load balancer, in front of servers on these ports. It sends requests to those whose `/readyz` returns 200. */
+export async function startHaproxy(ports: readonly number[]) {
   const home = await mkdtemp(join(tmpdir(), 'rollup-accounts-haproxy-'));
   const port = await findFreePort();
   const config = join(home, 'haproxy.cfg');

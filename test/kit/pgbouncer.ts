@@ -2,17 +2,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { findFreePort, findRunner } from './postgres-cluster.js';
+import { findFreePort } from './network.js';
+import { findRunner } from './postgres-cluster.js';
 
-/** A connection pooler in transaction mode in front of a database. */
-export interface PgBouncer {
-  /** The same database, through the pooler. */
-  readonly url: string;
-  close(): Promise<void>;
-}
-
-/** Starts pgbouncer with `poolSize` connections to the server of `databaseUrl`. */
-export async function startPgBouncer(databaseUrl: string, poolSize: number): Promise<PgBouncer> {
+/** Starts a connection pooler in transaction mode, with `poolSize` connections to the server of `databaseUrl`. */
+export async function startPgBouncer(databaseUrl: string, poolSize: number) {
   const runner = await findRunner();
   const home = await mkdtemp(join(tmpdir(), 'rollup-accounts-bouncer-'));
   const port = await findFreePort();

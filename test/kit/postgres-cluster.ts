@@ -1,12 +1,10 @@
 import { execFile } from 'node:child_process';
 import { globSync } from 'node:fs';
 import { chown, mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { listen } from './listen.js';
+import { findFreePort } from './network.js';
 
 /** The user for programs that refuse to run as root. */
 export interface Runner {
@@ -76,15 +74,6 @@ export async function findRunner(): Promise<Runner | undefined> {
   if (process.getuid?.() !== 0) return undefined;
   const id = async (flag: string): Promise<number> => Number((await run('id', [flag, 'postgres'])).stdout);
   return { uid: await id('-u'), gid: await id('-g') };
-}
-
-/** A port of 127.0.0.1 that was free a moment ago; another process may take it. */
-export async function findFreePort(): Promise<number> {
-  const server = createServer();
-  const port = await listen(server);
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 /** Debian installs the server's programs outside of PATH, one directory for each version. */

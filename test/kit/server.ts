@@ -1,4 +1,3 @@
-import type { SqlEntityManager } from '@mikro-orm/sql';
 import { createApp } from '../../src/app.js';
 import { type CompleteConfig, loadConfig } from '../../src/config.js';
 import { type Database, openDatabase } from '../../src/database/orm.js';
@@ -41,21 +40,14 @@ export async function startProcess(env: Readonly<Record<string, string>>) {
   };
 }
 
-/** A database in this process that outlives the servers on it. */
-export interface EmbeddedDatabase {
-  readonly em: SqlEntityManager;
-  start(env: Readonly<Record<string, string>>): Promise<Server>;
-  readonly close: () => Promise<void>;
-}
-
-/** Opens an embedded database that servers in this process share with the test. */
-export async function openEmbeddedDatabase(dataDir: string): Promise<EmbeddedDatabase> {
+/** Opens an embedded database that servers in this process share with the test, and that outlives them. */
+export async function openEmbeddedDatabase(dataDir: string) {
   const database = await openDatabase({ dataDir, poolMax: 2, timeoutMs: 4_000 });
   const shared: Database = { ...database, close: async () => undefined };
   return {
     em: database.em,
     close: () => database.close(),
-    start: async (env) => {
+    start: async (env: Readonly<Record<string, string>>): Promise<Server> => {
       const config = loadConfig(env) as CompleteConfig;
       const lines: string[] = [];
       const log = createLog(config.logLevel, [], lineSink(lines));

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import type Provider from 'oidc-provider';
 import type { KoaContextWithOIDC } from 'oidc-provider';
-import { REFRESH_TOKEN_USED } from './standard-provider-records.js';
+import { REFRESH_TOKEN_USED } from './standard-provider-settings.js';
 
 export type TokenRequestKind = 'exchange' | 'refresh' | 'other';
 

@@ -1,17 +1,10 @@
 import { ConsentedScopesDocument, MeDocument, RenewAccessTokenDocument } from '../generated/graphql.js';
 import type { Ask } from './graphql-client.js';
 
-/** Background load during a test. */
-export interface Load {
-  readonly isDone: () => boolean;
-  /** The number of responses, and every failure. */
-  readonly result: Promise<{ readonly responses: number; readonly failures: readonly unknown[] }>;
-}
-
 const CLIENTS = 6;
 
-/** Starts clients that send requests for `forMs` milliseconds, each isDone its own connection. */
-export function startSteadyLoad(ask: Ask, token: string, forMs: number): Load {
+/** Starts clients that send requests for `forMs` milliseconds; the result has the responses and every failure. */
+export function startSteadyLoad(ask: Ask, token: string, forMs: number) {
   const end = performance.now() + forMs;
   const isDone = (): boolean => performance.now() >= end;
   const failures: unknown[] = [];

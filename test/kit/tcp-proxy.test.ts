@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { listen } from './listen.js';
+import { listen } from './network.js';
 import { startTcpProxy, type TcpProxy } from './tcp-proxy.js';
 
 describe('the TCP proxy', () => {

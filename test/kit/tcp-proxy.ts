@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
-import { listen } from './listen.js';
+import { listen } from './network.js';
 
 /**
  * `pass` forwards; `hold` accepts connections and bytes, and forwards them once the mode is `pass` again; `refuse`

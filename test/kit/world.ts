@@ -31,10 +31,18 @@ export interface World extends Recorded, LinkFlow {
   readonly people: readonly [Person, Person, Person];
   readonly clock: Clock;
   readonly ask: Ask;
+  /** All rows of a table. */
+  readonly rows: (table: string) => Promise<Row[]>;
+  /** The log records so far. */
+  readonly records: () => Row[];
+  /** Waits until requests are logged, which happens after their responses; returns their records. */
+  requestsLogged(count?: number, status?: number): Promise<Row[]>;
   /** Empties the database, the provider and the log. */
   reset(): Promise<void>;
   close(): Promise<void>;
 }
+
+type Row = Record<string, unknown>;
 
 /** Overrides of settings and dependencies. */
 export interface WorldOptions {
@@ -61,6 +69,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   });
   const { app, em, logLines, statements } = recorded;
   const ask = createGraphqlClient(app.url);
+  const records = (): Row[] => logLines.map((line) => JSON.parse(line) as Row);
   return {
     ...recorded,
     ...linkFlow(ask, config, rollup),
@@ -69,6 +78,16 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     people: rollup.people as [Person, Person, Person],
     clock,
     ask,
+    rows: (table) => em().execute(`select * from ${table} order by 1`),
+    records,
+    requestsLogged: async (count = 1, status) => {
+      for (;;) {
+        const logged = records().filter(({ msg }) => msg === 'request');
+        const found = logged.filter((record) => status === undefined || record['status'] === status);
+        if (found.length >= count) return found;
+        await new Promise(setImmediate);
+      }
+    },
     reset: async () => {
       await em().execute('truncate app_user, rollup_account, pending_link, sealed_tokens');
       await em().execute('update galaxy_slot set taken_at = to_timestamp(0)');

@@ -9,7 +9,7 @@ import { codesOf, renewConcurrently } from '../kit/renewals.js';
 import { eventually, waitUntil } from '../kit/eventually.js';
 import { createGraphqlClient } from '../kit/graphql-client.js';
 import { startHaproxy } from '../kit/haproxy.js';
-import { findFreePort } from '../kit/postgres-cluster.js';
+import { findFreePort } from '../kit/network.js';
 import { type Server, startProcess } from '../kit/server.js';
 import { startSteadyLoad } from '../kit/steady-load.js';
 import { createDataDirectory, ON_POSTGRES, onPostgres } from '../kit/test-database.js';

@@ -1,20 +1,18 @@
-import { useServers } from '../kit/hooks.js';
-import { type PgBouncer, startPgBouncer } from '../kit/pgbouncer.js';
+import { useStarted } from '../kit/hooks.js';
+import { startPgBouncer } from '../kit/pgbouncer.js';
 import { linkPeople, serverAt } from '../kit/renewals.js';
+import { startServers } from '../kit/servers.js';
 
 const POOL_SIZE = 5;
 const CALLERS = 100;
 
 describe('behind PgBouncer in transaction mode, or alone on the embedded database', () => {
-  let bouncer: PgBouncer | undefined;
   // All servers migrate concurrently when they start.
-  const world = useServers(4, {
-    databaseUrl: async (direct) => {
-      bouncer = await startPgBouncer(direct, POOL_SIZE);
-      return bouncer.url;
-    },
-  });
-  afterAll(() => bouncer?.close());
+  const world = useStarted((closeToo) =>
+    startServers(4, {
+      databaseUrl: async (direct) => closeToo(await startPgBouncer(direct, POOL_SIZE)).url,
+    }),
+  );
 
   test('a hundred callers of one account share one call, five times', async () => {
     const person = await world.linkPerson();

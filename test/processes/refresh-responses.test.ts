@@ -7,7 +7,7 @@ import type { Fault } from '../../src/dev/instruments/faults.js';
 import { createPerson, type Person } from '../../src/dev/rollup-id/people.js';
 import { useServers, useStarted } from '../kit/hooks.js';
 import { foreignKey } from '../kit/forged-token.js';
-import { listen } from '../kit/listen.js';
+import { listen } from '../kit/network.js';
 import { codesOf, renewConcurrently, retryInMs } from '../kit/renewals.js';
 import { type Server, startProcess } from '../kit/server.js';
 import { startServers } from '../kit/servers.js';

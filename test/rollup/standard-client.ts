@@ -3,8 +3,7 @@ import { createIssuer } from '../../src/rollup/issuer.js';
 import { createRollupClient, type RollupClient } from '../../src/rollup/rollup-client.js';
 import type { TokenResponse } from '../../src/rollup/token-response.js';
 import type { VerifierOptions } from '../../src/rollup/token-verifier.js';
-import type { Approval } from '../kit/standard-provider-approval.js';
-import type { StandardProvider } from '../kit/standard-provider.js';
+import type { Approval, StandardProvider } from '../kit/standard-provider.js';
 
 /** One sign-in: its callback URL, the state and nonce to check it against, and the exchange of its code. */
 export interface SignIn {

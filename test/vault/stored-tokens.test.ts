@@ -76,7 +76,7 @@ describe('stored tokens', () => {
     'STO-17 the server refuses to start %s, says which key it needs, and changes no row',
     async (_title, keys) => {
       await world.linkPerson();
-      const before = await world.em().execute('select * from sealed_tokens');
+      const before = await world.rows('sealed_tokens');
       const config = { ...world.config, vault: { ...world.config.vault, keys } };
       const shared = {
         em: world.em(),
@@ -92,7 +92,7 @@ describe('stored tokens', () => {
       const error = await starting.catch((reason: unknown) => reason);
       expect(error).toBeInstanceOf(StartupError);
       expect(error).toMatchObject({ message: expect.stringContaining('"k1"') });
-      expect(await world.em().execute('select * from sealed_tokens')).toEqual(before);
+      expect(await world.rows('sealed_tokens')).toEqual(before);
     },
   );
 

@@ -1,4 +1,5 @@
-import { connect } from 'node:net';
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 
 /** A response as it came over the wire. */
 export interface RawResponse {
@@ -8,15 +9,8 @@ export interface RawResponse {
   readonly body: string;
 }
 
-/** One connection, on which a test can write requests that no client library sends. */
-export interface RawConnection {
-  /** Pipelines the requests and reads as many responses; fewer when the server closes the connection. */
-  send(requests: readonly string[]): Promise<RawResponse[]>;
-  close(): void;
-}
-
-/** Connects to a server. */
-export async function connectRaw(url: string): Promise<RawConnection> {
+/** Connects to a server, so that a test can write requests that no client library sends. */
+export async function connectRaw(url: string) {
   const { hostname, port } = new URL(url);
   const socket = connect(Number(port), hostname);
   let pending = '';
@@ -41,7 +35,8 @@ export async function connectRaw(url: string): Promise<RawConnection> {
     return { status: Number(head.split(' ')[1]), head, body };
   };
   return {
-    send: async (requests) => {
+    /** Pipelines the requests and reads as many responses; fewer when the server closes the connection. */
+    send: async (requests: readonly string[]): Promise<RawResponse[]> => {
       const responses: RawResponse[] = [];
       socket.write(requests.join(''));
       while (responses.length < requests.length) {
@@ -61,4 +56,26 @@ export function rawRequest(query: string, lines: readonly string[], path = '/gra
   const body = JSON.stringify({ query });
   const head = [`POST ${path} HTTP/1.1`, 'Host: localhost', 'Content-Type: application/json', ...lines];
   return `${head.join('\r\n')}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+}
+
+/** Lets a server listen on a free port of 127.0.0.1; resolves with the port. */
+export async function listen(server: Server): Promise<number> {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return (server.address() as AddressInfo).port;
+}
+
+/** A port of 127.0.0.1 that was free a moment ago; another process may take it. */
+export async function findFreePort(): Promise<number> {
+  const server = createServer();
+  const port = await listen(server);
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** The URL of the first argument of `fetch`. */
+export function urlOf(input: string | URL | Request): string {
+  if (typeof input === 'string') return input;
+  return 'href' in input ? input.href : input.url;
 }
