@@ -184,15 +184,12 @@ describe('the log', () => {
     }
   });
 
-  async function injectedBearer(): Promise<string> {
-    return world.rollup.mint('access', mira, { header: { kid: INJECTION } });
-  }
+  const injectedBearer = () => world.rollup.mint('access', mira, { header: { kid: INJECTION } });
   async function rejectedByProvider(): Promise<void> {
     world.rollup.switches.faults.exchange.standing = {
       status: 401,
       body: { error: INJECTION, message: INJECTION },
     };
-    const begun = await world.start();
-    await world.finish(begun, await world.rollup.approve(begun.authorizationUrl ?? ''));
+    await world.link();
   }
 });

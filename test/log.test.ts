@@ -75,11 +75,10 @@ describe('a database error', () => {
   test('STO-03 reaches a client as an internal error whose correlationId finds it in the log', async () => {
     await world.em().execute('alter table app_user add constraint nobody check (name is null)');
     const [person] = world.people;
-    const begun = await world.start();
-    const url = await world.rollup.approve(begun.authorizationUrl ?? '', { person });
+    const { input } = await world.approve(person);
     const { errors, text } = await world.ask(
       'mutation ($i: LinkRollupAccountInput!) { linkRollupAccount(input: $i) { userErrors { code } } }',
-      { i: { callback: { url, linkToken: begun.linkToken } } },
+      { i: input },
     );
     expect(errors[0]).toMatchObject({
       message: 'Something went wrong on our side.',

@@ -68,8 +68,7 @@ describe('two callers', () => {
   });
 
   test('PRV-10 a conflicting link and an unknown link get responses of the same shape', async () => {
-    const begun = await world.start(['openid'], ben.token);
-    const url = await world.rollup.approve(begun.authorizationUrl ?? '', { person: ada.person });
+    const { begun, url } = await world.approve(ada.person, { scopes: ['openid'], token: ben.token });
     const conflict = await world.finish(begun, url, ben.token);
     const unknown = await world.finish(begun, url, ben.token);
     expect(conflict.userErrors.map(({ code }) => code)).toEqual(['LINKED_TO_ANOTHER_USER']);

@@ -135,8 +135,8 @@ describe('the data that consent unlocks', () => {
     expect(world.rollup.calls.galaxy).toBeLessThanOrEqual(20);
 
     async function names(): Promise<(string | undefined)[]> {
-      const { data, errors } = await world.ask(ConsentedDataDocument, {}, { token });
-      expect(errors.filter(({ extensions }) => extensions['code'] !== 'RATE_LIMITED')).toEqual([]);
+      const { data, codes } = await world.ask(ConsentedDataDocument, {}, { token });
+      expect(codes.filter((code) => code !== 'RATE_LIMITED')).toEqual([]);
       return (data.me?.rollupAccounts ?? []).map(({ profile }) => profile?.displayName ?? undefined);
     }
   });
@@ -190,9 +190,7 @@ describe('the data that consent unlocks', () => {
       expect(await status(token)).toBe('REAUTHENTICATION_REQUIRED');
       world.rollup.calls.reset();
       const again = await world.ask(ConsentedDataDocument, {}, { token });
-      expect(new Set(again.errors.map(({ extensions }) => extensions['code']))).toEqual(
-        new Set(['REAUTHENTICATION_REQUIRED']),
-      );
+      expect(new Set(again.codes)).toEqual(new Set(['REAUTHENTICATION_REQUIRED']));
       expect(world.rollup.calls).toMatchObject({ userinfo: 0, galaxy: 0, refresh: 0 });
       await linked(mira);
       expect(await status(token)).toBe('ACTIVE');
@@ -214,10 +212,8 @@ describe('the data that consent unlocks', () => {
       ];
       for (const fault of otherErrors) {
         world.rollup.switches.faults.userinfo.queue.push(fault);
-        const { data, errors } = await world.ask(ConsentedDataDocument, {}, { token });
-        expect(errors.map(({ extensions }) => extensions['code'])).toEqual(
-          Array(2).fill('PROVIDER_UNAVAILABLE'),
-        );
+        const { data, codes } = await world.ask(ConsentedDataDocument, {}, { token });
+        expect(codes).toEqual(Array(2).fill('PROVIDER_UNAVAILABLE'));
         expect(data.me?.rollupAccounts[0]?.profile?.displayName).toBe('mira.eth');
         expect(await status(token)).toBe('ACTIVE');
       }

@@ -64,7 +64,7 @@ describe('the budget of Galaxy', () => {
     expect(data.me?.rollupAccounts[0]?.connectedAccounts).toEqual([]);
     expect(world.rollup.calls.galaxy).toBe(10);
     const before = world.statements.filter((sql) => sql.includes('galaxy_slot')).length;
-    expect((await readAs(late)).errors[0]?.extensions['code']).toBe('RATE_LIMITED');
+    expect((await readAs(late)).codes[0]).toBe('RATE_LIMITED');
     expect(world.statements.filter((sql) => sql.includes('galaxy_slot'))).toHaveLength(before);
     await letPass('61 seconds');
     expect((await readAs(late)).errors).toEqual([]);
@@ -85,8 +85,8 @@ describe('the budget of Galaxy', () => {
     world.clock.advance(120_000);
     expectAge(await read(), 120, true);
     world.clock.advance(3_480_000);
-    const { errors } = await readAs(await world.rollup.mint('access', mira, { scopes: SCOPES }));
-    expect(errors[0]?.extensions['code']).toBe('RATE_LIMITED');
+    const { codes } = await readAs(await world.rollup.mint('access', mira, { scopes: SCOPES }));
+    expect(codes[0]).toBe('RATE_LIMITED');
     expect(world.rollup.calls.galaxy).toBe(10);
     await letPass('61 seconds');
     token = await world.rollup.mint('access', mira, { scopes: SCOPES });
@@ -106,15 +106,15 @@ describe('the budget of Galaxy', () => {
     await read();
     world.clock.advance(90_000);
     world.rollup.switches.faults.galaxy.queue.push({ body: { errors: [{}], data: { profile: null } } });
-    const { errors } = await readAs(token);
-    expect(errors[0]?.extensions['code']).toBe('PROVIDER_MISCONFIGURED');
+    const { codes } = await readAs(token);
+    expect(codes[0]).toBe('PROVIDER_MISCONFIGURED');
   });
 
   test('a cached response is never served after an unlink, nor after the grant has ended', async () => {
     await read();
     await world.em().execute(`update sealed_tokens set status = 'REAUTHENTICATION_REQUIRED'`);
-    const { errors } = await readAs(token);
-    expect(errors[0]?.extensions['code']).toBe('REAUTHENTICATION_REQUIRED');
+    const { codes } = await readAs(token);
+    expect(codes[0]).toBe('REAUTHENTICATION_REQUIRED');
     const accounts = await world.em().execute<{ id: string }[]>('select id from rollup_account');
     await world.ask(
       `mutation { unlinkRollupAccount(input: { accountId: "${accounts[0]?.id}" }) { unlinkedAccountId } }`,
@@ -143,10 +143,7 @@ describe('the budget of Galaxy', () => {
     });
     try {
       const by = (await strict.linkPerson(mira, { scopes: SCOPES })).token;
-      const codes = async () => {
-        const { errors } = await strict.ask(PROFILE, undefined, { token: by });
-        return errors.map(({ extensions }) => extensions['code']);
-      };
+      const codes = async () => (await strict.ask(PROFILE, undefined, { token: by })).codes;
       expect([await codes(), await codes()]).toEqual([[], []]);
       expect(strict.rollup.calls.galaxy).toBe(1);
       strict.clock.advance(31_000);

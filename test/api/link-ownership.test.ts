@@ -89,10 +89,7 @@ describe('the owner of a linked identity', () => {
       const token = who === 'no one' ? undefined : accessToken;
       for (let round = 0; round < ROUNDS; round += 1) {
         const person = createPerson();
-        const attempt = async () => {
-          const begun = await world.start(['openid'], token);
-          return { begun, url: await world.rollup.approve(begun.authorizationUrl ?? '', { person }) };
-        };
+        const attempt = () => world.approve(person, { scopes: ['openid'], token });
         const attempts = [await attempt(), await attempt()];
         const responses = await Promise.all(
           attempts.map(({ begun, url }) => world.finish(begun, url, token)),
@@ -150,8 +147,7 @@ describe('the owner of a linked identity', () => {
   test('LNK-09 is the only one who can finish a link that they started while signed in', async () => {
     const [owner, other] = [await link(mira), await link(tomas)];
     const person = createPerson();
-    const begun = await world.start(['openid'], owner.accessToken);
-    const url = await world.rollup.approve(begun.authorizationUrl ?? '', { person });
+    const { begun, url } = await world.approve(person, { scopes: ['openid'], token: owner.accessToken });
     const [before, calls] = [await everything(), world.rollup.calls.exchange];
     for (const token of [undefined, other.accessToken]) {
       expect((await world.finish(begun, url, token)).userErrors).toMatchObject([{ code: 'LINK_NOT_FOUND' }]);
@@ -164,8 +160,7 @@ describe('the owner of a linked identity', () => {
 
   test('LNK-09 gains no identity from a link that was started anonymously', async () => {
     const { user, accessToken } = await link(mira);
-    const begun = await world.start();
-    const url = await world.rollup.approve(begun.authorizationUrl ?? '', { person: tomas });
+    const { begun, url } = await world.approve(tomas);
     const response = await world.finish(begun, url, accessToken);
     expect(response).toMatchObject({ userErrors: [], isNewUser: true });
     expect(response.user?.id).not.toBe(user.id);
@@ -176,8 +171,8 @@ describe('the owner of a linked identity', () => {
     const [, attacker] = [await link(mira), await link(tomas)];
     const before = await everything();
     const begun = await world.start(undefined, attacker.accessToken);
-    const stolen = await world.rollup.approve((await world.start()).authorizationUrl ?? '', { person: mira });
-    const url = stolen.replace(/state=.*/, `state=${begun.state}`);
+    const stolen = await world.approve(mira);
+    const url = stolen.url.replace(/state=.*/, `state=${begun.state}`);
     const { userErrors } = await world.finish(begun, url, attacker.accessToken);
     expect(userErrors).toMatchObject([{ code: 'LINKED_TO_ANOTHER_USER' }]);
     expect(await everything()).toEqual(before);

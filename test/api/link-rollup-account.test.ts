@@ -8,14 +8,13 @@ import {
   RenewAccessTokenDocument,
 } from '../generated/graphql.js';
 import { useWorld } from '../kit/hooks.js';
-import type { LinkPayload, StartPayload } from '../kit/link-flow.js';
+import type { ApprovedLink, LinkPayload } from '../kit/link-flow.js';
 
 const TTL_SECONDS = 100;
 
 type Fields = Record<string, unknown>;
 type Edit = () => Fields | Promise<Fields>;
-/** A started link, and the callback URL. */
-type Attempt = Readonly<{ begun: StartPayload; url: string }>;
+type Attempt = Pick<ApprovedLink, 'begun' | 'url'>;
 
 describe('linkRollupAccount with a callback', () => {
   /** Whether the server sends a wrong client secret. */
@@ -34,14 +33,9 @@ describe('linkRollupAccount with a callback', () => {
     [mira, tomas] = world.people;
   });
 
-  /** Starts a link, and approves as Mira. */
-  async function approve(scopes?: readonly string[]): Promise<Attempt> {
-    const begun = await world.start(scopes);
-    return { begun, url: await world.rollup.approve(begun.authorizationUrl ?? '') };
-  }
+  const approve = (scopes?: readonly string[]) => world.approve(mira, scopes ? { scopes } : {});
   const finish = async ({ begun, url }: Attempt): Promise<LinkPayload> => world.finish(begun, url);
-  const ask = async ({ begun: { linkToken }, url }: Attempt) =>
-    world.ask(LinkRollupAccountDocument, { input: { callback: { url, linkToken: linkToken ?? '' } } });
+  const ask = ({ input }: ApprovedLink) => world.ask(LinkRollupAccountDocument, { input });
   const codesOf = async (attempt: Attempt): Promise<Code[]> =>
     (await finish(attempt)).userErrors.map(({ code }) => code);
   const sealed = (): Promise<Fields[]> => world.rows('sealed_tokens');

@@ -150,9 +150,7 @@ describe('the secrets of a link', () => {
     'LNK-28 LNK-29 when a link %s, no secret is in a URL, a header, a log line or an error',
     async (_what, fault) => {
       faults().exchange.standing = fault;
-      const begun = await world.start();
-      const url = await world.rollup.approve(begun.authorizationUrl ?? '');
-      const input = { callback: { url, linkToken: begun.linkToken ?? '' } };
+      const { begun, url, input } = await world.approve();
       const response = await world.ask(LinkRollupAccountDocument, { input });
       expect(fault ? [] : await renewalErrors()).toEqual([]);
       await world.requestsLogged(fault ? 2 : 3);
@@ -201,8 +199,7 @@ describe('the secrets of a link', () => {
   }
 
   test('LNK-29 the callback page is not cached and sends no referrer', async () => {
-    const begun = await world.start();
-    const page = await fetch(await world.rollup.approve(begun.authorizationUrl ?? ''));
+    const page = await fetch((await world.approve()).url);
     expect(page.status).toBe(200);
     expect(page.headers.get('cache-control')).toContain('no-store');
     expect(page.headers.get('referrer-policy')).toBe('no-referrer');

@@ -143,7 +143,7 @@ describe('over HTTP', () => {
 
   test('GQL-27 a renewal by an anonymous caller is rejected, and by another user finds no account', async () => {
     const anonymous = await world.ask(RenewAccessTokenDocument, { input: { accountId } });
-    expect(anonymous.errors.map(({ extensions }) => extensions['code'])).toEqual(['UNAUTHENTICATED']);
+    expect(anonymous.codes).toEqual(['UNAUTHENTICATED']);
     expect(anonymous).toMatchObject({ status: 401, data: null });
     const another = await world.ask(
       RenewAccessTokenDocument,
@@ -171,9 +171,7 @@ describe('over HTTP', () => {
   test.each(['an anonymous caller', 'another user'])(
     "GQL-27 the owner's link returns nothing to %s",
     async (caller) => {
-      const begun = await world.start(['openid'], token);
-      const url = await world.rollup.approve(begun.authorizationUrl ?? '', { person: owner });
-      const input = { callback: { url, linkToken: begun.linkToken ?? '' } };
+      const { input } = await world.approve(owner, { scopes: ['openid'], token });
       const callerToken = caller === 'an anonymous caller' ? undefined : otherToken;
       const { data } = await world.ask(LinkRollupAccountDocument, { input }, { token: callerToken });
       const { userErrors, ...rest } = data.linkRollupAccount;
@@ -206,9 +204,7 @@ describe('over HTTP', () => {
 
   async function linkWith(scopes: readonly string[], signedIn?: string) {
     world.rollup.revoke(owner);
-    const begun = await world.start(scopes, signedIn);
-    const url = await world.rollup.approve(begun.authorizationUrl ?? '', { person: owner });
-    const input = { callback: { url, linkToken: begun.linkToken ?? '' } };
+    const { input } = await world.approve(owner, { scopes, token: signedIn });
     return world.ask(LinkRollupAccountDocument, { input }, { token: signedIn });
   }
 });

@@ -158,8 +158,8 @@ test.each([1e9, -1, 2 ** 31, 1.5, '10'])(
   async (minTtlSeconds) => {
     const world = worlds['default'];
     const variables = { input: { minTtlSeconds: minTtlSeconds as number } };
-    const { errors } = await world.ask(RenewAccessTokenDocument, variables, { token });
-    expect(errors.map(({ extensions }) => extensions['code'])).toEqual(['BAD_USER_INPUT']);
+    const { codes } = await world.ask(RenewAccessTokenDocument, variables, { token });
+    expect(codes).toEqual(['BAD_USER_INPUT']);
     expect(world.rollup.calls.refresh).toBe(0);
   },
 );

@@ -38,7 +38,7 @@ test.each([
 ])('GQL-16 disabled introspection is blocked: %s', async (_title, query) => {
   const response = await world.ask(query, {}, { token });
   expect(response).toMatchObject({ status: 400, data: undefined });
-  expect(codes(response)).toEqual(['GRAPHQL_VALIDATION_FAILED']);
+  expect(response.codes).toEqual(['GRAPHQL_VALIDATION_FAILED']);
 });
 
 test('GQL-16 disabled introspection is blocked: a GET', async () => {
@@ -162,8 +162,7 @@ test('GQL-19 a non-null field that fails nulls its parent and nothing else', asy
 });
 
 test('GQL-29 at the deadline the caller gets an error, and no further resolver runs', async () => {
-  const begun = await world.start(['openid']);
-  const url = await world.rollup.approve(begun.authorizationUrl ?? '', { person });
+  const { input } = await world.approve(person, { scopes: ['openid'] });
   const gate = createGate();
   world.rollup.switches.faults.exchange.queue.push(gate.fault);
   const response = await world.ask(
@@ -172,13 +171,13 @@ test('GQL-29 at the deadline the caller gets an error, and no further resolver r
       startRollupLink(input: $start) { state }
     }`,
     {
-      link: { callback: { url, linkToken: begun.linkToken ?? '' } },
+      link: input,
       start: { redirectUri: world.config.rollup.redirectUris[0] ?? '', scopes: ['openid'] },
     },
   );
 
   expect(response).toMatchObject({ status: 503, data: undefined });
-  expect(codes(response)).toEqual(['INTERNAL_SERVER_ERROR']);
+  expect(response.codes).toEqual(['INTERNAL_SERVER_ERROR']);
   const correlationId = String(response.errors[0]?.extensions['correlationId']);
   expect(logged(correlationId).filter(({ level }) => level === 'error')).toMatchObject([
     { msg: 'the time of the operation is over', correlationId },
@@ -213,7 +212,7 @@ describe('GQL-30 HTP-17 mutations of one subject', () => {
     for (let sent = 0; sent < 100; sent += 1) {
       responses.push(await world.ask(`mutation { ${RENEW} }`, {}, { token: caller }));
     }
-    const limited = responses.map((response) => codes(response)[0] === 'RATE_LIMITED');
+    const limited = responses.map((response) => response.codes[0] === 'RATE_LIMITED');
     expect(limited).toEqual(Array.from({ length: 100 }, (_, index) => index >= LIMIT));
     for (const response of responses.slice(LIMIT)) expectLimited(response);
   });
@@ -223,7 +222,7 @@ describe('GQL-30 HTP-17 mutations of one subject', () => {
     for (let sent = 0; sent <= LIMIT; sent += 1) {
       expect((await world.ask(MeDocument, {}, { token: caller })).status).toBe(200);
     }
-    expect(codes(await world.ask(`mutation { ${RENEW} }`, {}, { token: caller }))).toEqual(['NOT_LINKED']);
+    expect((await world.ask(`mutation { ${RENEW} }`, {}, { token: caller })).codes).toEqual(['NOT_LINKED']);
   });
 
   function mintFor(sub: string): Promise<string> {
@@ -232,7 +231,7 @@ describe('GQL-30 HTP-17 mutations of one subject', () => {
 
   function expectLimited(response: GraphqlResponse<unknown>): void {
     expect(response).toMatchObject({ status: 429, data: undefined });
-    expect(codes(response)).toEqual(['RATE_LIMITED']);
+    expect(response.codes).toEqual(['RATE_LIMITED']);
     const retryAfterMs = Number(response.errors[0]?.extensions['retryAfterMs']);
     expect(retryAfterMs).toBeGreaterThan(0);
     expect(retryAfterMs).toBeLessThanOrEqual(60_000);
@@ -280,7 +279,7 @@ test('an internal error is masked, and its correlationId finds the cause in the 
   try {
     const input = { callback: { url: 'https://a.example/?code=a&state=a', linkToken: 'a' } };
     const response = await world.ask(LinkRollupAccountDocument, { input });
-    expect(codes(response)).toEqual(['INTERNAL_SERVER_ERROR']);
+    expect(response.codes).toEqual(['INTERNAL_SERVER_ERROR']);
     const { message, extensions } = response.errors[0] ?? { message: '', extensions: {} };
     expect(message).toBe('Something went wrong on our side.');
     expect(Object.keys(extensions).toSorted()).toEqual(['code', 'correlationId']);
@@ -357,10 +356,6 @@ function withColours(schema: GraphQLSchema): GraphQLSchema {
     schema,
     parse('enum Colour { RED GREEN } extend type Query { paint(colour: Colour): Int }'),
   );
-}
-
-function codes({ errors }: GraphqlResponse<unknown>): unknown[] {
-  return errors.map(({ extensions }) => extensions['code']);
 }
 
 function logged(text: string): Record<string, unknown>[] {

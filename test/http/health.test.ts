@@ -117,8 +117,7 @@ describe('health during failures', () => {
     const world = await start();
     const gate = createGate();
     world.rollup.switches.faults.exchange.queue.push(gate.fault);
-    const begun = await world.start();
-    const link = world.finish(begun, await world.rollup.approve(begun.authorizationUrl ?? ''));
+    const link = world.link();
     await gate.arrived;
     const closed = world.app.close();
     try {

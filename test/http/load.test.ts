@@ -282,8 +282,7 @@ describe('load', () => {
   test('HTP-22 requests that began below capacity are rejected when there is none left once they are complete', async () => {
     const before = world.rollup.calls.exchange;
     const agent = new Agent();
-    const begun = [...(await approve(CAPACITY)), ...(await approve(CAPACITY))].map(({ begun, url }) => {
-      const input = { callback: { url, linkToken: begun.linkToken } };
+    const begun = [...(await approve(CAPACITY)), ...(await approve(CAPACITY))].map(({ input }) => {
       const body = JSON.stringify({ query: String(LinkRollupAccountDocument), variables: { input } });
       const headers = {
         'content-type': 'application/json',
@@ -318,14 +317,8 @@ describe('load', () => {
   }
 
   /** Started links with an approval each: completing one calls the provider. */
-  function approve(count: number) {
-    return Promise.all(
-      Array.from({ length: count }, async () => {
-        const begun = await world.start(['openid']);
-        return { begun, url: await world.rollup.approve(begun.authorizationUrl ?? '', { person }) };
-      }),
-    );
-  }
+  const approve = (count: number) =>
+    Promise.all(Array.from({ length: count }, () => world.approve(person, { scopes: ['openid'] })));
 
   /** Blocks completions at the provider; `full` resolves when the server is at capacity. */
   function holdExchanges(): { full: Promise<void>; release: () => void } {

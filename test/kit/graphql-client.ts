@@ -13,6 +13,8 @@ export interface GraphqlResponse<Data> {
   readonly headers: Headers;
   readonly data: Data;
   readonly errors: readonly GraphqlError[];
+  /** The codes of the errors. */
+  readonly codes: readonly unknown[];
   readonly text: string;
 }
 
@@ -41,13 +43,8 @@ export function createGraphqlClient(url: string): Ask {
       body: JSON.stringify({ query: document.toString(), variables }),
     });
     const text = await response.text();
-    const body = JSON.parse(text) as { data: Data; errors?: GraphqlError[] };
-    return {
-      status: response.status,
-      headers: response.headers,
-      data: body.data,
-      errors: body.errors ?? [],
-      text,
-    };
+    const { data, errors = [] } = JSON.parse(text) as { data: Data; errors?: GraphqlError[] };
+    const codes = errors.map(({ extensions }) => extensions?.['code']);
+    return { status: response.status, headers: response.headers, data, errors, codes, text };
   };
 }

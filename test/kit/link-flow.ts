@@ -26,11 +26,20 @@ interface LinkedPerson {
   readonly token: string;
 }
 
+/** A started link, the callback URL after its approval, and the input that finishes it. */
+export interface ApprovedLink {
+  readonly begun: StartPayload;
+  readonly url: string;
+  readonly input: { readonly callback: { readonly url: string; readonly linkToken: string } };
+}
+
 /** The link flow as a client runs it. */
 export interface LinkFlow {
   start(scopes?: readonly string[], token?: string): Promise<StartPayload>;
+  /** Starts a link, which the person approves, the first one by default. */
+  approve(person?: Person, options?: LinkOptions): Promise<ApprovedLink>;
   finish(begun: StartPayload, callbackUrl: string, token?: string): Promise<LinkPayload>;
-  /** The whole flow: start, approve as `person`, the first one by default, finish. */
+  /** The whole flow: start, approve, finish. */
   link(person?: Person, options?: LinkOptions): Promise<LinkPayload>;
   /** The same; throws when the link fails. */
   linkPerson(person?: Person, options?: LinkOptions): Promise<LinkedPerson>;
@@ -47,9 +56,14 @@ export function linkFlow(ask: Ask, config: CompleteConfig, rollup: RollupId): Li
       const input = { callback: { url, linkToken: begun.linkToken ?? '' } };
       return (await ask(LinkRollupAccountDocument, { input }, { token })).data.linkRollupAccount;
     },
-    link: async (person, { scopes, token } = {}) => {
+    approve: async (person, { scopes, token } = {}) => {
       const begun = await flow.start(scopes, token);
-      return flow.finish(begun, await rollup.approve(begun.authorizationUrl ?? '', { person }), token);
+      const url = await rollup.approve(begun.authorizationUrl ?? '', { person });
+      return { begun, url, input: { callback: { url, linkToken: begun.linkToken ?? '' } } };
+    },
+    link: async (person, options = {}) => {
+      const { begun, url } = await flow.approve(person, options);
+      return flow.finish(begun, url, options.token);
     },
     linkPerson: async (person, options) => {
       const { user, account, accessToken, userErrors } = await flow.link(person, options);

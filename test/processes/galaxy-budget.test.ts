@@ -25,10 +25,8 @@ test('all processes share one budget of Galaxy, and a new process does not refil
     return tokens.accessToken;
   }
 
-  async function codesAt({ ask }: Server, token: string | undefined): Promise<unknown[]> {
-    const { errors } = await ask('{ me { rollupAccounts { authorizedApps { title } } } }', undefined, {
-      token,
-    });
-    return errors.map(({ extensions }) => extensions['code']);
+  async function codesAt({ ask }: Server, token: string | undefined): Promise<readonly unknown[]> {
+    const query = '{ me { rollupAccounts { authorizedApps { title } } } }';
+    return (await ask(query, undefined, { token })).codes;
   }
 });

@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import { gzipSync } from 'node:zlib';
 import { createGate, type Fault } from '../../src/dev/instruments/faults.js';
+import type { Person } from '../../src/dev/rollup-id/people.js';
 import type { RollupId } from '../../src/dev/rollup-id/rollup-id.js';
 import { createIssuer } from '../../src/rollup/issuer.js';
 import type { Fetch } from '../../src/provider-call.js';
@@ -11,6 +12,7 @@ import { createAccessTokenVerifier } from '../../src/rollup/access-token-verifie
 import { ConsentedScopesDocument } from '../generated/graphql.js';
 import { eventually } from '../kit/eventually.js';
 import { ecSigner, selfSigned } from '../kit/forged-token.js';
+import { listen } from '../kit/network.js';
 import { useRollupId } from '../kit/hooks.js';
 import { startWorld } from '../kit/world.js';
 
@@ -50,8 +52,8 @@ describe('the key set', () => {
       const bearer = () => world.ask(ConsentedScopesDocument, {}, { token });
       const ready = async () => (await globalThis.fetch(`${world.app.url}/readyz`)).status;
       for (let second = 0; second < 20; second += 1) {
-        const { status, headers, errors } = await bearer();
-        expect([status, errors[0]?.extensions['code']]).toEqual([503, 'PROVIDER_UNAVAILABLE']);
+        const { status, headers, codes } = await bearer();
+        expect([status, codes[0]]).toEqual([503, 'PROVIDER_UNAVAILABLE']);
         expect(Number(headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
         expect(await ready()).toBe(503);
         world.clock.advance(1_000);
@@ -231,13 +233,12 @@ describe('the key set', () => {
       await verify(await mint());
       advance(times.maxAgeMs);
       let connections = 0;
-      const { port, close } = await listen(
-        createServer((socket) => void ((connections += 1), socket.destroy())),
-      );
+      const other = createServer((socket) => void ((connections += 1), socket.destroy()));
+      const port = await listen(other);
       rollup.switches.faults.jwks.standing = { redirectTo: `http://127.0.0.1:${port}/jwks.json` };
       expect((await verify(await mint())).sub).toBe(subject().sub);
       expect(rollup.calls.jwks).toBe(2);
-      await close();
+      await close(other);
       expect(connections).toBe(0);
     });
 
@@ -254,7 +255,7 @@ describe('the key set', () => {
         socket.on('data', (chunk) => void (seen.bytes += chunk.length)).on('error', () => {});
       });
       tls.on('connection', () => void (seen.handshakes += 1));
-      const { port, close } = await listen(tls);
+      const port = await listen(tls);
       let moved = false;
       const { verify } = server(times, (url, ...rest) => {
         const isMoved = moved && typeof url === 'string' && url.endsWith('jwks.json');
@@ -264,7 +265,7 @@ describe('the key set', () => {
       advance(times.maxAgeMs);
       moved = true;
       expect((await verify(await mint())).sub).toBe(subject().sub);
-      await close();
+      await close(tls);
       expect(seen).toEqual({ handshakes: 1, bytes: 0 });
     });
   });
@@ -285,23 +286,14 @@ describe('the key set', () => {
     await expect(verify(await mint({ header: { kid } }))).rejects.toThrow('NO_MATCHING_KEY');
   }
 
-  function subject() {
-    const [person] = rollup.people;
-    if (!person) throw new Error('the provider has no people');
-    return person;
-  }
+  const subject = () => rollup.people[0] as Person;
 
   const mint = (overrides?: Parameters<RollupId['mint']>[2]): Promise<string> =>
     rollup.mint('access', subject(), overrides);
 });
 
-async function listen(server: Server): Promise<{ port: number; close: () => Promise<void> }> {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  return {
-    port: typeof address === 'object' && address ? address.port : 0,
-    close: () => new Promise<void>((resolve) => void server.close(() => resolve())),
-  };
+function close(server: Server): Promise<void> {
+  return new Promise((resolve) => void server.close(() => resolve()));
 }
 
 async function unreachable(): Promise<never> {

@@ -103,8 +103,7 @@ describe('stored tokens', () => {
   }
 
   async function renewCode(token: string): Promise<unknown> {
-    const { errors } = await world.ask(RenewAccessTokenDocument, { input: {} }, { token });
-    return errors[0]?.extensions['code'];
+    return (await world.ask(RenewAccessTokenDocument, { input: {} }, { token })).codes[0];
   }
 
   async function statusOf(token: string): Promise<string | undefined> {
