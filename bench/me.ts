@@ -4,8 +4,7 @@ import { generateKeyPair } from 'jose';
 import { createPerson } from '../src/dev/rollup-id/people.js';
 import { startRollupId } from '../src/dev/rollup-id/rollup-id.js';
 import makeTemplate from '../test/kit/embedded-template.mjs';
-import { createGraphqlClient } from '../test/kit/graphql-client.js';
-import { runProgram } from '../test/kit/processes.js';
+import { startProcess } from '../test/kit/server.js';
 import { createTestDatabase } from '../test/kit/test-database.js';
 import { randomKey } from '../test/kit/server-env.js';
 
@@ -24,7 +23,7 @@ if (!process.env['TEST_DATABASE_URL']) await makeTemplate();
 const database = await createTestDatabase();
 const people = Array.from({ length: PEOPLE }, (_, index) => createPerson({ name: `Person ${index}` }));
 const rollup = await startRollupId({ people });
-const server = runProgram(['serve'], {
+const server = await startProcess({
   ...database.env,
   NODE_ENV: 'test',
   PORT: '0',
@@ -36,8 +35,6 @@ const server = runProgram(['serve'], {
   ROLLUP_REDIRECT_URIS: rollup.redirectUris.join(','),
   TOKEN_KEYS: randomKey('k1'),
 });
-await server.until('"msg":"ready"');
-const url = /"url":"([^"]+)"/.exec(server.output())?.[1] ?? '';
 const linked = await linkEveryone();
 const { privateKey } = await generateKeyPair('ES256');
 
@@ -76,19 +73,17 @@ writeFileSync(
   `${JSON.stringify({ ...setup, node: process.version, results }, null, 2)}\n`,
 );
 
-server.process.kill('SIGTERM');
-await server.exited;
+await server.close();
 await rollup.close();
 await database.close();
 
 async function linkEveryone(): Promise<string[]> {
-  const ask = createGraphqlClient(url);
   const tokens: string[] = [];
   for (const person of people) {
     const issued = await rollup.issue(person, ['openid', 'profile', 'email']);
     const mutation =
       'mutation ($t: RollupTokensInput!) { linkRollupAccount(input: { tokens: $t }) { userErrors { code } } }';
-    const { errors } = await ask(mutation, { t: issued });
+    const { errors } = await server.ask(mutation, { t: issued });
     if (errors.length > 0) throw new Error(JSON.stringify(errors));
     tokens.push(issued.accessToken);
   }
@@ -108,7 +103,7 @@ function roundRobin(bearers: readonly string[]): () => string {
 
 function measure(query: string, next: () => string, duration: number): Promise<Result> {
   return autocannon({
-    url: `${url}/graphql`,
+    url: `${server.url}/graphql`,
     connections: CONNECTIONS,
     duration,
     requests: [

@@ -8,8 +8,7 @@ import { createSchema } from '../../src/graphql/schema.js';
 import { LinkRollupAccountDocument, RenewAccessTokenDocument } from '../generated/graphql.js';
 import { urlOf } from '../kit/network.js';
 import { foreignKey } from '../kit/forged-token.js';
-import { useWorld } from '../kit/hooks.js';
-import { onPostgres } from '../kit/test-database.js';
+import { onPostgres, useWorld } from '../kit/hooks.js';
 import type { StartPayload } from '../kit/link-flow.js';
 
 const STARTS = 1_000;

@@ -1,10 +1,10 @@
 import { connect, createServer } from 'node:net';
 import { openDatabase } from '../../src/database/orm.js';
 import { eventually } from '../kit/eventually.js';
-import { useStarted } from '../kit/hooks.js';
+import { onPostgres, useStarted } from '../kit/hooks.js';
 import { listen } from '../kit/network.js';
 import { startDatabaseProxy, type TcpProxy } from '../kit/tcp-proxy.js';
-import { createTestDatabase, onPostgres, type TestDatabase } from '../kit/test-database.js';
+import { createTestDatabase, type TestDatabase } from '../kit/test-database.js';
 
 const TIMEOUT_MS = 1_000;
 const POOL_MAX = 1;

@@ -3,10 +3,10 @@ import type { SqlMikroORM } from '@mikro-orm/sql';
 import { MIGRATION_LOCK } from '../../src/database/migrate.js';
 import { openDatabase, ormOptions } from '../../src/database/orm.js';
 import { waitUntil } from '../kit/eventually.js';
-import { useDirectory } from '../kit/hooks.js';
+import { onPostgres, useDirectory } from '../kit/hooks.js';
 import { runProgram } from '../kit/processes.js';
 import { startDatabaseProxy } from '../kit/tcp-proxy.js';
-import { createTestDatabase, ON_POSTGRES, onPostgres, type TestDatabase } from '../kit/test-database.js';
+import { createTestDatabase, ON_POSTGRES, type TestDatabase } from '../kit/test-database.js';
 
 const STATEMENT_TIMEOUT_MS = 2_000;
 

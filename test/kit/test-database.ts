@@ -16,8 +16,6 @@ export interface TestDatabase {
 
 /** Whether tests run on a PostgreSQL server. The embedded database allows a single process and connection. */
 export const ON_POSTGRES = Boolean(process.env['TEST_DATABASE_URL']);
-/** `describe`, for tests that need a server or several processes. */
-export const onPostgres = ON_POSTGRES ? describe : undefined;
 
 /** Selects the sessions of the current database that wait for a lock. */
 export const WAITING_FOR_LOCKS = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;

@@ -1,9 +1,8 @@
 import { createGate } from '../../src/dev/instruments/faults.js';
 import { createPerson, type Person } from '../../src/dev/rollup-id/people.js';
 import { UnlinkRollupAccountDocument } from '../generated/graphql.js';
-import { useServers } from '../kit/hooks.js';
+import { onPostgres, useServers } from '../kit/hooks.js';
 import { type LinkedPerson, type Renewal, type Server, type Servers } from '../kit/servers.js';
-import { onPostgres } from '../kit/test-database.js';
 
 const CALLERS = 8;
 const SHORT_TIMEOUTS = { REFRESH_LEASE_SECONDS: '4', ROLLUP_TIMEOUT_MS: '3000' };

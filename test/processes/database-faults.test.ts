@@ -2,7 +2,7 @@ import { createGate, type Gate } from '../../src/dev/instruments/faults.js';
 import { MeDocument } from '../generated/graphql.js';
 import { createActor, createOperations, EXPECTED_REJECTIONS } from '../kit/actors.js';
 import { eventually } from '../kit/eventually.js';
-import { useServers, useStarted } from '../kit/hooks.js';
+import { onPostgres, useServers, useStarted } from '../kit/hooks.js';
 import { findViolations, History } from '../kit/history.js';
 import { type PostgresCluster, startPostgresCluster } from '../kit/postgres-cluster.js';
 import { serverAt } from '../kit/renewals.js';
@@ -14,7 +14,7 @@ import {
   startProxiedServers,
   startServers,
 } from '../kit/servers.js';
-import { WAITING_FOR_LOCKS, onPostgres } from '../kit/test-database.js';
+import { WAITING_FOR_LOCKS } from '../kit/test-database.js';
 import type { TcpProxy } from '../kit/tcp-proxy.js';
 
 const DATABASE_TIMEOUT_MS = '1000';

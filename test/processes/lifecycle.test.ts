@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createGate } from '../../src/dev/instruments/faults.js';
 import { MeDocument, UnlinkRollupAccountDocument } from '../generated/graphql.js';
-import { useServers, useStarted } from '../kit/hooks.js';
+import { onPostgres, useServers, useStarted } from '../kit/hooks.js';
 import { codesOf, renewConcurrently } from '../kit/renewals.js';
 import { eventually, waitUntil } from '../kit/eventually.js';
 import { createGraphqlClient } from '../kit/graphql-client.js';
@@ -12,7 +12,7 @@ import { startHaproxy } from '../kit/haproxy.js';
 import { findFreePort } from '../kit/network.js';
 import { type Server, startProcess } from '../kit/server.js';
 import { startSteadyLoad } from '../kit/steady-load.js';
-import { createDataDirectory, ON_POSTGRES, onPostgres } from '../kit/test-database.js';
+import { createDataDirectory, ON_POSTGRES } from '../kit/test-database.js';
 
 const DELAY_MS = 2_000;
 const LOAD_MS = 60_000;

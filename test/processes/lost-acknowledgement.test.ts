@@ -1,8 +1,8 @@
 import type { Fault } from '../../src/dev/instruments/faults.js';
 import { eventually } from '../kit/eventually.js';
-import { useServers, useStarted } from '../kit/hooks.js';
+import { onPostgres, useServers, useStarted } from '../kit/hooks.js';
 import { type LinkedPerson, startProxiedServers, type Servers } from '../kit/servers.js';
-import { WAITING_FOR_LOCKS, onPostgres } from '../kit/test-database.js';
+import { WAITING_FOR_LOCKS } from '../kit/test-database.js';
 
 onPostgres?.('a statement that the database executed and whose acknowledgement was lost', () => {
   const world = useStarted(() => startProxiedServers(2, { REFRESH_BACKOFF_MS: '1' }));

@@ -4,10 +4,9 @@ import { eventually } from '../kit/eventually.js';
 import { findViolations, History, type Operation } from '../kit/history.js';
 import { Nemesis } from '../kit/nemesis.js';
 import { startProxiedServers } from '../kit/servers.js';
-import { useStarted } from '../kit/hooks.js';
+import { onPostgres, useStarted } from '../kit/hooks.js';
 import { Random } from '../kit/random.js';
 import { RandomRun } from '../kit/random-run.js';
-import { onPostgres } from '../kit/test-database.js';
 
 const OPERATIONS = 1_500;
 const LEASE_SECONDS = 2;

@@ -1,7 +1,7 @@
-import { useStarted } from '../kit/hooks.js';
+import { onPostgres, useStarted } from '../kit/hooks.js';
 import { runProgram } from '../kit/processes.js';
 import { startProcess } from '../kit/server.js';
-import { createTestDatabase, onPostgres } from '../kit/test-database.js';
+import { createTestDatabase } from '../kit/test-database.js';
 import { PRODUCTION } from '../kit/server-env.js';
 
 const JSON_TYPE = { 'content-type': 'application/json', accept: 'application/json' };

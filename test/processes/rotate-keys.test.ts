@@ -4,8 +4,9 @@ import { runProgram } from '../kit/processes.js';
 import { linkPeople } from '../kit/renewals.js';
 import { startProcess } from '../kit/server.js';
 import { type LinkedPerson, type Renewal, type Server, type Servers, startServers } from '../kit/servers.js';
-import { createDataDirectory, onPostgres } from '../kit/test-database.js';
+import { createDataDirectory } from '../kit/test-database.js';
 import { randomKey } from '../kit/server-env.js';
+import { onPostgres } from '../kit/hooks.js';
 
 const PEOPLE = 150;
 

@@ -4,9 +4,8 @@ import {
   type StartRollupLinkInput,
 } from '../generated/graphql.js';
 import { type Renewal, type Server, startServers } from '../kit/servers.js';
-import { useStarted } from '../kit/hooks.js';
+import { onPostgres, useStarted } from '../kit/hooks.js';
 import { type StandardProvider, startStandardProvider } from '../kit/standard-provider.js';
-import { onPostgres } from '../kit/test-database.js';
 
 const REDIRECT_URI = 'https://app.example/callback';
 const CALLERS = 50;
