@@ -206,8 +206,9 @@ describe('the key set', () => {
       const before = process.memoryUsage().rss;
       const begun = performance.now();
       expect((await verify(await mint())).sub).toBe(subject().sub);
-      expect(performance.now() - begun).toBeLessThan(TIMEOUT_MS + 1_500);
-      expect(process.memoryUsage().rss - before).toBeLessThan(100 * MEGABYTE);
+      // A third less than the whole drip takes, and than the whole bomb.
+      expect(performance.now() - begun).toBeLessThan(8_000);
+      expect(process.memoryUsage().rss - before).toBeLessThan(130 * MEGABYTE);
       expect(rollup.calls.jwks).toBe(2);
       await expect(verify(await mint({ header: { kid: 'made up' } }))).rejects.toThrow('NO_MATCHING_KEY');
       await expect(server().verify(await mint())).rejects.toMatchObject({ code: 'PROVIDER_UNAVAILABLE' });
