@@ -40,6 +40,8 @@ function settings(port: number, ports: readonly number[]): string {
     '  timeout connect 2s',
     '  timeout client 30s',
     '  timeout server 30s',
+    // Without it a check fails after the interval: on a busy machine four healthy servers would be down.
+    '  timeout check 10s',
     '  option redispatch 1',
     'frontend public',
     `  bind 127.0.0.1:${port}`,

@@ -18,7 +18,8 @@ export interface Server {
   readonly run?: Run;
 }
 
-const START_LIMIT_MS = 25_000;
+/** A process that hangs is ended before the hook that starts it times out, so that its output is shown. */
+const START_LIMIT_MS = 60_000;
 
 /** Starts the program and waits until it is ready, which it logs at the level `info`. */
 export async function startProcess(env: Readonly<Record<string, string>>) {
