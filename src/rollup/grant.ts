@@ -1,7 +1,13 @@
 import { decodeJwt } from 'jose';
 import { GrantDeadError, SubjectMismatchError, TokenRejectedError } from '../errors.js';
 import { type AccessToken, verifyAccessToken } from './access-token.js';
-import { type IdToken, type PersonClaims, readPersonClaims, verifyIdToken } from './id-token.js';
+import {
+  consentedClaims,
+  type IdToken,
+  type PersonClaims,
+  readPersonClaims,
+  verifyIdToken,
+} from './id-token.js';
 import { checkRefreshToken } from './refresh-token.js';
 import type { JsonObject } from '../json.js';
 import type { RollupClient } from './rollup-client.js';
@@ -82,7 +88,7 @@ async function readPerson(
     (scopes.includes('profile') && fromId.name === undefined && fromId.picture === undefined);
   const claims = isIncomplete ? await readUserinfo() : { sub };
   if (claims['sub'] !== sub) throw new SubjectMismatchError();
-  return consented({ ...readPersonClaims(claims), ...fromId }, scopes);
+  return consentedClaims({ ...readPersonClaims(claims), ...fromId }, scopes);
 
   // Both tokens are verified: when userinfo rejects them the claims stay missing; when it is unavailable the link fails.
   async function readUserinfo(): Promise<JsonObject> {
@@ -93,10 +99,4 @@ async function readPerson(
       throw error;
     }
   }
-}
-
-/** Drops claims beyond the consented scopes. */
-function consented(person: PersonClaims, scopes: readonly string[]): PersonClaims {
-  const scopeOf = (claim: string): string => (claim === 'email' ? 'email' : 'profile');
-  return Object.fromEntries(Object.entries(person).filter(([claim]) => scopes.includes(scopeOf(claim))));
 }

@@ -3,14 +3,13 @@ import { TokenRejectedError } from '../errors.js';
 import { requireExpiry, verifyToken, type VerifierOptions } from './token-verifier.js';
 
 /** Claims about a person. Absent means not consented to, or not set. */
-export interface PersonClaims {
-  readonly name?: string;
-  readonly picture?: string;
-  readonly email?: string;
-}
+export type PersonClaims = { readonly [Name in keyof typeof CLAIM_SCOPES]?: string };
 
 /** The claims of a verified ID token. */
 export type IdToken = PersonClaims & { readonly sub: string };
+
+/** The stored claims, and the scope that each of them needs. */
+const CLAIM_SCOPES = { name: 'profile', picture: 'profile', email: 'email' } as const;
 
 const MAX_LIFETIME_SECONDS = 86_400;
 
@@ -37,10 +36,26 @@ export async function verifyIdToken(
 
 /** Picks the stored claims, each a non-empty string; PostgreSQL cannot store NUL. */
 export function readPersonClaims(claims: Readonly<Record<string, unknown>>): PersonClaims {
-  const isText = (value: unknown): boolean =>
-    typeof value === 'string' && value !== '' && value.length <= 10_000 && !value.includes('\0');
-  const names = ['name', 'picture', 'email'].filter((name) => isText(claims[name]));
-  return Object.fromEntries(names.map((name) => [name, claims[name]]));
+  return pickClaims((name) => {
+    const value = claims[name];
+    const isText = typeof value === 'string' && value !== '' && value.length <= 10_000;
+    return isText && !value.includes('\0') ? value : undefined;
+  });
+}
+
+/** Drops the claims beyond the consented scopes. */
+export function consentedClaims(claims: PersonClaims, scopes: readonly string[]): PersonClaims {
+  return pickClaims((name) => (scopes.includes(CLAIM_SCOPES[name]) ? claims[name] : undefined));
+}
+
+function pickClaims(valueOf: (name: keyof PersonClaims) => string | undefined): PersonClaims {
+  const names = Object.keys(CLAIM_SCOPES) as (keyof PersonClaims)[];
+  return Object.fromEntries(
+    names.flatMap((name): [string, string][] => {
+      const value = valueOf(name);
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
 }
 
 function checkAudience(aud: string | string[], azp: unknown, clientId: string): void {
