@@ -8,7 +8,7 @@ import {
   readRollupClientSettings,
   type RollupClientSettings,
 } from './rollup/settings.js';
-import { type Environment, SettingsReader } from './settings-reader.js';
+import { type DeepReadonly, type Environment, SettingsReader } from './settings-reader.js';
 import { readKeyRing, readVaultSettings } from './vault/settings.js';
 
 /** Every setting, read once and frozen. Durations carry their unit in the name. */
@@ -66,8 +66,6 @@ function load<T extends object>(env: Environment, readAll: (read: SettingsReader
   read.finish();
   return deepFreeze(settings);
 }
-
-type DeepReadonly<T> = T extends object ? { readonly [Name in keyof T]: DeepReadonly<T[Name]> } : T;
 
 function deepFreeze<T extends object>(value: T): DeepReadonly<T> {
   for (const inner of Object.values(value)) {

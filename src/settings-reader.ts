@@ -5,6 +5,9 @@ import { ConfigError } from './errors.js';
 /** Environment variables as `process.env` gives them. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
+/** Settings are frozen. */
+export type DeepReadonly<T> = T extends object ? { readonly [Name in keyof T]: DeepReadonly<T[Name]> } : T;
+
 /** Reads one setting at a time and collects every problem, naming the setting and never its value. */
 export class SettingsReader {
   readonly #problems = new Set<string>();

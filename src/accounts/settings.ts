@@ -1,7 +1,7 @@
 import { knownScopes } from '../scope.js';
-import type { SettingsReader } from '../settings-reader.js';
+import type { DeepReadonly, SettingsReader } from '../settings-reader.js';
 
-export type AccountsSettings = ReturnType<typeof readAccountsSettings>;
+export type AccountsSettings = DeepReadonly<ReturnType<typeof readAccountsSettings>>;
 
 /** What a link may request, and for how long it can be completed. */
 export function readAccountsSettings(read: SettingsReader) {

@@ -1,6 +1,6 @@
-import type { SettingsReader } from '../settings-reader.js';
+import type { DeepReadonly, SettingsReader } from '../settings-reader.js';
 
-export type GalaxySettings = ReturnType<typeof readGalaxySettings>;
+export type GalaxySettings = DeepReadonly<ReturnType<typeof readGalaxySettings>>;
 
 /** Where Galaxy is, and how often it may be called. */
 export function readGalaxySettings(read: SettingsReader) {

@@ -1,6 +1,6 @@
-import type { SettingsReader } from '../settings-reader.js';
+import type { DeepReadonly, SettingsReader } from '../settings-reader.js';
 
-export type GraphqlSettings = ReturnType<typeof readGraphqlSettings>;
+export type GraphqlSettings = DeepReadonly<ReturnType<typeof readGraphqlSettings>>;
 
 /** The limits of documents, and what is shown of the schema. */
 export function readGraphqlSettings(read: SettingsReader) {

@@ -1,6 +1,6 @@
-import type { SettingsReader } from '../settings-reader.js';
+import type { DeepReadonly, SettingsReader } from '../settings-reader.js';
 
-export type HttpSettings = ReturnType<typeof readHttpSettings>;
+export type HttpSettings = DeepReadonly<ReturnType<typeof readHttpSettings>>;
 
 /** The listener, its limits, and the rate limits. */
 export function readHttpSettings(read: SettingsReader) {

@@ -1,9 +1,9 @@
-import type { SettingsReader } from '../settings-reader.js';
+import type { DeepReadonly, SettingsReader } from '../settings-reader.js';
 
 /** This server as a client of its issuer. */
-export type RollupClientSettings = NonNullable<ReturnType<typeof readRollupClientSettings>>;
+export type RollupClientSettings = NonNullable<DeepReadonly<ReturnType<typeof readRollupClientSettings>>>;
 
-export type ProviderSettings = ReturnType<typeof readProviderSettings>;
+export type ProviderSettings = DeepReadonly<ReturnType<typeof readProviderSettings>>;
 
 const DAY_SECONDS = 86_400;
 
@@ -38,7 +38,7 @@ export function readRollupClientSettings(read: SettingsReader) {
     clientId: read.required('ROLLUP_CLIENT_ID') ?? '',
     clientSecret: read.required('ROLLUP_CLIENT_SECRET', true) ?? '',
     /** Allowed redirect URIs, compared as exact strings. */
-    redirectUris: redirectUris as readonly string[],
+    redirectUris,
   };
 }
 

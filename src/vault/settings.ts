@@ -1,7 +1,7 @@
-import type { SettingsReader } from '../settings-reader.js';
+import type { DeepReadonly, SettingsReader } from '../settings-reader.js';
 import { findKeyProblems } from './keyring.js';
 
-export type VaultSettings = ReturnType<typeof readVaultSettings>;
+export type VaultSettings = DeepReadonly<ReturnType<typeof readVaultSettings>>;
 
 /**
  * The key ring and the times of a refresh.
