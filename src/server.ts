@@ -5,8 +5,8 @@ import { createLog, type Log } from './log.js';
 import type { Environment } from './settings-reader.js';
 
 /**
- * Runs the server until SIGTERM or SIGINT, then lets what is running finish within the grace and exits with 0.
- * Exits with 1 when it cannot start, when it fails, or when the grace is over.
+ * Runs the server until SIGTERM or SIGINT, then lets what is running finish within the grace period and exits with 0.
+ * Exits with 1 when it cannot start, when it fails, or when the grace period is over.
  */
 export async function serve(env: Environment): Promise<void> {
   const embedded = await completeConfig(loadConfig(env));
@@ -16,6 +16,7 @@ export async function serve(env: Environment): Promise<void> {
     config.galaxy.access?.apiKey ?? '',
     config.vault.keys,
     passwordOf(config.database.url),
+    passwordOf(config.http.rateLimits.redisUrl),
   ]);
   exitOnFatal(log);
   const app = await createApp(config, { log, pages });
@@ -56,7 +57,7 @@ function stopOnSignal(log: Log, graceMs: number, close: () => Promise<void>): vo
     stopping = true;
     log.info({ signal }, 'stopping');
     setTimeout(() => {
-      log.error({ graceMs }, 'the shutdown grace is over');
+      log.error({ graceMs }, 'the shutdown grace period is over');
       process.exit(1);
     }, graceMs).unref();
     close().then(
