@@ -7,8 +7,8 @@ import { createGalaxy } from './galaxy/galaxy.js';
 import { createGraphql } from './graphql/graphql.js';
 import { createListener, type DevelopmentPage } from './http/listener.js';
 import { createRateLimiter } from './http/rate-limiter.js';
-import { type Log, requestScope, withoutSecretShapes } from './log.js';
-import { accountEvents, logLiveFailure, logRefresh, withCallerInLog } from './log-events.js';
+import { type Log, logContext, redactSecrets } from './log.js';
+import { accountEvents, logAccountCallFailure, logRefresh, withCallerInLog } from './log-events.js';
 import { createMetrics, type Metrics } from './metrics.js';
 import type { Fetch } from './provider-call.js';
 import { createAccessTokenVerifier } from './rollup/access-token-verifier.js';
@@ -127,7 +127,7 @@ async function startDomain(parts: Parts) {
     accessToken: async (accountId) => (await vault.accessToken(accountId)).accessToken,
     onOutcome: (outcome, accountId, error) => {
       metrics.countGalaxy(outcome);
-      if (error !== undefined) logLiveFailure(log, 'galaxy', accountId, error);
+      if (error !== undefined) logAccountCallFailure(log, 'galaxy', accountId, error);
     },
   });
   await warmUpKeys(issuer, (err) => log.warn({ err }, 'the issuer is not reachable yet'));
@@ -151,7 +151,7 @@ async function createServer(
     isOutage: isDatabaseOutage,
     limitMutations: (context, mutations) =>
       rateLimiter.consume({ address: context.address, subject: context.viewer()?.sub }, mutations),
-    withoutSecrets: withoutSecretShapes,
+    redactSecrets,
     report: (error, correlationId) => log.error({ err: error, correlationId }, 'internal error'),
   });
   const server = await createListener({
@@ -161,7 +161,7 @@ async function createServer(
     log,
     pages,
     isOutage: isDatabaseOutage,
-    runInScope: (scope, run) => requestScope.run(scope, run),
+    runWithLogContext: (fields, run) => logContext.run(fields, run),
     verifyAccessToken: withCallerInLog(createAccessTokenVerifier(rollup.verifier)),
     isReady: async () => (await database.isReady()) && (await hasKeys(rollup.issuer)),
     renderMetrics: () => metrics.render(),

@@ -1,7 +1,7 @@
 import type { AccountsDeps } from './accounts/accounts.js';
 import { ProviderMisconfiguredError, ProviderUnavailableError } from './errors.js';
 import type { VerifyAccessToken } from './http/viewer.js';
-import { type Log, pseudonym, requestScope } from './log.js';
+import { type Log, pseudonym, logContext } from './log.js';
 import type { KeyRotation } from './vault/key-rotation.js';
 import type { RefreshEvent } from './vault/refresh-event.js';
 
@@ -21,7 +21,7 @@ export function logRefresh(log: Log, event: RefreshEvent): void {
 }
 
 /** A failed call to Galaxy or the provider on behalf of an account, with its cause. */
-export function logLiveFailure(
+export function logAccountCallFailure(
   log: Log,
   source: 'galaxy' | 'userinfo' | 'revocation',
   accountId: string,
@@ -41,8 +41,8 @@ export function accountEvents(
       else if (err instanceof ProviderUnavailableError) log.warn({ err }, 'link failed');
       else log.info({ err }, 'link failed');
     },
-    onRevokeFailure: (accountId, error) => logLiveFailure(log, 'revocation', accountId, error),
-    onUserinfoFailure: (accountId, error) => logLiveFailure(log, 'userinfo', accountId, error),
+    onRevokeFailure: (accountId, error) => logAccountCallFailure(log, 'revocation', accountId, error),
+    onUserinfoFailure: (accountId, error) => logAccountCallFailure(log, 'userinfo', accountId, error),
     onChange: (event, { id, sub }) => log.info({ event, accountId: id, subject: pseudonym(sub) }, 'link'),
   };
 }
@@ -62,8 +62,8 @@ export function logKeyRotation(log: Log, rotation: KeyRotation): void {
 export function withCallerInLog(verify: VerifyAccessToken): VerifyAccessToken {
   return async (token) => {
     const viewer = await verify(token);
-    const scope = requestScope.getStore();
-    if (scope) scope.who = pseudonym(viewer.sub);
+    const fields = logContext.getStore();
+    if (fields) fields.who = pseudonym(viewer.sub);
     return viewer;
   };
 }

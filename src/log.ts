@@ -7,13 +7,13 @@ import { AppError } from './errors.js';
 export type Log = Logger;
 
 /** Fields of every log line of a request: its id, and the caller as a pseudonym. */
-export interface RequestScope {
+export interface LogContext {
   readonly reqId: string;
   who?: string;
 }
 
-/** Carries the scope of a request to whatever is logged for it. */
-export const requestScope = new AsyncLocalStorage<RequestScope>();
+/** Carries these fields to whatever is logged for a request. */
+export const logContext = new AsyncLocalStorage<LogContext>();
 
 /** A stable pseudonym of a subject. */
 export function pseudonym(subject: string): string {
@@ -33,31 +33,31 @@ const SECRET_SHAPES = [
 
 /**
  * Creates the log. No secret is written, wherever it comes from: each finished line is searched for
- * what looks like a token, a code or a secret, and for `secrets`, the configured ones, word by word.
+ * what looks like a token, a code or a secret, and for `secrets`, the configured ones, as literal text.
  */
 export function createLog(level: string, secrets: readonly string[], destination?: DestinationStream): Log {
-  const words = secrets.filter((secret) => secret.length >= 8);
+  const literals = secrets.filter((secret) => secret.length >= 8);
   const options = {
     level,
     base: null,
     // A copy: pino writes the fields of the record into what it is given.
-    mixin: () => ({ ...requestScope.getStore() }),
+    mixin: () => ({ ...logContext.getStore() }),
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
     serializers: { err: describeError },
-    hooks: { streamWrite: (line: string) => redact(line, words) },
+    hooks: { streamWrite: (line: string) => redact(line, literals) },
   };
   return destination ? pino(options, destination) : pino(options);
 }
 
-function redact(line: string, words: readonly string[]): string {
-  let text = withoutSecretShapes(line);
-  for (const word of words) text = text.replaceAll(word, '[redacted]');
+function redact(line: string, literals: readonly string[]): string {
+  let text = redactSecrets(line);
+  for (const literal of literals) text = text.replaceAll(literal, '[redacted]');
   return text;
 }
 
 /** Text without what looks like a token, a code or a secret of ours. */
-export function withoutSecretShapes(text: string): string {
+export function redactSecrets(text: string): string {
   return SECRET_SHAPES.reduce((rest, shape) => rest.replace(shape, '[redacted]'), text);
 }
 

@@ -56,10 +56,12 @@ export function createMetrics(): Metrics {
       if ('durationMs' in event) duration.observe({ outcome: event.type }, event.durationMs / 1_000);
     },
     countGalaxy: (outcome) => galaxy.inc({ outcome }),
-    watch: ({ waiting, circuitOpen }) => {
-      gauge(registers, 'rollup_accounts_refresh_waiters', 'Callers that wait for a refresh.', waiting);
+    watch: (vault) => {
+      gauge(registers, 'rollup_accounts_refresh_waiters', 'Callers that wait for a refresh.', () =>
+        vault.waiting(),
+      );
       gauge(registers, 'rollup_accounts_circuit_open', '1 while the provider rejects our credentials.', () =>
-        Number(circuitOpen()),
+        Number(vault.circuitOpen()),
       );
     },
     render: async () => (await Promise.all(registers.map((registry) => registry.metrics()))).join(''),

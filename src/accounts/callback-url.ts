@@ -37,7 +37,7 @@ export function parseCallback(text: string): Callback {
 }
 
 /** True when the callback came to the redirect URI of the attempt; the provider may replace its query. */
-export function cameBackTo(callback: Callback, redirectUri: string): boolean {
+export function matchesRedirectUri(callback: Callback, redirectUri: string): boolean {
   const expected = URL.parse(redirectUri);
   return expected !== null && withoutQuery(expected) === callback.location;
 }

@@ -11,7 +11,7 @@ import type { AuthorizationRequest, RollupClient } from '../rollup/rollup-client
 import { isScopeName } from '../scope.js';
 import type { VerifierOptions } from '../rollup/token-verifier.js';
 import type { SealContext, TokenCipher } from '../vault/token-cipher.js';
-import { callbackFailure, cameBackTo, parseCallback } from './callback-url.js';
+import { callbackFailure, matchesRedirectUri, parseCallback } from './callback-url.js';
 import { consumePendingLink, type PendingLinkRecord, insertPendingLink } from './pending-link.repository.js';
 import type { AccountsSettings } from './settings.js';
 
@@ -74,7 +74,7 @@ export async function beginLink(
     stateHash: hash(state),
     linkTokenHash: hash(linkToken),
     nonceHash: hash(nonce),
-    codeVerifier: await cipher.seal(codeVerifier, verifierContext(hash(state))),
+    codeVerifier: await cipher.seal(codeVerifier, codeVerifierContext(hash(state))),
     redirectUri,
     userId: userId ?? null,
     expiresAt,
@@ -99,12 +99,12 @@ export async function redeemLink(
   const callback = parseCallback(url);
   const by = { stateHash: hash(callback.state), linkTokenHash: hash(linkToken), userId };
   const attempt = await consumePendingLink(em.fork(), { ...by, now: new Date(verifier.now()) });
-  if (!attempt || !cameBackTo(callback, attempt.redirectUri)) throw new LinkNotFoundError();
+  if (!attempt || !matchesRedirectUri(callback, attempt.redirectUri)) throw new LinkNotFoundError();
   if (callback.issuer !== undefined && callback.issuer !== verifier.issuer.issuer) {
     throw new CodeRejectedError();
   }
   if ('error' in callback.result) throw callbackFailure(callback.result.error);
-  const codeVerifier = await cipher.open(attempt.codeVerifier, verifierContext(attempt.stateHash));
+  const codeVerifier = await cipher.open(attempt.codeVerifier, codeVerifierContext(attempt.stateHash));
   const { code } = callback.result;
   const response = await client.exchangeCode({ code, codeVerifier, redirectUri: attempt.redirectUri });
   const grant = await verifyGrant(response, client, verifier, attempt.nonceHash);
@@ -120,6 +120,6 @@ function hash(value: string): string {
   return createHash('sha256').update(value).digest('hex');
 }
 
-function verifierContext(stateHash: string): SealContext {
+function codeVerifierContext(stateHash: string): SealContext {
   return { table: 'pending_link', column: 'code_verifier', account: stateHash, kind: 'code_verifier' };
 }

@@ -26,7 +26,7 @@ const commands: Readonly<Record<string, Command>> = {
   },
   'rotate-keys': {
     summary: 'seal every stored token with the first key of TOKEN_KEYS and exit',
-    help: 'Needs TOKEN_KEYS, and DATABASE_URL (or DATA_DIR for the embedded database). Servers may go on serving. Ended in the\nmiddle, it goes on when it is run again. Exits with 1 when a token was left with another key.',
+    help: 'Needs TOKEN_KEYS, and DATABASE_URL (or DATA_DIR for the embedded database). Servers may go on serving. When it is\ninterrupted, run it again: it continues. Exits with 1 when a token was left with another key.',
     run: () => rotateKeysCommand(process.env),
   },
   schema: {

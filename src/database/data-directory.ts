@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { StartupError } from '../errors.js';
 
 /**
- * Makes the embedded database's directory, and this process the only one on it: it is one connection wide.
+ * Creates the data directory and locks it: the embedded database has a single connection, so one process.
  *
  * A lock left behind by a process that is gone is taken over. Returns the release. Throws `StartupError`
  * when a living process holds it.

@@ -27,7 +27,7 @@ export async function migrate(orm: MikroORM, isServer: boolean): Promise<string[
 
 /**
  * The lock belongs to a transaction of its own: it needs no session, so a pooler in transaction mode works. It is
- * polled, because a statement that waits for it would end at the statement timeout.
+ * polled: a statement that waits for it would fail after `DATABASE_TIMEOUT_MS`.
  */
 async function withLock(em: SqlEntityManager, up: () => Promise<string[]>): Promise<string[]> {
   for (;;) {

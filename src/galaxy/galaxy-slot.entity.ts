@@ -9,6 +9,6 @@ const GalaxySlotSchema = defineEntity({
   },
 });
 
-/** One request to Galaxy per minute. There are as many rows as it allows, shared by all processes. */
+/** A slot of the budget: one request to Galaxy a minute. All processes share the rows. */
 export class GalaxySlot extends GalaxySlotSchema.class {}
 GalaxySlotSchema.setClass(GalaxySlot);

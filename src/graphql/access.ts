@@ -30,7 +30,7 @@ export function Access(rule: AccessRule): MethodDecorator & PropertyDecorator & 
   }) as MethodDecorator & PropertyDecorator & ClassDecorator;
 }
 
-/** The directives as the federation specification defines them, and those of GraphQL itself. */
+/** Federation's access directives, at the locations used here, and those of GraphQL itself. */
 export const directives = buildSchema(
   `"Needs a signed-in caller."
   directive @authenticated on FIELD_DEFINITION | OBJECT
@@ -65,7 +65,8 @@ export function fieldsByScope(schema: GraphQLSchema): ReadonlyMap<string, readon
 
 /** The scopes that the field being resolved declares. */
 export function requiredScopes({ parentType, fieldName }: GraphQLResolveInfo): readonly string[] {
-  return scopesIn(readRule(parentType.getFields()[fieldName]?.extensions));
+  const field = parentType.getFields()[fieldName];
+  return scopesIn(readRule(field?.extensions) ?? readRule(parentType.extensions));
 }
 
 function guardField(field: GraphQLField<unknown, RequestContext>, rule: AccessRule): void {

@@ -10,10 +10,7 @@ import {
 
 const NAMES = ['depth', 'aliases', 'directives', 'cost'] as const;
 
-/**
- * The size of a selection set, fragments expanded: levels of fields, aliases, directives, and fields, each counted as
- * often as it is executed.
- */
+/** The size of a selection set, fragments expanded. `depth`: levels of fields; `cost`: fields, each as often as executed. */
 type Measure = Record<(typeof NAMES)[number], number>;
 
 const MAX_TOTAL = Number.MAX_SAFE_INTEGER;

@@ -46,7 +46,7 @@ export type ReportInternalError = (error: unknown, correlationId: string) => voi
 export function createErrorFormatter(
   report: ReportInternalError,
   production: boolean,
-  withoutSecrets: (text: string) => string,
+  redactSecrets: (text: string) => string,
 ) {
   return (formatted: GraphQLFormattedError, thrown: unknown): GraphQLFormattedError => {
     const error = unwrapError(thrown);
@@ -59,7 +59,7 @@ export function createErrorFormatter(
     }
     const code = formatted.extensions?.['code'];
     if (typeof code === 'string' && TRANSPORT_CODES.has(code)) {
-      const message = withoutSecrets(withoutValue(formatted.message));
+      const message = redactSecrets(withoutValue(formatted.message));
       return { message: production ? withoutSuggestion(message) : message, ...place, extensions: { code } };
     }
     const correlationId = randomUUID();

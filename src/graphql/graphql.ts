@@ -32,7 +32,7 @@ export interface ApolloDeps {
   readonly logger: ApolloServer['logger'];
   readonly report: ReportInternalError;
   /** Redacts what looks like a token or a secret. */
-  readonly withoutSecrets: (text: string) => string;
+  readonly redactSecrets: (text: string) => string;
   readonly isOutage: IsOutage;
   readonly limitMutations: LimitMutations;
 }
@@ -56,7 +56,7 @@ export async function createGraphql(
 export async function startApollo(
   schema: GraphQLSchema,
   settings: GraphqlSettings,
-  { production, logger, report, withoutSecrets, isOutage, limitMutations }: ApolloDeps,
+  { production, logger, report, redactSecrets, isOutage, limitMutations }: ApolloDeps,
 ): Promise<ApolloServer<RequestContext>> {
   const server = new ApolloServer<RequestContext>({
     schema,
@@ -71,7 +71,7 @@ export async function startApollo(
     parseOptions: { maxTokens: settings.tokens },
     validationRules: [limitDocument(settings)],
     stopOnTerminationSignals: false,
-    formatError: createErrorFormatter(report, production, withoutSecrets),
+    formatError: createErrorFormatter(report, production, redactSecrets),
     plugins: [
       ApolloServerPluginCacheControlDisabled(),
       ApolloServerPluginLandingPageDisabled(),

@@ -4,20 +4,23 @@ import type { AccountRecord } from '../accounts/account.repository.js';
 import { requiredScopes } from './access.js';
 import type { RequestContext } from './context.js';
 
-/** The state of the account's tokens. */
+/** The state of the account's tokens; declare it as `TokenState`. Throws `NotLinkedError`. */
 export const AccountTokens = accountParameter((context, { id }) => context.tokensOf(id));
 
-/** What Galaxy says of the account, if its consent covers the field. */
+/** The account's reading of Galaxy; declare it as `GalaxyReading`. Throws as `RequestContext.galaxyOf`. */
 export const AccountGalaxy = accountParameter((context, account, info) =>
   context.galaxyOf(account, requiredScopes(info)),
 );
 
-/** What userinfo says of the account, if its consent covers the field. */
+/** The account's userinfo; declare it as `Userinfo`. Throws as `RequestContext.userinfoOf`. */
 export const AccountUserinfo = accountParameter((context, account, info) =>
   context.userinfoOf(account, requiredScopes(info)),
 );
 
-/** A parameter of a resolver of an account's field; loaded once for all fields of a request. */
+/**
+ * A parameter of a resolver of an account's field, loaded once for all fields of a request. Its declared type is not
+ * checked against what is loaded: a decorator cannot.
+ */
 function accountParameter(
   read: (context: RequestContext, account: AccountRecord, info: GraphQLResolveInfo) => Promise<unknown>,
 ) {

@@ -59,7 +59,7 @@ function logError(error: unknown, { log, id: correlationId }: FastifyRequest): P
     return publicError(error);
   }
   if (error instanceof DeadlineExceededError) {
-    log.error({ correlationId }, 'the time of the operation is over');
+    log.error({ correlationId }, 'operation timed out');
     return internalError(correlationId, error.message);
   }
   log.error({ err: error, correlationId }, 'internal error');

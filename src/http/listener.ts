@@ -9,7 +9,7 @@ import { addHealthRoutes } from './health.js';
 import { addLoadShedding, addResponseTimeout } from './load-shedding.js';
 import { addMetricsRoute } from './metrics-route.js';
 import { addRequestHeaderChecks } from './request-headers.js';
-import { addRequestLog, type RunInScope } from './request-log.js';
+import { addRequestLog, type RunWithLogContext } from './request-log.js';
 import { addSecurityHeaders } from './response-headers.js';
 import type { HttpSettings } from './settings.js';
 
@@ -22,7 +22,7 @@ export interface DevelopmentPage {
 /** Dependencies and limits of the listener. Times in milliseconds. */
 export interface ListenerOptions extends GraphqlRouteOptions, HttpSettings {
   readonly log: FastifyBaseLogger;
-  readonly runInScope: RunInScope;
+  readonly runWithLogContext: RunWithLogContext;
   readonly isOutage: IsOutage;
   readonly isReady: () => Promise<boolean>;
   /** Prometheus text. */
@@ -37,7 +37,7 @@ export async function createListener(
   const clientErrors = createClientErrorHandlers(options.log);
   const listener = createFastify(options, clientErrors);
   clientErrors.watch(listener.server);
-  addRequestLog(listener, options.runInScope);
+  addRequestLog(listener, options.runWithLogContext);
   const draining = addDraining(listener);
   addResponseTimeout(listener, options.responseTimeoutMs);
   addRequestHeaderChecks(listener);
@@ -64,7 +64,7 @@ function createFastify(options: ListenerOptions, clientErrors: ClientErrorHandle
   return fastify({
     loggerInstance: options.log,
     logController: new LogController({ disableRequestLogging: true }),
-    // The scope of the request adds its id to every line.
+    // The log context of the request adds its id to every line.
     childLoggerFactory: (logger) => logger,
     bodyLimit: options.bodyLimitBytes,
     requestTimeout: options.requestTimeoutMs,

@@ -43,7 +43,7 @@ export class StaleWhileRevalidate<T> {
   }
 
   /**
-   * The cached value. An expired one is refreshed, and returned stale when the refresh fails or takes over a second.
+   * The cached value. An expired one is refreshed, and returned stale when the refresh fails or takes more than a second.
    *
    * Throws the error of the fetch, or `ProviderUnavailableError` within the cool-down, when no value is usable.
    */
@@ -71,7 +71,7 @@ export class StaleWhileRevalidate<T> {
 
   /**
    * Each reason has its own cool-down: a key that is rolled over right after a scheduled refresh is still fetched on
-   * demand, and a flood of unknown key ids uses up the demand only.
+   * demand, and a flood of unknown key ids uses up the cool-down of `demand` only.
    */
   async #refresh(reason: RefreshReason): Promise<T> {
     const elapsed = this.#now() - this.#lastRefresh[reason];

@@ -14,7 +14,7 @@ export interface BackgroundRefreshDeps {
 }
 
 const ROUNDS_PER_WINDOW = 4;
-const LEAST_INTERVAL_MS = 250;
+const MIN_INTERVAL_MS = 250;
 const ACCOUNTS_PER_ROUND = 100;
 
 /**
@@ -32,7 +32,7 @@ export function startBackgroundRefresh(deps: BackgroundRefreshDeps): () => Promi
   };
   const timer = setInterval(
     () => void rounds.run('round', () => refreshExpiring().catch(onError)),
-    Math.max(LEAST_INTERVAL_MS, (aheadSeconds * 1_000) / ROUNDS_PER_WINDOW),
+    Math.max(MIN_INTERVAL_MS, (aheadSeconds * 1_000) / ROUNDS_PER_WINDOW),
   );
   return async () => {
     clearInterval(timer);

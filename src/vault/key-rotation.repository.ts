@@ -6,11 +6,11 @@ export interface SealedAccount extends SealedColumns {
   readonly accountId: string;
 }
 
-/** Before every account id. */
-export const FIRST_ACCOUNT = '00000000-0000-0000-0000-000000000000';
+/** Sorts before every account id (RFC 9562 §5.9). */
+export const NIL_UUID = '00000000-0000-0000-0000-000000000000';
 
 /** Up to `limit` accounts after `afterId` whose tokens name another key than `kid`, in the order of their ids. */
-export async function findSealedOtherwise(
+export async function findSealedWithOtherKeys(
   em: SqlEntityManager,
   kid: string,
   afterId: string,

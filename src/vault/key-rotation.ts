@@ -2,8 +2,8 @@ import type { SqlEntityManager } from '@mikro-orm/sql';
 import { SealBrokenError } from '../errors.js';
 import { checkKeys } from './key-check.js';
 import {
-  findSealedOtherwise,
-  FIRST_ACCOUNT,
+  findSealedWithOtherKeys,
+  NIL_UUID,
   replaceCiphertexts,
   type SealedAccount,
 } from './key-rotation.repository.js';
@@ -47,7 +47,7 @@ export async function rotateKeys(
   // The last pass only counts.
   for (let pass = 1; pass <= MAX_PASSES + 1; pass += 1) {
     left = 0;
-    for await (const row of sealedOtherwise(em, cipher.currentKid)) {
+    for await (const row of sealedWithOtherKeys(em, cipher.currentKid)) {
       if (broken.has(row.accountId)) continue;
       left += 1;
       if (pass > MAX_PASSES) continue;
@@ -65,9 +65,9 @@ export async function rotateKeys(
   return { kid: cipher.currentKid, resealed, broken: broken.size, left };
 }
 
-async function* sealedOtherwise(em: SqlEntityManager, kid: string): AsyncGenerator<SealedAccount> {
-  for (let after = FIRST_ACCOUNT; ;) {
-    const rows = await findSealedOtherwise(em.fork(), kid, after, BATCH);
+async function* sealedWithOtherKeys(em: SqlEntityManager, kid: string): AsyncGenerator<SealedAccount> {
+  for (let after = NIL_UUID; ;) {
+    const rows = await findSealedWithOtherKeys(em.fork(), kid, after, BATCH);
     yield* rows;
     const last = rows.at(-1);
     if (!last) return;

@@ -45,7 +45,7 @@ export interface TokenVaultDeps extends Pick<RefreshDeps, 'cipher' | 'refreshTok
 /** @param em forked for every use. */
 export function createTokenVault(
   em: SqlEntityManager,
-  { refresh, circuit }: VaultSettings,
+  { refresh, circuit }: Pick<VaultSettings, 'refresh' | 'circuit'>,
   { revoke, monotonicNow, ...deps }: TokenVaultDeps,
 ): TokenVault {
   const { cipher, onEvent } = deps;
@@ -53,8 +53,8 @@ export function createTokenVault(
   const breaker = new CircuitBreaker({ ...circuit, now: monotonicNow });
   const sleep = (ms: number, signal?: AbortSignal): Promise<void> =>
     delay(ms, undefined, { signal, ref: false });
-  const machine = { sleep, random: Math.random, newId: randomUUID };
-  const refresher = new TokenRefresher({ ...refresh, ...deps, ...machine, leases, breaker });
+  const runtime = { sleep, random: Math.random, newId: randomUUID };
+  const refresher = new TokenRefresher({ ...refresh, ...deps, ...runtime, leases, breaker });
   return {
     put: async (tx, accountId, tokens) =>
       putSealed(tx, accountId, await sealTokenSet(cipher, accountId, tokens)),

@@ -180,7 +180,7 @@ test('GQL-29 at the deadline the caller gets an error, and no further resolver r
   expect(response.codes).toEqual(['INTERNAL_SERVER_ERROR']);
   const correlationId = String(response.errors[0]?.extensions['correlationId']);
   expect(logged(correlationId).filter(({ level }) => level === 'error')).toMatchObject([
-    { msg: 'the time of the operation is over', correlationId },
+    { msg: 'operation timed out', correlationId },
   ]);
   gate.release();
   await waitUntil(() => world.logLines.filter((line) => line.includes('internal error')).length > 0);
@@ -338,7 +338,7 @@ async function execute(options: {
     production,
     logger: createLog('silent', []),
     report: () => undefined,
-    withoutSecrets: (text) => text,
+    redactSecrets: (text) => text,
     isOutage: () => false,
     limitMutations: async () => undefined,
   });
