@@ -12,7 +12,8 @@ import { waitUntil } from '../kit/eventually.js';
 import type { GraphqlResponse } from '../kit/graphql-client.js';
 import { useWorld } from '../kit/hooks.js';
 
-const OPERATION_TIMEOUT_MS = 1_500;
+/** Shorter than ROLLUP_TIMEOUT_MS. */
+const OPERATION_TIMEOUT_MS = 4_000;
 const LIMIT = 50;
 const ENV = {
   INTROSPECTION: 'off',
