@@ -3,7 +3,7 @@ import autocannon, { type Result } from 'autocannon';
 import { generateKeyPair } from 'jose';
 import { createPerson } from '../src/dev/rollup-id/people.js';
 import { startRollupId } from '../src/dev/rollup-id/rollup-id.js';
-import makeTemplate from '../test/kit/embedded-template.mjs';
+import makeTemplates, { dropTemplate } from '../test/kit/templates.mjs';
 import { startProcess } from '../test/kit/server.js';
 import { createTestDatabase } from '../test/kit/test-database.js';
 import { randomKey } from '../test/kit/server-env.js';
@@ -19,7 +19,7 @@ const CONNECTIONS = 50;
 const ME = '{ me { id name email } }';
 const ACCOUNTS = '{ me { id rollupAccounts { sub status scopes { name } } } }';
 
-if (!process.env['TEST_DATABASE_URL']) await makeTemplate();
+await makeTemplates();
 const database = await createTestDatabase();
 const people = Array.from({ length: PEOPLE }, (_, index) => createPerson({ name: `Person ${index}` }));
 const rollup = await startRollupId({ people });
@@ -76,6 +76,7 @@ writeFileSync(
 await server.close();
 await rollup.close();
 await database.close();
+await dropTemplate();
 
 async function linkEveryone(): Promise<string[]> {
   const tokens: string[] = [];

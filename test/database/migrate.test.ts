@@ -6,7 +6,7 @@ import { waitUntil } from '../kit/eventually.js';
 import { onPostgres, useDirectory } from '../kit/hooks.js';
 import { runProgram } from '../kit/processes.js';
 import { startDatabaseProxy } from '../kit/tcp-proxy.js';
-import { createTestDatabase, ON_POSTGRES, type TestDatabase } from '../kit/test-database.js';
+import { createEmptyDatabase, ON_POSTGRES, type TestDatabase } from '../kit/test-database.js';
 
 const STATEMENT_TIMEOUT_MS = 2_000;
 
@@ -16,7 +16,7 @@ onPostgres?.('migrations on a server', () => {
   let database: TestDatabase;
   let url: string;
   beforeEach(async () => {
-    database = await createTestDatabase();
+    database = await createEmptyDatabase();
     url = database.env.DATABASE_URL ?? '';
   });
   afterEach(() => database.close());
@@ -72,7 +72,7 @@ embedded?.('migrations on the embedded database', () => {
 });
 
 test('the migrations create the tables that the entities describe', async () => {
-  const database = await createTestDatabase();
+  const database = await createEmptyDatabase();
   const orm = await MikroORM.init(ormOptions({ ...database.settings, poolMax: 2, timeoutMs: 5_000 }));
   await orm.migrator.up();
   const difference = await (orm as SqlMikroORM).schema.getUpdateSchemaSQL({ wrap: false });

@@ -343,7 +343,7 @@ describe('a server in a process of its own', () => {
   });
   const tokenKeys = randomKey('k1');
   const rollup = useRollupId();
-  const database = useStarted(createTestDatabase);
+  const database = useStarted(() => createTestDatabase());
 
   async function serve(env: Readonly<Record<string, string>> = {}) {
     const directory = createDataDirectory();

@@ -45,9 +45,20 @@ export function useStarted<Started extends Closable>(
   });
 }
 
-/** A world that is reset before each test. */
-export function useWorld(options?: WorldOptions): World {
-  const world = useStarted(() => startWorld(options));
+/** The worlds of this test file, by their options. */
+const worlds = new Map<unknown, Promise<World>>();
+afterAll(async () => {
+  for (const world of worlds.values()) await (await world).close();
+});
+
+/** A world that is reset before each test. Blocks of one file that ask for the same options share it. */
+export function useWorld(options: WorldOptions = {}): World {
+  const key = options.fetch ?? JSON.stringify(options);
+  const world = useStarted(async () => {
+    const started = worlds.get(key) ?? startWorld(options);
+    worlds.set(key, started);
+    return { ...(await started), close: async () => undefined };
+  });
   beforeEach(() => world.reset());
   return world;
 }

@@ -27,8 +27,8 @@ export function createDataDirectory(): string {
   return directory;
 }
 
-/** Creates a database on the server of `TEST_DATABASE_URL`, or an embedded one when that is not set. */
-export async function createTestDatabase(): Promise<TestDatabase> {
+/** Creates a migrated database on the server of `TEST_DATABASE_URL`, or an embedded one when that is not set. */
+export async function createTestDatabase(template = process.env['SERVER_TEMPLATE']): Promise<TestDatabase> {
   const server = process.env['TEST_DATABASE_URL'];
   if (!server) {
     const directory = createDataDirectory();
@@ -39,7 +39,7 @@ export async function createTestDatabase(): Promise<TestDatabase> {
     };
   }
   const name = `rollup_accounts_test_${randomBytes(6).toString('hex')}`;
-  await administer(server, `create database ${name}`);
+  await administer(server, `create database ${name} template ${template ?? 'template1'}`);
   const url = new URL(server);
   url.pathname = `/${name}`;
   return {
@@ -47,6 +47,11 @@ export async function createTestDatabase(): Promise<TestDatabase> {
     settings: { url: url.href, dataDir: 'unused' },
     close: () => administer(server, `drop database ${name} with (force)`),
   };
+}
+
+/** Creates a database without tables on the server. */
+export function createEmptyDatabase(): Promise<TestDatabase> {
+  return createTestDatabase('template1');
 }
 
 async function administer(url: string, statement: string): Promise<void> {

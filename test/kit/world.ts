@@ -11,7 +11,7 @@ import { type Ask, createGraphqlClient } from './graphql-client.js';
 import { lineSink } from './line-sink.js';
 import { type LinkFlow, linkFlow } from './link-flow.js';
 import { type Provider, randomKey, serverEnv } from './server-env.js';
-import { createTestDatabase, type TestDatabase } from './test-database.js';
+import { sharedDatabase } from './shared-database.js';
 
 /** The application in this process, with what a test reads of it. */
 interface Recorded {
@@ -23,7 +23,7 @@ interface Recorded {
   readonly em: () => SqlEntityManager;
 }
 
-/** A server with its own database, provider and clock. */
+/** A server with its own provider and clock, on the database of the test file. */
 export interface World extends Recorded, LinkFlow {
   readonly config: CompleteConfig;
   readonly rollup: RollupId;
@@ -53,18 +53,36 @@ export interface WorldOptions {
   readonly aheadMs?: number;
 }
 
-/** Starts a world. Slow on the embedded database: start one per file, and `reset` it between tests. */
+/** Rows are deleted in a millisecond; truncating makes new files for the tables, which takes up to seventy. */
+const EMPTY = [
+  'delete from rollup_account',
+  'delete from app_user',
+  'delete from pending_link',
+  'update galaxy_slot set taken_at = to_timestamp(0)',
+];
+
+/** Worlds on one database find each other's tokens when they start. */
+const KEYS = randomKey('k1');
+
+async function empty(em: SqlEntityManager): Promise<void> {
+  for (const statement of EMPTY) await em.execute(statement);
+}
+
+/** Starts a world; on another database than that of the file when the settings name one. */
 export async function startWorld(options: WorldOptions = {}): Promise<World> {
-  const testDatabase = await createTestDatabase();
+  const { DATABASE_URL, DATA_DIR } = options.env ?? {};
+  const own = (DATABASE_URL ?? DATA_DIR) !== undefined;
+  const database = own ? undefined : await sharedDatabase();
   const clock = createClock();
   const rollup = await startRollupId({ now: clock.now });
-  const config = loadWorldConfig(options, rollup, testDatabase);
-  const closeDependencies = async (): Promise<void> => {
-    await rollup.close();
-    await testDatabase.close();
+  const config = loadWorldConfig(options, rollup, database?.env);
+  const open: typeof openDatabase = async (...args) => {
+    const opened = await (database?.open ?? openDatabase)(...args);
+    if (database) await empty(opened.em.fork());
+    return opened;
   };
-  const recorded = await startRecorded(config, clock, options).catch(async (error: unknown) => {
-    await closeDependencies();
+  const recorded = await startRecorded(config, clock, options, open).catch(async (error: unknown) => {
+    await rollup.close();
     throw error;
   });
   const { app, em, logLines, statements } = recorded;
@@ -89,32 +107,40 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       }
     },
     reset: async () => {
-      await em().execute('truncate app_user, rollup_account, pending_link, sealed_tokens');
-      await em().execute('update galaxy_slot set taken_at = to_timestamp(0)');
+      await empty(em());
       rollup.reset();
       logLines.length = 0;
       statements.length = 0;
     },
     close: async () => {
       await app.close();
-      await closeDependencies();
+      await rollup.close();
     },
   };
 }
 
-function loadWorldConfig(options: WorldOptions, rollup: RollupId, database: TestDatabase): CompleteConfig {
+function loadWorldConfig(
+  options: WorldOptions,
+  rollup: RollupId,
+  database?: Readonly<Record<string, string>>,
+): CompleteConfig {
   const env = {
     ...serverEnv(options.provider ?? rollup, rollup),
     LOG_LEVEL: 'trace',
-    TOKEN_KEYS: randomKey('k1'),
+    TOKEN_KEYS: KEYS,
     JWKS_COOLDOWN_SECONDS: '0',
-    ...database.env,
+    ...database,
     ...options.env,
   };
   return loadConfig(env) as CompleteConfig;
 }
 
-async function startRecorded(config: CompleteConfig, clock: Clock, options: WorldOptions): Promise<Recorded> {
+async function startRecorded(
+  config: CompleteConfig,
+  clock: Clock,
+  options: WorldOptions,
+  open: typeof openDatabase,
+): Promise<Recorded> {
   const logLines: string[] = [];
   const statements: string[] = [];
   const opened: Database[] = [];
@@ -125,7 +151,7 @@ async function startRecorded(config: CompleteConfig, clock: Clock, options: Worl
     monotonicNow: clock.monotonicNow,
     ...(options.fetch && { fetch: options.fetch }),
     openDatabase: async (settings, onStatement) => {
-      const database = await openDatabase(settings, (sql) => {
+      const database = await open(settings, (sql) => {
         statements.push(sql);
         onStatement?.(sql);
       });

@@ -171,12 +171,13 @@ async function afterRoundTrips({ url }: Server, trips: number, act: () => Promis
 
 /** Starts servers on another database server than `TEST_DATABASE_URL`. */
 async function startServersOn(url: string): Promise<Servers> {
-  const usual = process.env['TEST_DATABASE_URL'];
+  const usual = { ...process.env };
   process.env['TEST_DATABASE_URL'] = url;
+  delete process.env['SERVER_TEMPLATE'];
   try {
     return await startServers(4);
   } finally {
-    process.env['TEST_DATABASE_URL'] = usual;
+    Object.assign(process.env, usual);
   }
 }
 

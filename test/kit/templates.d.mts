@@ -1,0 +1,2 @@
+export default function makeTemplates(): Promise<void>;
+export function dropTemplate(): Promise<void>;
