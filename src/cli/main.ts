@@ -16,7 +16,7 @@ interface Command {
 const commands: Readonly<Record<string, Command>> = {
   serve: {
     summary: 'run the server (what npm start does)',
-    help: 'Reads its settings from the environment; the README lists them. Without any it runs everything embedded.\nStops on SIGTERM within SHUTDOWN_GRACE_MS.',
+    help: 'Reads its settings from the environment; docs/settings.md lists them. Without any it runs everything embedded.\nStops on SIGTERM within SHUTDOWN_GRACE_MS.',
     run: () => serve(process.env),
   },
   migrate: {

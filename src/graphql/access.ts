@@ -19,7 +19,7 @@ export type AccessRule = 'public' | 'authenticated' | readonly string[];
 
 /**
  * Declares who may select a field, beside the field; on a type it is the default of its fields. The guards, what
- * `ConsentedScope.unlocks` and `missingScopes` return, and the table in the README are derived from it.
+ * `ConsentedScope.unlocks` and `missingScopes` return, and the tables of docs/galaxy.md are derived from it.
  *
  * In the printed schema it is the federation spelling: `@authenticated`, `@requiresScopes(scopes: [["email"]])`.
  */

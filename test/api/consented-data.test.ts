@@ -141,11 +141,10 @@ describe('the data that consent unlocks', () => {
     }
   });
 
-  test('can be queried with the example of the README', async () => {
-    const readme = await readFile('README.md', 'utf8');
-    const section = readme.split(/^## What the consent unlocks: Galaxy$/m)[1] ?? '';
-    const scopes = JSON.parse(/`scopes: (\[.*?\])`/.exec(section)?.[1] ?? '') as string[];
-    const query = /```graphql\n(.*?)```/s.exec(section)?.[1] ?? '';
+  test('can be queried with the example of the docs', async () => {
+    const docs = await readFile('docs/galaxy.md', 'utf8');
+    const scopes = JSON.parse(/`scopes: (\[.*?\])`/.exec(docs)?.[1] ?? '') as string[];
+    const query = /```graphql\n(.*?)```/s.exec(docs)?.[1] ?? '';
     const { accessToken } = await world.link(mira, { scopes });
     const { data, errors } = await world.ask<{ me: { rollupAccounts: object[] } }, never>(query, undefined, {
       token: accessToken ?? '',

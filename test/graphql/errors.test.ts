@@ -241,9 +241,9 @@ describe('GQL-30 HTP-17 mutations of one subject', () => {
 });
 
 describe('the error codes', () => {
-  test('are exactly those of the README', async () => {
-    const readme = await readFile('README.md', 'utf8');
-    const section = readme.split(/^### Errors$/m)[1]?.split(/^##+ /m)[0] ?? '';
+  test('are exactly those of the docs', async () => {
+    const docs = await readFile('docs/graphql.md', 'utf8');
+    const section = docs.split(/^## Errors$/m)[1]?.split(/^## /m)[0] ?? '';
     const documented = section.split('\n').flatMap((line) => {
       const [, rest = line] = line.startsWith('|') ? (/^(\| `[A-Z_]+`)/.exec(line) ?? []) : [];
       return [...rest.matchAll(/`([A-Z][A-Z_]+)`/g)].map(([, code]) => code);

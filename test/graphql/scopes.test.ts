@@ -28,16 +28,17 @@ describe('what each scope unlocks', () => {
     expect([...fieldsByScope(schema).keys()].filter((scope) => !knownScopes.has(scope))).toEqual([]);
   });
 
-  test('is the table of the README', async () => {
-    const readme = await readFile('README.md', 'utf8');
-    const section = readme.split(/^## What the consent unlocks: Galaxy$/m)[1]?.split(/^## /m)[0] ?? '';
-    const rows = section.split('\n').flatMap((line) => {
-      const [, scope, title, unlocks = ''] = /^\| `(\w+)` +\| ([^|]+?) +\| (.*?) *\|$/.exec(line) ?? [];
-      return scope === undefined ? [] : [{ scope, title, unlocks: unlocks.match(/\w+\.\w+/g) ?? [] }];
-    });
-    const unlocked = fieldsByScope(schema);
-    expect(rows).toEqual(
-      [...knownScopes].map(([scope, { title }]) => ({ scope, title, unlocks: unlocked.get(scope) ?? [] })),
+  test('is documented: every scope with its words, every field with its scope', async () => {
+    const docs = await readFile('docs/galaxy.md', 'utf8');
+    const scopes = [...docs.matchAll(/^\| `(\w+)` +\| ([^|]+?) +\| ([^|]+?) +\|$/gm)];
+    expect(scopes.map(([, ...cells]) => cells)).toEqual(
+      [...knownScopes].map(([scope, { title, description }]) => [scope, title, description]),
+    );
+    const fields = [...docs.matchAll(/^\| `(\w+\.\w+)` +\| `(\w+)` +\|/gm)];
+    expect(fields.map(([, field, scope]) => `${field} ${scope}`).toSorted()).toEqual(
+      [...fieldsByScope(schema)]
+        .flatMap(([scope, names]) => names.map((name) => `${name} ${scope}`))
+        .toSorted(),
     );
   });
 });
