@@ -126,7 +126,7 @@ describe('rate limits', () => {
     expect((await fetch(`${world.app.url}/metrics`, { headers })).status).toBe(404);
   });
 
-  test('HTP-17 while Redis is unreachable each process counts in memory and logs a warning', async () => {
+  test('HTP-17 while Redis is unreachable a server counts in memory and logs a warning', async () => {
     const world = await start({ TRUST_PROXY: '127.0.0.1', REDIS_URL: 'redis://127.0.0.1:1' });
     const address = someAddress();
     const statuses = await repeat(ADDRESS_LIMIT + 1, () => mutate(world, address));
@@ -166,7 +166,7 @@ describe('rate limits', () => {
 
   if (!hasRedis) return;
 
-  test('HTP-17 two processes with one Redis share the limits, and count separately when it is unreachable', async () => {
+  test('HTP-17 two servers with one Redis share the limits, and count separately when it is unreachable', async () => {
     const proxy = await startTcpProxy({ targetHost: '127.0.0.1', targetPort: REDIS_PORT });
     cleanups.push(() => proxy.close());
     const env = { TRUST_PROXY: '127.0.0.1', REDIS_URL: `redis://127.0.0.1:${proxy.port}` };

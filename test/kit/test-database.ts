@@ -17,6 +17,9 @@ export interface TestDatabase {
 /** Whether tests run on a PostgreSQL server. The embedded database allows a single process and connection. */
 export const ON_POSTGRES = Boolean(process.env['TEST_DATABASE_URL']);
 
+/** Where the servers of `useServers` run, for titles: the embedded database has only one. */
+export const IN_EVERY_PROCESS = ON_POSTGRES ? 'in every process' : 'in the one process';
+
 /** Selects the sessions of the current database that wait for a lock. */
 export const WAITING_FOR_LOCKS = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
 

@@ -5,7 +5,7 @@ import { type Server, startServers } from '../kit/servers.js';
 
 const SCOPES = ['openid', 'profile', 'email'];
 
-test('all processes share one budget of Galaxy, and a new process does not refill it', async () => {
+test('all servers share one budget of Galaxy, and a new one does not refill it', async () => {
   const all = await startServers(4);
   const bearers = await Promise.all(Array.from({ length: 20 }, link));
   const results = await Promise.all(bearers.map((token, index) => codesAt(serverAt(all, index), token)));

@@ -3,6 +3,7 @@ import { createPerson } from '../../src/dev/rollup-id/people.js';
 import { serverAt } from '../kit/renewals.js';
 import { eventually } from '../kit/eventually.js';
 import { type Servers, startServers } from '../kit/servers.js';
+import { IN_EVERY_PROCESS } from '../kit/test-database.js';
 
 const QUERY = '{ consentedScopes { name } }';
 const PROCESSES = 4;
@@ -10,7 +11,7 @@ const REQUESTS = 2_000;
 const CONCURRENT = 50;
 const person = createPerson();
 
-test('JWT-28 a flood of unknown key ids costs each process one fetch, and valid tokens are accepted meanwhile', async () => {
+test(`JWT-28 a flood of unknown key ids costs one fetch ${IN_EVERY_PROCESS}, and valid tokens are accepted meanwhile`, async () => {
   await withServers({}, async (all) => {
     const valid = await all.rollup.mint('access', person);
     for (const { ask } of all.servers) {
@@ -31,7 +32,7 @@ test('JWT-28 a flood of unknown key ids costs each process one fetch, and valid 
   });
 });
 
-test('JWT-33 a removed key is rejected by every process, and the new one is accepted', async () => {
+test(`JWT-33 a removed key is rejected ${IN_EVERY_PROCESS}, and the new one is accepted`, async () => {
   await withServers({ JWKS_MAX_AGE_SECONDS: '1' }, async (all) => {
     const old = await all.rollup.mint('access', person);
     const statusesOf = (token: string) =>

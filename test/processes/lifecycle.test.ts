@@ -12,7 +12,7 @@ import { startHaproxy } from '../kit/haproxy.js';
 import { findFreePort } from '../kit/network.js';
 import { type Server, startProcess } from '../kit/server.js';
 import { startSteadyLoad } from '../kit/steady-load.js';
-import { createDataDirectory, ON_POSTGRES } from '../kit/test-database.js';
+import { createDataDirectory, IN_EVERY_PROCESS, ON_POSTGRES } from '../kit/test-database.js';
 
 const DELAY_MS = 2_000;
 const LOAD_MS = 60_000;
@@ -146,7 +146,7 @@ describe('the shutdown of a server', () => {
 describe('an unlinked account', () => {
   const all = useServers(4);
 
-  test('PRV-06 is deleted, and immediately unknown to every process', async () => {
+  test(`PRV-06 is deleted, and immediately unknown ${IN_EVERY_PROCESS}`, async () => {
     const { accountId, bearer } = await all.linkPerson();
     expect(codesOf(await renewConcurrently(all, bearer, 40))).toEqual([undefined]);
     await unlink(accountId, bearer);
