@@ -1,4 +1,3 @@
-import { memoryUsage } from 'node:process';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { compact, ecSigner, withSignature } from '../kit/forged-token.js';
 import { useWorld } from '../kit/hooks.js';
@@ -6,7 +5,6 @@ import { connectRaw, type RawResponse, rawRequest } from '../kit/network.js';
 import { bearerChecks } from '../kit/bearer-checks.js';
 
 const ME = '{ me { id } }';
-const MEGABYTE = 1024 * 1024;
 
 describe('a request with a bearer', () => {
   const world = useWorld();
@@ -39,16 +37,17 @@ describe('a request with a bearer', () => {
     ['of 15 kB', [401], `"${'x'.repeat(10_800)}"`],
     ['larger than the header limit', [431], `"${'x'.repeat(20_000)}"`],
     ['nested 5 000 deep', [401], '['.repeat(5_000) + ']'.repeat(5_000)],
-  ])('JWT-24 a forged token %s is rejected, and memory does not grow', async (_title, statuses, pad) => {
-    const payload = JSON.stringify(decodeJwt(await mint())).replace('{', `{"pad":${pad},`);
-    const token = compact(decodeProtectedHeader(await mint()), payload, attacker.sign);
-    const before = memoryUsage().rss;
-    const seen = new Set<number | undefined>();
-    for (let times = 0; times < 40; times += 1) seen.add((await send([bearer(token)]))?.status);
-    expect([...seen]).toEqual(statuses);
-    expect(memoryUsage().rss - before).toBeLessThan(50 * MEGABYTE);
-    await expectAccepted(await mint());
-  });
+  ])(
+    'JWT-24 a forged token %s is rejected, forty times, and the next valid one accepted',
+    async (_title, statuses, pad) => {
+      const payload = JSON.stringify(decodeJwt(await mint())).replace('{', `{"pad":${pad},`);
+      const token = compact(decodeProtectedHeader(await mint()), payload, attacker.sign);
+      const seen = new Set<number | undefined>();
+      for (let times = 0; times < 40; times += 1) seen.add((await send([bearer(token)]))?.status);
+      expect([...seen]).toEqual(statuses);
+      await expectAccepted(await mint());
+    },
+  );
 
   describe('JWT-25 in the Authorization header', () => {
     test.each(['bearer', 'BEARER', 'bEaReR'])('JWT-25 the scheme as %s is accepted', async (scheme) => {

@@ -17,9 +17,8 @@ import {
 import { WAITING_FOR_LOCKS } from '../kit/test-database.js';
 import type { TcpProxy } from '../kit/tcp-proxy.js';
 
-const DATABASE_TIMEOUT_MS = '1000';
-/** The longest time to an error while the database does not respond. */
-const LONGEST_WAIT_MS = 5_000;
+/** Only these end a request whose database does not respond: its own deadline is longer than a test may take. */
+const TIMEOUTS = { DATABASE_TIMEOUT_MS: '1000', OPERATION_TIMEOUT_MS: '600000' };
 
 onPostgres?.('a database that crashes', () => {
   let cluster: PostgresCluster;
@@ -50,7 +49,7 @@ onPostgres?.('a database that crashes', () => {
 });
 
 onPostgres?.('a lost database connection', () => {
-  const world = useStarted(() => startProxiedServers(4, { DATABASE_TIMEOUT_MS }));
+  const world = useStarted(() => startProxiedServers(4, TIMEOUTS));
   let proxy: TcpProxy;
   let person: LinkedPerson;
   beforeAll(() => void ({ proxy } = world));
@@ -103,12 +102,9 @@ onPostgres?.('a lost database connection', () => {
     await world.expire(person.accountId);
     const { server } = world;
     for (let wave = 0; wave < 3; wave += 1) {
-      const begun = performance.now();
       const responses = await Promise.all(
         Array.from({ length: 60 }, () => server.ask(MeDocument, {}, { token: person.bearer })),
       );
-      // One timeout for the connection and one for the statement.
-      expect(performance.now() - begun).toBeLessThan(LONGEST_WAIT_MS);
       expect(new Set(responses.map(({ status }) => status))).toEqual(new Set([503]));
       for (const { errors } of responses) {
         expect(errors[0]?.extensions).toEqual({
