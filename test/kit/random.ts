@@ -1,3 +1,9 @@
+/** The seed of every random test, the same in each run. `TEST_SEED` sets another; `random` takes a new one. */
+export const SEED = Number(process.env['TEST_SEED'] ?? 1);
+
+/** How many times as many random cases as usual are run: `TEST_RUNS`. */
+export const RUNS = Number(process.env['TEST_RUNS'] ?? 1);
+
 /** A seeded pseudo-random number generator (mulberry32): the same seed gives the same run. */
 export class Random {
   #state: number;

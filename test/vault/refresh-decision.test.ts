@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import { backOffMs } from '../../src/back-off.js';
 import { decideRefresh } from '../../src/vault/refresh-decision.js';
 import type { SealedRow } from '../../src/vault/sealed-tokens.repository.js';
+import { fc } from '../kit/properties.js';
 
 const NOW = Date.UTC(2027, 0, 1);
 const MARGIN_MS = 60_000;

@@ -1,7 +1,8 @@
-import fc from 'fast-check';
 import { SealBrokenError } from '../../src/errors.js';
 import { parseKeyRing } from '../../src/vault/keyring.js';
 import { createTokenCipher, type SealContext } from '../../src/vault/token-cipher.js';
+import { fc } from '../kit/properties.js';
+import { RUNS } from '../kit/random.js';
 import { randomKey } from '../kit/server-env.js';
 
 const ring = parseKeyRing(`${randomKey('k2')},${randomKey('k1')}`);
@@ -86,7 +87,7 @@ describe('the token cipher', () => {
           await expectBroken(cipher.open(sealed.slice(0, at) + character + sealed.slice(at + 1), context));
         },
       ),
-      { numRuns: 2_000 },
+      { numRuns: 2_000 * RUNS },
     );
   });
 
