@@ -80,6 +80,7 @@ describe('a database error', () => {
       'mutation ($i: LinkRollupAccountInput!) { linkRollupAccount(input: $i) { userErrors { code } } }',
       { i: input },
     );
+    await world.em().execute('alter table app_user drop constraint nobody');
     expect(errors[0]).toMatchObject({
       message: 'Something went wrong on our side.',
       extensions: { code: 'INTERNAL_SERVER_ERROR', correlationId: expect.any(String) },

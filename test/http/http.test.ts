@@ -1,0 +1,5 @@
+import './requests.cases.js';
+import './health.cases.js';
+import './metrics.cases.js';
+import '../log.cases.js';
+import '../log-events.cases.js';
