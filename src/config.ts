@@ -32,22 +32,27 @@ export function loadConfig(env: Environment) {
     if (read.production && env['NODE_TLS_REJECT_UNAUTHORIZED'] === '0') {
       read.problem('NODE_TLS_REJECT_UNAUTHORIZED must not be 0 in production');
     }
-    const provider = readProviderSettings(read);
-    return {
-      production: read.production,
-      logLevel: read.oneOf('LOG_LEVEL', 'info', LOG_LEVELS),
-      http: readHttpSettings(read),
-      graphql: readGraphqlSettings(read),
-      database: readDatabaseSettings(read),
-      /** Absent: the embedded Rollup ID, never in production. */
-      rollup: readRollupClientSettings(read),
-      rollupDevPort: read.integer('ROLLUP_DEV_PORT', 4001, 0, 65_535),
-      provider,
-      galaxy: readGalaxySettings(read),
-      accounts: readAccountsSettings(read),
-      vault: readVaultSettings(read, provider.timeoutMs),
-    };
+    return readSettings(read);
   });
+}
+
+/** Reads the settings of all rooms; then `read` knows every setting and every problem. */
+export function readSettings(read: SettingsReader) {
+  const provider = readProviderSettings(read);
+  return {
+    production: read.production,
+    logLevel: read.oneOf('LOG_LEVEL', 'info', LOG_LEVELS),
+    http: readHttpSettings(read),
+    graphql: readGraphqlSettings(read),
+    database: readDatabaseSettings(read),
+    /** Absent: the embedded Rollup ID, never in production. */
+    rollup: readRollupClientSettings(read),
+    rollupDevPort: read.integer('ROLLUP_DEV_PORT', 4001, 0, 65_535),
+    provider,
+    galaxy: readGalaxySettings(read),
+    accounts: readAccountsSettings(read),
+    vault: readVaultSettings(read, provider.timeoutMs),
+  };
 }
 
 /** The settings of the database alone, for commands that need nothing else. Throws `ConfigError`. */

@@ -10,6 +10,8 @@ export type DeepReadonly<T> = T extends object ? { readonly [Name in keyof T]: D
 
 /** Reads one setting at a time and collects every problem, naming the setting and never its value. */
 export class SettingsReader {
+  /** Every setting that was read, by name, with its default as text: the documentation is compared with it. */
+  readonly known = new Map<string, { readonly fallback: string | undefined; readonly secret: boolean }>();
   readonly #problems = new Set<string>();
   readonly #env: Environment;
 
@@ -30,15 +32,19 @@ export class SettingsReader {
   }
 
   optional(name: string): string | undefined {
-    const value = this.#env[name]?.trim();
-    return value === '' ? undefined : value;
+    return this.#read(name);
+  }
+
+  text(name: string, fallback: string): string {
+    return this.#read(name, fallback) ?? fallback;
   }
 
   /** `NAME`, or the content of the file that `NAME_FILE` names. */
   secret(name: string): string | undefined {
-    const path = this.optional(`${name}_FILE`);
-    if (path === undefined) return this.optional(name);
-    if (this.optional(name) !== undefined) {
+    const value = this.#read(name, undefined, true);
+    const path = this.#value(`${name}_FILE`);
+    if (path === undefined) return value;
+    if (value !== undefined) {
       this.problem(`${name} and ${name}_FILE are both set; set one of them`);
     }
     try {
@@ -55,15 +61,16 @@ export class SettingsReader {
     return value;
   }
 
-  list(name: string): string[] {
-    return (this.optional(name) ?? '')
+  list(name: string, fallback: readonly string[] = []): readonly string[] {
+    const items = (this.#read(name, fallback.join(',') || undefined) ?? '')
       .split(',')
       .map((item) => item.trim())
       .filter((item) => item !== '');
+    return items.length > 0 ? items : fallback;
   }
 
   integer(name: string, fallback: number, least: number, most: number): number {
-    const value = this.optional(name);
+    const value = this.#read(name, String(fallback));
     if (value === undefined) return fallback;
     const number = /^\d{1,15}$/.test(value) ? Number(value) : Number.NaN;
     if (number >= least && number <= most) return number;
@@ -77,7 +84,7 @@ export class SettingsReader {
   }
 
   oneOf<Choice extends string>(name: string, fallback: NoInfer<Choice>, allowed: readonly Choice[]): Choice {
-    const value = this.optional(name) ?? fallback;
+    const value = this.text(name, fallback);
     const choice = allowed.find((candidate) => candidate === value);
     if (choice !== undefined) return choice;
     this.problem(`${name} must be one of ${allowed.join(', ')}`);
@@ -96,11 +103,11 @@ export class SettingsReader {
 
   /** IP addresses and CIDR blocks. */
   addresses(name: string, fallback: readonly string[]): readonly string[] {
-    const entries = this.list(name);
+    const entries = this.list(name, fallback);
     if (!entries.every(isAddressBlock)) {
       this.problem(`${name} must list addresses or CIDR blocks such as 10.0.0.0/8`);
     }
-    return entries.length > 0 ? entries : fallback;
+    return entries;
   }
 
   /** Plain http is for this machine only, and never in production. */
@@ -116,6 +123,17 @@ export class SettingsReader {
       this.problem(`${name} must list exact origins such as https://app.example.com`);
     }
     return origins;
+  }
+
+  #read(name: string, fallback?: string, secret = false): string | undefined {
+    const known = this.known.get(name);
+    this.known.set(name, { fallback: fallback ?? known?.fallback, secret: secret || known?.secret === true });
+    return this.#value(name);
+  }
+
+  #value(name: string): string | undefined {
+    const value = this.#env[name]?.trim();
+    return value === '' ? undefined : value;
   }
 }
 

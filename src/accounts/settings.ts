@@ -5,9 +5,8 @@ export type AccountsSettings = DeepReadonly<ReturnType<typeof readAccountsSettin
 
 /** What a link may request, and for how long it can be completed. */
 export function readAccountsSettings(read: SettingsReader) {
-  const scopes: readonly string[] = read.list('ROLLUP_SCOPES');
   return {
-    allowedScopes: scopes.length > 0 ? scopes : [...knownScopes.keys()],
+    allowedScopes: read.list('ROLLUP_SCOPES', [...knownScopes.keys()]),
     linkTtlSeconds: read.integer('LINK_TTL_SECONDS', 600, 1, 86_400),
   };
 }

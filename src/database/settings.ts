@@ -12,7 +12,7 @@ export interface DatabaseSettings {
 export function readDatabaseSettings(read: SettingsReader): DatabaseSettings {
   return {
     url: read.url('DATABASE_URL', ['postgresql', 'postgres'], read.production),
-    dataDir: read.optional('DATA_DIR') ?? '.data',
+    dataDir: read.text('DATA_DIR', '.data'),
     // Two at least: a migration holds its lock on one connection and works on another.
     poolMax: read.integer('DATABASE_POOL_MAX', 10, 2, 1_000),
     timeoutMs: read.integer('DATABASE_TIMEOUT_MS', 4_000, 100, 60_000),

@@ -5,7 +5,7 @@ export type HttpSettings = DeepReadonly<ReturnType<typeof readHttpSettings>>;
 /** The listener, its limits, and the rate limits. */
 export function readHttpSettings(read: SettingsReader) {
   return {
-    host: read.optional('HOST') ?? '127.0.0.1',
+    host: read.text('HOST', '127.0.0.1'),
     port: read.integer('PORT', 4000, 0, 65_535),
     corsOrigins: read.origins('CORS_ORIGINS'),
     maxHeaderBytes: read.integer('HTTP_MAX_HEADER_BYTES', 16_384, 1_024, 1_000_000),

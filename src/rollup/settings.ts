@@ -25,8 +25,9 @@ export function readProviderSettings(read: SettingsReader) {
 
 /** All four client settings together, or none of them outside production: then Rollup ID is embedded. */
 export function readRollupClientSettings(read: SettingsReader) {
-  const names = ['ROLLUP_ISSUER', 'ROLLUP_CLIENT_ID', 'ROLLUP_CLIENT_SECRET', 'ROLLUP_REDIRECT_URIS'];
-  if (!read.production && names.every((name) => read.secret(name) === undefined)) return undefined;
+  const names = ['ROLLUP_ISSUER', 'ROLLUP_CLIENT_ID', 'ROLLUP_REDIRECT_URIS'];
+  const values = [...names.map((name) => read.optional(name)), read.secret('ROLLUP_CLIENT_SECRET')];
+  if (!read.production && values.every((value) => value === undefined)) return undefined;
   const issuer = read.required('ROLLUP_ISSUER');
   if (issuer !== undefined) checkIssuer(read, issuer);
   const redirectUris = read.list('ROLLUP_REDIRECT_URIS');
