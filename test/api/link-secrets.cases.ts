@@ -8,7 +8,8 @@ import { createSchema } from '../../src/graphql/schema.js';
 import { LinkRollupAccountDocument, RenewAccessTokenDocument } from '../generated/graphql.js';
 import { urlOf } from '../kit/network.js';
 import { foreignKey } from '../kit/forged-token.js';
-import { onPostgres, useWorld } from '../kit/hooks.js';
+import { useWorld } from '../kit/hooks.js';
+import { onPostgres } from '../kit/needs.js';
 import type { StartPayload } from '../kit/link-flow.js';
 
 const STARTS = 1_000;
@@ -209,7 +210,7 @@ describe('the secrets of a link', () => {
     expect(page.headers.get('content-security-policy')).toContain(`script-src 'sha256-${digest}';`);
   });
 
-  onPostgres?.('while other transactions lock pending links', () => {
+  onPostgres('while other transactions lock pending links', () => {
     test('LNK-31 a start does not wait for the locks, which could deadlock', async () => {
       const { token } = await world.linkPerson();
       for (let begun = 0; begun < 25; begun += 1) await world.start(['openid'], token);

@@ -1,7 +1,8 @@
 import { connect, createServer } from 'node:net';
 import { openDatabase } from '../../src/database/orm.js';
 import { eventually } from '../kit/eventually.js';
-import { onPostgres, useStarted } from '../kit/hooks.js';
+import { useStarted } from '../kit/hooks.js';
+import { onPostgres } from '../kit/needs.js';
 import { listen } from '../kit/network.js';
 import { startDatabaseProxy, type TcpProxy } from '../kit/tcp-proxy.js';
 import { createTestDatabase, type TestDatabase } from '../kit/test-database.js';
@@ -30,7 +31,7 @@ test('failed transactions release their pool connections', async () => {
   await expectFreePool();
 });
 
-onPostgres?.('RFR-21 a pool connection is released when', () => {
+onPostgres('RFR-21 a pool connection is released when', () => {
   test.each<[string, (network: TcpProxy) => Promise<void>]>([
     ['the connection is lost during a transaction', loseInMidTransaction],
     ['BEGIN gets no response', holdBegin],

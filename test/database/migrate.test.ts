@@ -3,16 +3,15 @@ import type { SqlMikroORM } from '@mikro-orm/sql';
 import { MIGRATION_LOCK } from '../../src/database/migrate.js';
 import { openDatabase, ormOptions } from '../../src/database/orm.js';
 import { waitUntil } from '../kit/eventually.js';
-import { onPostgres, useDirectory } from '../kit/hooks.js';
+import { useDirectory } from '../kit/hooks.js';
+import { needs, onPostgres } from '../kit/needs.js';
 import { runProgram } from '../kit/processes.js';
 import { startDatabaseProxy } from '../kit/tcp-proxy.js';
-import { createEmptyDatabase, ON_POSTGRES, type TestDatabase } from '../kit/test-database.js';
+import { createEmptyDatabase, type TestDatabase } from '../kit/test-database.js';
 
 const STATEMENT_TIMEOUT_MS = 2_000;
 
-const embedded = ON_POSTGRES ? undefined : describe;
-
-onPostgres?.('migrations on a server', () => {
+onPostgres('migrations on a server', () => {
   let database: TestDatabase;
   let url: string;
   beforeEach(async () => {
@@ -55,7 +54,7 @@ onPostgres?.('migrations on a server', () => {
   });
 });
 
-embedded?.('migrations on the embedded database', () => {
+needs('embedded')('migrations on the embedded database', () => {
   const dataDir = useDirectory();
 
   test('HTP-25 four processes migrate concurrently: one applies, the others exit with the reason', async () => {

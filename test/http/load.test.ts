@@ -10,13 +10,13 @@ import { LinkRollupAccountDocument } from '../generated/graphql.js';
 import { eventually } from '../kit/eventually.js';
 import { foreignKey } from '../kit/forged-token.js';
 import { useRollupId, useStarted, useWorld } from '../kit/hooks.js';
+import { needs, REDIS_PORT } from '../kit/needs.js';
 import { startProcess } from '../kit/server.js';
 import { startTcpProxy } from '../kit/tcp-proxy.js';
-import { createDataDirectory, createTestDatabase, ON_POSTGRES } from '../kit/test-database.js';
+import { createDataDirectory, createTestDatabase } from '../kit/test-database.js';
 import { startWorld, type World } from '../kit/world.js';
 import { randomKey } from '../kit/server-env.js';
 
-const REDIS_PORT = 6379;
 const SUBJECT_LIMIT = 6;
 const ADDRESS_LIMIT = 9;
 const CAPACITY = 20;
@@ -26,13 +26,6 @@ const SCOPES_QUERY = '{ consentedScopes { name } }';
 /** Counted as a mutation, rejected before it reaches the database. */
 const BEGIN = 'startRollupLink(input: { redirectUri: "x", scopes: [] }) { userErrors { code } }';
 const MUTATION = `mutation { ${BEGIN} }`;
-
-/** A Redis on this machine is used when it runs; where the suite runs on real servers it is required. */
-const hasRedis = await new Promise<boolean>((resolve) => {
-  const socket = connect(REDIS_PORT, '127.0.0.1', () => resolve(true));
-  socket.once('error', () => resolve(ON_POSTGRES));
-  socket.unref();
-});
 
 describe('rate limits', () => {
   const worlds: World[] = [];
@@ -163,36 +156,36 @@ describe('rate limits', () => {
     await left.promise;
   });
 
-  if (!hasRedis) return;
-
-  test('HTP-17 two servers with one Redis share the limits, and count separately when it is unreachable', async () => {
-    const proxy = await startTcpProxy({ targetHost: '127.0.0.1', targetPort: REDIS_PORT });
-    cleanups.push(() => proxy.close());
-    const env = { TRUST_PROXY: '127.0.0.1', REDIS_URL: `redis://127.0.0.1:${proxy.port}` };
-    const pair = [await start(env), await start(env)] as const;
-    const person = createPerson();
-    const tokens = [await tokenOf(pair[0], person), await tokenOf(pair[1], person)];
-    for (const [limit, signedIn] of [
-      [SUBJECT_LIMIT, true],
-      [ADDRESS_LIMIT, false],
-    ] as const) {
-      const address = someAddress();
-      const statuses = await repeat(limit + 3, (index) =>
-        mutate(
-          pair[index % 2 ? 1 : 0],
-          signedIn ? someAddress() : address,
-          signedIn ? tokens[index % 2] : undefined,
-        ),
-      );
-      expect(statuses).toEqual(accepted(limit, limit + 3));
-    }
-    proxy.mode = 'refuse';
-    proxy.cut();
-    for (const world of pair) {
-      const address = someAddress();
-      const statuses = await repeat(ADDRESS_LIMIT + 1, () => mutate(world, address));
-      expect(statuses).toEqual(accepted(ADDRESS_LIMIT, ADDRESS_LIMIT + 1));
-    }
+  needs('redis')('with a Redis', () => {
+    test('HTP-17 two servers with one Redis share the limits, and count separately when it is unreachable', async () => {
+      const proxy = await startTcpProxy({ targetHost: '127.0.0.1', targetPort: REDIS_PORT });
+      cleanups.push(() => proxy.close());
+      const env = { TRUST_PROXY: '127.0.0.1', REDIS_URL: `redis://127.0.0.1:${proxy.port}` };
+      const pair = [await start(env), await start(env)] as const;
+      const person = createPerson();
+      const tokens = [await tokenOf(pair[0], person), await tokenOf(pair[1], person)];
+      for (const [limit, signedIn] of [
+        [SUBJECT_LIMIT, true],
+        [ADDRESS_LIMIT, false],
+      ] as const) {
+        const address = someAddress();
+        const statuses = await repeat(limit + 3, (index) =>
+          mutate(
+            pair[index % 2 ? 1 : 0],
+            signedIn ? someAddress() : address,
+            signedIn ? tokens[index % 2] : undefined,
+          ),
+        );
+        expect(statuses).toEqual(accepted(limit, limit + 3));
+      }
+      proxy.mode = 'refuse';
+      proxy.cut();
+      for (const world of pair) {
+        const address = someAddress();
+        const statuses = await repeat(ADDRESS_LIMIT + 1, () => mutate(world, address));
+        expect(statuses).toEqual(accepted(ADDRESS_LIMIT, ADDRESS_LIMIT + 1));
+      }
+    });
   });
 });
 

@@ -3,11 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type RollupId, type RollupIdOptions, startRollupId } from '../../src/dev/rollup-id/rollup-id.js';
 import { type Servers, type ServersOptions, startServers } from './servers.js';
-import { ON_POSTGRES } from './test-database.js';
 import { startWorld, type World, type WorldOptions } from './world.js';
-
-/** `describe`, for tests that need a database server or several processes; undefined on the embedded database. */
-export const onPostgres = ON_POSTGRES ? describe : undefined;
 
 interface Closable {
   close(): Promise<void>;

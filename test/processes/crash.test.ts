@@ -1,7 +1,8 @@
 import { createGate } from '../../src/dev/instruments/faults.js';
 import { createPerson, type Person } from '../../src/dev/rollup-id/people.js';
 import { UnlinkRollupAccountDocument } from '../generated/graphql.js';
-import { onPostgres, useServers } from '../kit/hooks.js';
+import { useServers } from '../kit/hooks.js';
+import { onPostgres } from '../kit/needs.js';
 import { type LinkedPerson, type Renewal, type Server, type Servers } from '../kit/servers.js';
 
 const CALLERS = 8;
@@ -38,7 +39,7 @@ describe('a lease holder that dies', () => {
     expect(await world.row(person.accountId)).toMatchObject(idleRow(2));
   });
 
-  onPostgres?.('by SIGKILL', () => {
+  onPostgres('by SIGKILL', () => {
     test('leaves its lease to expire, and one other process repeats the call for all callers', async () => {
       const [holder, ...others] = [await world.add(), ...world.servers.slice(0, 4)];
       const gate = createGate();
@@ -58,7 +59,7 @@ describe('a lease holder that dies', () => {
   });
 });
 
-onPostgres?.('a frozen lease holder', () => {
+onPostgres('a frozen lease holder', () => {
   const world = useServers(2, { env: { REFRESH_LEASE_SECONDS: '20', ROLLUP_TIMEOUT_MS: '19000' } });
   let holder: Server;
   let other: Server;

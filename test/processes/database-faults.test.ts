@@ -2,7 +2,8 @@ import { createGate, type Gate } from '../../src/dev/instruments/faults.js';
 import { MeDocument } from '../generated/graphql.js';
 import { createActor, createOperations, EXPECTED_REJECTIONS } from '../kit/actors.js';
 import { eventually } from '../kit/eventually.js';
-import { onPostgres, useServers, useStarted } from '../kit/hooks.js';
+import { useServers, useStarted } from '../kit/hooks.js';
+import { onPostgres } from '../kit/needs.js';
 import { findViolations, History } from '../kit/history.js';
 import { type PostgresCluster, startPostgresCluster } from '../kit/postgres-cluster.js';
 import { serverAt } from '../kit/renewals.js';
@@ -20,7 +21,7 @@ import type { TcpProxy } from '../kit/tcp-proxy.js';
 /** Only these end a request whose database does not respond: its own deadline is longer than a test may take. */
 const TIMEOUTS = { DATABASE_TIMEOUT_MS: '1000', OPERATION_TIMEOUT_MS: '600000' };
 
-onPostgres?.('a database that crashes', () => {
+onPostgres('a database that crashes', () => {
   let cluster: PostgresCluster;
   const world = useStarted(async (closeToo) => {
     cluster = closeToo(await startPostgresCluster());
@@ -48,7 +49,7 @@ onPostgres?.('a database that crashes', () => {
   });
 });
 
-onPostgres?.('a lost database connection', () => {
+onPostgres('a lost database connection', () => {
   const world = useStarted(() => startProxiedServers(4, TIMEOUTS));
   let proxy: TcpProxy;
   let person: LinkedPerson;

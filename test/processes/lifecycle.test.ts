@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createGate } from '../../src/dev/instruments/faults.js';
 import { MeDocument, UnlinkRollupAccountDocument } from '../generated/graphql.js';
-import { onPostgres, useServers, useStarted } from '../kit/hooks.js';
+import { useServers, useStarted } from '../kit/hooks.js';
+import { needs } from '../kit/needs.js';
 import { codesOf, renewConcurrently } from '../kit/renewals.js';
 import { eventually, waitUntil } from '../kit/eventually.js';
 import { createGraphqlClient } from '../kit/graphql-client.js';
@@ -19,7 +20,7 @@ const LOAD_MS = 60_000;
 /** Longer than the load balancer needs to notice that a server is not ready. */
 const BALANCED_DELAY_MS = '1000';
 
-onPostgres?.('four servers behind haproxy', () => {
+needs('postgres', 'haproxy')('four servers behind haproxy', () => {
   const all = useServers(1, { env: { SHUTDOWN_DELAY_MS: BALANCED_DELAY_MS } });
   let ports: number[];
   beforeAll(async () => (ports = await Promise.all(Array.from({ length: 4 }, findFreePort))));

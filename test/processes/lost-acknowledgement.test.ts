@@ -1,10 +1,11 @@
 import type { Fault } from '../../src/dev/instruments/faults.js';
 import { eventually } from '../kit/eventually.js';
-import { onPostgres, useServers, useStarted } from '../kit/hooks.js';
+import { useServers, useStarted } from '../kit/hooks.js';
+import { onPostgres } from '../kit/needs.js';
 import { type LinkedPerson, startProxiedServers, type Servers } from '../kit/servers.js';
 import { WAITING_FOR_LOCKS } from '../kit/test-database.js';
 
-onPostgres?.('a statement that the database executed and whose acknowledgement was lost', () => {
+onPostgres('a statement that the database executed and whose acknowledgement was lost', () => {
   const world = useStarted(() => startProxiedServers(2, { REFRESH_BACKOFF_MS: '1' }));
   let person: LinkedPerson;
   beforeEach(async () => {

@@ -4,14 +4,15 @@ import { eventually } from '../kit/eventually.js';
 import { findViolations, History, type Operation } from '../kit/history.js';
 import { Nemesis } from '../kit/nemesis.js';
 import { startProxiedServers } from '../kit/servers.js';
-import { onPostgres, useStarted } from '../kit/hooks.js';
+import { useStarted } from '../kit/hooks.js';
+import { onPostgres } from '../kit/needs.js';
 import { Random, RUNS, SEED } from '../kit/random.js';
 import { RandomRun } from '../kit/random-run.js';
 
 const OPERATIONS = 1_500 * RUNS;
 const LEASE_SECONDS = 2;
 
-onPostgres?.('a random run', () => {
+onPostgres('a random run', () => {
   const env = {
     REFRESH_LEASE_SECONDS: String(LEASE_SECONDS),
     ROLLUP_TIMEOUT_MS: '1500',

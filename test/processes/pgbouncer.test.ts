@@ -1,4 +1,5 @@
 import { useStarted } from '../kit/hooks.js';
+import { needs } from '../kit/needs.js';
 import { startPgBouncer } from '../kit/pgbouncer.js';
 import { linkPeople, serverAt } from '../kit/renewals.js';
 import { startServers } from '../kit/servers.js';
@@ -6,7 +7,7 @@ import { startServers } from '../kit/servers.js';
 const POOL_SIZE = 5;
 const CALLERS = 100;
 
-describe('behind PgBouncer in transaction mode, or alone on the embedded database', () => {
+needs('postgres', 'pgbouncer')('behind PgBouncer in transaction mode', () => {
   // All servers migrate concurrently when they start.
   const world = useStarted((closeToo) =>
     startServers(4, {

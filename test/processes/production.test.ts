@@ -1,4 +1,5 @@
-import { onPostgres, useStarted } from '../kit/hooks.js';
+import { useStarted } from '../kit/hooks.js';
+import { onPostgres } from '../kit/needs.js';
 import { runProgram } from '../kit/processes.js';
 import { startProcess } from '../kit/server.js';
 import { createTestDatabase } from '../kit/test-database.js';
@@ -22,7 +23,7 @@ test('HTP-24 production rejects the embedded database and every generated settin
 });
 
 /** Production needs PostgreSQL; the provider may be unreachable at the start. */
-onPostgres?.('a server in production', () => {
+onPostgres('a server in production', () => {
   const server = useStarted(async (closeToo) => {
     const database = closeToo(await createTestDatabase());
     const urls = { ROLLUP_ISSUER: 'https://127.0.0.1:1', GALAXY_URL: 'https://127.0.0.1:1/graphql' };

@@ -1,6 +1,7 @@
 import { createGate, type Fault } from '../../src/dev/instruments/faults.js';
 import { waitUntil } from '../kit/eventually.js';
-import { onPostgres, useServers } from '../kit/hooks.js';
+import { useServers } from '../kit/hooks.js';
+import { onPostgres } from '../kit/needs.js';
 import { linkPeople, renewConcurrently, serverAt } from '../kit/renewals.js';
 import { type LinkedPerson, type Server } from '../kit/servers.js';
 import { IN_EVERY_PROCESS, ON_POSTGRES } from '../kit/test-database.js';
@@ -47,7 +48,7 @@ describe('many expiries at once', () => {
     expect(all.rollup.calls.refreshesOf(sub)).toBe(1);
   });
 
-  onPostgres?.('in several processes', () => {
+  onPostgres('in several processes', () => {
     test('RFR-29 waiters in other processes get the result by polling, within their own timeout', async () => {
       const { bearer, sub } = await all.linkExpired();
       const gate = createGate();

@@ -6,7 +6,7 @@ import { startProcess } from '../kit/server.js';
 import { type LinkedPerson, type Renewal, type Server, type Servers, startServers } from '../kit/servers.js';
 import { createDataDirectory } from '../kit/test-database.js';
 import { randomKey } from '../kit/server-env.js';
-import { onPostgres } from '../kit/hooks.js';
+import { onPostgres } from '../kit/needs.js';
 
 const PEOPLE = 150;
 
@@ -24,7 +24,7 @@ test('STO-20 on the embedded database, which allows one process, needs the serve
   await rm(DATA_DIR, { recursive: true });
 });
 
-onPostgres?.('rollup-accounts rotate-keys', () => {
+onPostgres('rollup-accounts rotate-keys', () => {
   const [k1, k2] = [randomKey('k1'), randomKey('k2')];
   const ring = { TOKEN_KEYS: `${k2},${k1}` };
   let all: Servers;

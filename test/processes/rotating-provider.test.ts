@@ -4,7 +4,8 @@ import {
   type StartRollupLinkInput,
 } from '../generated/graphql.js';
 import { type Renewal, type Server, startServers } from '../kit/servers.js';
-import { onPostgres, useStarted } from '../kit/hooks.js';
+import { useStarted } from '../kit/hooks.js';
+import { onPostgres } from '../kit/needs.js';
 import { type StandardProvider, startStandardProvider } from '../kit/standard-provider.js';
 
 const REDIRECT_URI = 'https://app.example/callback';
@@ -107,7 +108,7 @@ describe('with a provider that rotates refresh tokens and revokes the grant on r
     expect(await world.row(accountId)).toMatchObject({ status: 'ACTIVE', lease_id: null });
   }
 
-  onPostgres?.('a faulty lease holder', () => {
+  onPostgres('a faulty lease holder', () => {
     let holder: Server;
     let release: () => void;
 

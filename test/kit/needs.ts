@@ -1,0 +1,36 @@
+import { existsSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { ON_POSTGRES } from './test-database.js';
+
+/** The port of the Redis of this machine, which tests use when it runs. */
+export const REDIS_PORT = 6379;
+
+const hasRedis = await new Promise<boolean>((resolve) => {
+  const socket = connect(REDIS_PORT, '127.0.0.1', () => resolve(true));
+  socket.once('error', () => resolve(false));
+  socket.unref();
+});
+
+/** What not every machine has: databases, services, and programs by their names. */
+type Need = 'postgres' | 'embedded' | 'redis' | 'openssl' | 'haproxy' | 'pgbouncer' | 'chromium';
+
+/**
+ * `describe`, for tests that need these. Without one of them its tests are counted as skipped, and the gate fails when
+ * a test was skipped in all of its runs.
+ */
+export function needs(...all: readonly Need[]): jest.Describe {
+  return all.every(isThere) ? describe : describe.skip;
+}
+
+/** For tests that need a database server or several processes on one database. */
+export const onPostgres = needs('postgres');
+
+function isThere(need: Need): boolean {
+  if (need === 'postgres') return ON_POSTGRES;
+  if (need === 'embedded') return !ON_POSTGRES;
+  if (need === 'redis') return hasRedis;
+  // Debian installs servers in /usr/sbin, which is not in a user's PATH.
+  const directories = [...(process.env['PATH'] ?? '').split(':'), '/usr/sbin'];
+  return directories.some((directory) => existsSync(join(directory, need)));
+}
