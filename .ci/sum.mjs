@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import process from 'node:process';
 
 /**
  * Adds up the JSON reports of several runs of jest. The last line is `N passed, N failed`. Exits with 1 when a test
@@ -12,8 +13,10 @@ const tests = runs.flatMap((run) =>
     assertionResults.map(({ fullName, status }) => ({ test: `${name}: ${fullName}`, status })),
   ),
 );
-const ran = new Set(tests.filter(({ status }) => status === 'passed' || status === 'failed').map(({ test }) => test));
+const ran = new Set(
+  tests.filter(({ status }) => status === 'passed' || status === 'failed').map(({ test }) => test),
+);
 const neverRan = new Set(tests.map(({ test }) => test).filter((test) => !ran.has(test)));
-for (const test of neverRan) console.log(`never ran: ${test}`);
-console.log(`${sum('numPassedTests')} passed, ${failed + neverRan.size} failed`);
+for (const test of neverRan) process.stdout.write(`never ran: ${test}\n`);
+process.stdout.write(`${sum('numPassedTests')} passed, ${failed + neverRan.size} failed\n`);
 process.exit(failed + neverRan.size > 0 || ran.size === 0 ? 1 : 0);

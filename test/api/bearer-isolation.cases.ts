@@ -194,7 +194,7 @@ describe('two callers', () => {
     for (const disclosed of [sub, sub.split('0x')[1], name, email]) expect(logged).not.toContain(disclosed);
   });
 
-  test('PRV-12 pipelined requests of two callers, one of which fails, are not mixed up in a thousand rounds', async () => {
+  test('PRV-12 pipelined requests of two callers, one of which fails, are not mixed up in a hundred rounds', async () => {
     const query = '{ me { email rollupAccounts { sub } } }';
     const openidOnly = await world.rollup.mint('access', ada.person, { scopes: ['openid'] });
     const pair = [openidOnly, ben.token].map((token) =>
@@ -204,7 +204,7 @@ describe('two callers', () => {
       me: { email, rollupAccounts: [{ sub }] },
     });
     const connection = await connectRaw(world.app.url);
-    for (let times = 0; times < 1_000; times += 1) {
+    for (let times = 0; times < 100; times += 1) {
       const [failed, good] = await connection.send(pair);
       expect([failed?.status, good?.status]).toEqual([403, 200]);
       expect(JSON.parse(failed?.body ?? '')).toMatchObject({ data: dataOf(ada, null) });

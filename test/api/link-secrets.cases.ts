@@ -12,7 +12,7 @@ import { useWorld } from '../kit/hooks.js';
 import { onPostgres } from '../kit/needs.js';
 import type { StartPayload } from '../kit/link-flow.js';
 
-const STARTS = 1_000;
+const STARTS = 200;
 const VERIFIERS = 25;
 const HOUR = 3_600;
 /** 32 bytes in base64url. */
@@ -76,9 +76,9 @@ describe('the secrets of a link', () => {
     // Each of the 256 bits is set in about half of the secrets, so no part is constant, a counter or a time.
     for (let bit = 0; bit < 256; bit += 1) {
       const set = bytes.filter((one) => ((one[bit >> 3] ?? 0) >> (bit & 7)) & 1).length;
-      expect(Math.abs(set / bytes.length - 0.5)).toBeLessThan(0.05);
+      expect(Math.abs(set / bytes.length - 0.5)).toBeLessThan(0.12);
     }
-  }, 60_000);
+  });
 
   const now = () => Math.floor(world.clock.now() / 1_000);
   test.each<[string, () => Promise<MintOverrides> | MintOverrides]>([

@@ -17,7 +17,7 @@ const store = (accountId: string, nextRequestAt = now, failures = 0) =>
 test('the cache of Galaxy holds ten thousand accounts, the most recently used ones', () => {
   for (let index = 0; index < 10_002; index += 1) {
     store(`account ${index}`);
-    store('account 0');
+    if (index % 1_000 === 0) store('account 0');
   }
   expect(['account 0', 'account 3', 'account 10001'].map((id) => cache.get(id) !== undefined)).toEqual([
     true,

@@ -3,10 +3,9 @@ import type { Ask } from './graphql-client.js';
 
 const CLIENTS = 6;
 
-/** Starts clients that send requests for `forMs` milliseconds; the result has the responses and every failure. */
-export function startSteadyLoad(ask: Ask, token: string, forMs: number) {
-  const end = performance.now() + forMs;
-  const isDone = (): boolean => performance.now() >= end;
+/** Starts clients that send requests until they are stopped, which returns the responses and every failure. */
+export function startSteadyLoad(ask: Ask, token: string) {
+  const end = new AbortController();
   const failures: unknown[] = [];
   let responses = 0;
   const requests = [
@@ -15,16 +14,22 @@ export function startSteadyLoad(ask: Ask, token: string, forMs: number) {
     () => ask(RenewAccessTokenDocument, { input: {} }, { token }),
   ];
   const client = async (first: number): Promise<void> => {
-    for (let at = first; !isDone(); at += 1) {
+    for (let at = first; !end.signal.aborted; at += 1) {
       try {
         const { status, text, errors } = (await requests[at % requests.length]?.()) ?? { errors: [0] };
         if (status !== 200 || errors.length > 0) failures.push({ status, text });
         responses += 1;
       } catch (error) {
-        failures.push(error, performance.now() - end + forMs);
+        failures.push(error);
       }
     }
   };
   const clients = Promise.all(Array.from({ length: CLIENTS }, (_, index) => client(index)));
-  return { isDone, result: clients.then(() => ({ responses, failures })) };
+  return {
+    stop: async () => {
+      end.abort();
+      await clients;
+      return { responses, failures };
+    },
+  };
 }
