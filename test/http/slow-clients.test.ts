@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { createApp } from '../../src/app.js';
+import { type App, createApp } from '../../src/app.js';
+import { openDatabase } from '../../src/database/orm.js';
 import { createLog } from '../../src/log.js';
 import { useStarted, useWorld } from '../kit/hooks.js';
 import { createTestDatabase } from '../kit/test-database.js';
@@ -22,12 +23,14 @@ describe('a slow client', () => {
   const app = useStarted(async (closeToo) => {
     const database = closeToo(await createTestDatabase());
     const config = { ...world.config, database: { ...world.config.database, ...database.settings } };
-    const opened = await createApp(config, {
-      log: createLog('silent', []),
-      pages: [{ path: '/large', render: async () => 'x'.repeat(PAGE_BYTES) }],
-    });
-    let closing: Promise<void> | undefined;
-    return { url: opened.url, close: () => (closing ??= opened.close()) };
+    const start = (): Promise<App> =>
+      createApp(config, {
+        log: createLog('silent', []),
+        openDatabase: async () => ({ ...opened, close: async () => undefined }),
+        pages: [{ path: '/large', render: async () => 'x'.repeat(PAGE_BYTES) }],
+      });
+    const opened = closeToo(await openDatabase(config.database));
+    return { ...(await start()), start };
   });
   const sockets = new Set<Socket>();
   afterAll(() => {
@@ -35,8 +38,8 @@ describe('a slow client', () => {
   });
 
   /** A connection of our own, what came over it so far, and its end. */
-  function open() {
-    const socket = connect({ host: '127.0.0.1', port: Number(new URL(app.url).port) });
+  function open(url = app.url) {
+    const socket = connect({ host: '127.0.0.1', port: Number(new URL(url).port) });
     sockets.add(socket);
     const client = {
       socket,
@@ -92,7 +95,10 @@ describe('a slow client', () => {
         Array.from({ length: CLIENTS }, () => drip(head, drop)),
       );
     }
-    slow.set('that connects and sends nothing', Array.from({ length: CLIENTS }, open));
+    slow.set(
+      'that connects and sends nothing',
+      Array.from({ length: CLIENTS }, () => open()),
+    );
     while (idle.length < IDLE_CLIENTS) {
       const client = open();
       idle.push(client);
@@ -135,7 +141,8 @@ describe('a slow client', () => {
   });
 
   test('HTP-03 that does not read a large response is disconnected, so that it does not delay shutdown', async () => {
-    const client = open();
+    const ending = await app.start();
+    const client = open(ending.url);
     const begun = new Promise<void>((resolve) => {
       client.socket.once('data', () => {
         client.socket.pause();
@@ -144,7 +151,7 @@ describe('a slow client', () => {
     });
     client.socket.write('GET /large HTTP/1.1\r\nHost: x\r\n\r\n');
     await begun;
-    await app.close();
+    await ending.close();
     client.socket.resume();
     await client.closed;
     expect(client.text).toMatch(/^HTTP\/1\.1 200 /);

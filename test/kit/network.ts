@@ -58,9 +58,9 @@ export function rawRequest(query: string, lines: readonly string[], path = '/gra
   return `${head.join('\r\n')}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
 }
 
-/** Lets a server listen on a free port of 127.0.0.1; resolves with the port. */
-export async function listen(server: Server): Promise<number> {
-  server.listen(0, '127.0.0.1');
+/** Lets a server listen on 127.0.0.1, on a free port by default; resolves with the port. */
+export async function listen(server: Server, at = 0): Promise<number> {
+  server.listen(at, '127.0.0.1');
   await once(server, 'listening');
   return (server.address() as AddressInfo).port;
 }

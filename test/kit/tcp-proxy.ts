@@ -65,8 +65,11 @@ export async function startDatabaseProxy(direct: string): Promise<{ proxy: TcpPr
   return { proxy, url: url.href };
 }
 
-/** Starts a proxy in mode `pass`. */
-export async function startTcpProxy(target: { targetHost: string; targetPort: number }): Promise<TcpProxy> {
+/** Starts a proxy in mode `pass`, on a free port by default. */
+export async function startTcpProxy(
+  target: { targetHost: string; targetPort: number },
+  at = 0,
+): Promise<TcpProxy> {
   const links = new Set<Link>();
   let mode: ProxyMode = 'pass';
   let refused = 0;
@@ -83,7 +86,7 @@ export async function startTcpProxy(target: { targetHost: string; targetPort: nu
     links.add(link);
     if (mode === 'pass') link.pass();
   });
-  const port = await listen(server);
+  const port = await listen(server, at);
 
   return {
     port,

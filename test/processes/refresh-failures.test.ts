@@ -107,6 +107,8 @@ describe('failures of the provider', () => {
     const renewals = await Promise.all(people.map(({ bearer }) => all.renew(all.server, bearer)));
     expect(codesOf(renewals)).toEqual(['PROVIDER_MISCONFIGURED']);
     expect(all.rollup.calls.refresh).toBeLessThanOrEqual(MAX_IN_FLIGHT + 1);
+    all.rollup.switches.faults.refresh.standing = undefined;
+    await waitUntil(async () => (await ask(people[0])) === undefined);
   });
 
   test('RFR-17 a lease that is not longer than the timeout of the provider is rejected at start', async () => {

@@ -15,11 +15,13 @@ describe('an unreachable provider', () => {
     dns.lookup = (name, options, done) => existsSync(${JSON.stringify(flag)})
       ? done(Object.assign(new Error('getaddrinfo ENOTFOUND'), { code: 'ENOTFOUND' }))
       : lookup(name, options, done);`;
+  let target: Parameters<typeof startTcpProxy>[0];
   let proxy: TcpProxy;
   const all = useServers(2, {
     env: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(loseNames)}` },
     provider: async ({ url }) => {
-      proxy = await startTcpProxy({ targetHost: '127.0.0.1', targetPort: Number(new URL(url).port) });
+      target = { targetHost: '127.0.0.1', targetPort: Number(new URL(url).port) };
+      proxy = await startTcpProxy(target);
       return { url: `http://localhost:${proxy.port}` };
     },
   });
@@ -48,6 +50,7 @@ describe('an unreachable provider', () => {
     const person = await all.linkPerson();
     await proxy.close();
     await expectBackOff(all, person, { leastMs: 5_000, arrives: false });
+    proxy = await startTcpProxy(target, proxy.port);
     expect(logs()).toContain(ON_POSTGRES ? 'ECONNREFUSED' : '"event":"failed"');
   });
 
