@@ -130,7 +130,7 @@ describe('a request with a bearer', () => {
     expect(response?.head).toMatch(/^www-authenticate: Bearer error="invalid_token"\r?$/im);
   });
 
-  test('JWT-35 a bad signature, an expired token, an unknown kid and a wrong audience get the same response', async () => {
+  test('JWT-35 a bad signature, an expired token, an unknown kid and a wrong audience get the same R401', async () => {
     const responses = [
       withSignature(await mint(), Buffer.alloc(64, 1)),
       await mint({ claims: { iat: nowSeconds() - 7_200, exp: nowSeconds() - 3_600 } }),
@@ -141,6 +141,8 @@ describe('a request with a bearer', () => {
       return { body: response?.body, head: response?.head.replace(/^date: .*$/im, '') };
     });
     const [first, ...others] = await Promise.all(responses);
+    expect(first?.head).toMatch(/^HTTP\/1\.1 401 .*\r\nwww-authenticate: Bearer error="invalid_token"\r\n/is);
+    expect(first?.body).toContain('"code":"UNAUTHENTICATED"');
     for (const response of others) expect(response).toEqual(first);
   });
 

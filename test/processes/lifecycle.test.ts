@@ -131,7 +131,6 @@ describe('the shutdown of a server', () => {
       const { data } = await again.ask(MeDocument, {}, { token: bearer });
       expect(data.me?.rollupAccounts.map((account) => account.sub)).toEqual([sub]);
     },
-    60_000,
   );
 
   /** Starts a process; without a database URL on a data directory of its own. */
