@@ -3,7 +3,7 @@ import { gzipSync } from 'node:zlib';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import type { Fault } from '../src/dev/instruments/faults.js';
 import { compact, ecSigner, segment } from '../test/kit/forged-token.js';
-import makeTemplate from '../test/kit/embedded-template.mjs';
+import makeTemplates, { dropTemplate } from '../test/kit/templates.mjs';
 import { startProcess } from '../test/kit/server.js';
 import { startServers } from '../test/kit/servers.js';
 import { createDataDirectory } from '../test/kit/test-database.js';
@@ -16,7 +16,7 @@ const MEGABYTE = 2 ** 20;
 const TIMES = 20;
 const results: { name: string; cost: string; limit: string; ok: boolean }[] = [];
 
-await makeTemplate();
+await makeTemplates();
 const all = await startServers(1);
 all.rollup.switches.accessTokenLifetimeSeconds = 55; // inside the margin, so every renewal calls the provider
 const dataDirectory = createDataDirectory();
@@ -78,6 +78,7 @@ await weigh('4 000 different requests', 60, () => soak(4_000));
 console.table(results);
 await server.close();
 await all.close();
+await dropTemplate();
 rmSync(dataDirectory, { recursive: true });
 if (results.some(({ ok }) => !ok)) process.exitCode = 1;
 
