@@ -17,7 +17,7 @@ import { useRollupId } from '../kit/hooks.js';
 import { startWorld } from '../kit/world.js';
 
 const times = { maxAgeMs: 600_000, cooldownMs: 30_000, staleMs: 86_400_000 };
-const TIMEOUT_MS = 300;
+const TIMEOUT_MS = 1_000;
 const MEGABYTE = 1024 * 1024;
 
 describe('the key set', () => {
