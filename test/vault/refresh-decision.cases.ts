@@ -44,6 +44,15 @@ describe('what a row means for a caller', () => {
   ])('a token %s', (_title, row, decision) => {
     expect(decideRefresh({ ...fresh, ...row }, MARGIN_MS, NOW)).toBe(decision);
   });
+
+  test.each<[string, number, ReturnType<typeof decideRefresh>]>([
+    ['a millisecond before its end', 1, 'serve'],
+    ['at its end', 0, 'refresh'],
+    ['after its end', -1, 'refresh'],
+  ])('a token for a caller who accepts any remaining life, %s', (_title, leftMs, decision) => {
+    const accessTokenExpiresAt = new Date(NOW + leftMs);
+    expect(decideRefresh({ ...fresh, accessTokenExpiresAt }, 0, NOW)).toBe(decision);
+  });
 });
 
 describe('the back-off', () => {
