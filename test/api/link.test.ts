@@ -6,3 +6,4 @@ import './incremental-consent.cases.js';
 import './renew-access-token.cases.js';
 import './unlink-rollup-account.cases.js';
 import './standard-provider.cases.js';
+import '../accounts/pending-link.cases.js';
