@@ -7,3 +7,4 @@ import './renew-access-token.cases.js';
 import './unlink-rollup-account.cases.js';
 import './standard-provider.cases.js';
 import '../accounts/pending-link.cases.js';
+import '../accounts/idle-transactions.cases.js';
