@@ -8,3 +8,4 @@ import './unlink-rollup-account.cases.js';
 import './standard-provider.cases.js';
 import '../accounts/pending-link.cases.js';
 import '../accounts/idle-transactions.cases.js';
+import './one-operation.cases.js';

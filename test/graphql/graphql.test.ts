@@ -6,3 +6,4 @@ import './transport.cases.js';
 import './http-audits.cases.js';
 import './scopes.cases.js';
 import './schema.cases.js';
+import './context.cases.js';
