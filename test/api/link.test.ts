@@ -9,3 +9,4 @@ import './standard-provider.cases.js';
 import '../accounts/pending-link.cases.js';
 import '../accounts/idle-transactions.cases.js';
 import './one-operation.cases.js';
+import './accounts.cases.js';
