@@ -3,3 +3,4 @@ import './health.cases.js';
 import './metrics.cases.js';
 import '../log.cases.js';
 import '../log-events.cases.js';
+import './draining.cases.js';

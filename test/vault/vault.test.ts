@@ -6,3 +6,4 @@ import './keyring.cases.js';
 import './token-cipher.cases.js';
 import './refresh-steps.cases.js';
 import './token-refresher.cases.js';
+import './background-refresh.cases.js';
