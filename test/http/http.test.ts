@@ -4,3 +4,4 @@ import './metrics.cases.js';
 import '../log.cases.js';
 import '../log-events.cases.js';
 import './draining.cases.js';
+import './operator-settings.cases.js';
