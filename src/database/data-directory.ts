@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { StartupError } from '../errors.js';
+import { asObject } from '../json.js';
 
 /**
  * Creates the data directory and locks it: the embedded database has a single connection, so one process.
@@ -38,5 +39,5 @@ function isAlive(pid: number): boolean {
 }
 
 function hasCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code;
+  return asObject(error)?.['code'] === code;
 }
