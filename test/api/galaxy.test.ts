@@ -4,3 +4,4 @@ import './consented-data.cases.js';
 import './consented-scopes.cases.js';
 import './me.cases.js';
 import './shared-cache.cases.js';
+import '../galaxy/galaxy-budget.cases.js';
