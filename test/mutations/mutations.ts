@@ -1,6 +1,27 @@
+import { accounts } from './accounts.js';
+import { database } from './database.js';
+import { dev } from './dev.js';
+import { galaxy } from './galaxy.js';
+import { graphql } from './graphql.js';
+import { http } from './http.js';
 import type { Mutation } from './mutation.js';
+import { process } from './process.js';
 import { rollup } from './rollup.js';
+import { settings } from './settings.js';
+import { tokens } from './tokens.js';
 import { vault } from './vault.js';
 
 /** Every mutation, by the room of the sources that it changes. */
-export const MUTATIONS: Readonly<Record<string, readonly Mutation[]>> = { rollup, vault };
+export const MUTATIONS: Readonly<Record<string, readonly Mutation[]>> = {
+  accounts,
+  database,
+  dev,
+  galaxy,
+  graphql,
+  http,
+  process,
+  rollup,
+  settings,
+  tokens,
+  vault,
+};

@@ -1,0 +1,110 @@
+import type { Mutation } from './mutation.js';
+
+/** Mutations of the process and its log. */
+export const process: readonly Mutation[] = [
+  {
+    breaks: 'the background refresh goes on after the server is closed',
+    file: 'src/app.ts',
+    from: `      await stopBackgroundRefresh();
+`,
+    to: '',
+    test: 'test/vault/background-refresh.cases.ts',
+    title: 'a server that is closed refreshes nothing',
+  },
+  {
+    breaks: 'signed tokens are logged',
+    file: 'src/log.ts',
+    from: '  /eyJ[\\w-]{8,}(?:\\.[\\w-]*)*/g,',
+    to: '',
+    test: 'test/log.cases.ts',
+    title: 'never contains',
+  },
+  {
+    breaks: 'codes in URLs are logged',
+    file: 'src/log.ts',
+    from: `  /(?<=[?&"'](?:code|state`,
+    to: `  /(?<=[?&"'](?:none`,
+    test: 'test/log.cases.ts',
+    title: 'never contains',
+  },
+  {
+    breaks: 'provider codes are logged',
+    file: 'src/log.ts',
+    from: '  /\\b0x[\\da-f]{48}\\b/gi,',
+    to: '',
+    test: 'test/log.cases.ts',
+    title: 'never contains',
+  },
+  {
+    breaks: 'our secrets are logged',
+    file: 'src/log.ts',
+    from: '  /(?<![\\w-])[\\w-]{43}(?![\\w-])/g,',
+    to: '',
+    test: 'test/log.cases.ts',
+    title: 'never contains',
+  },
+  {
+    breaks: 'the exit code after the grace period is 0',
+    file: 'src/server.ts',
+    from: `'the shutdown grace period is over');
+      process.exit(1);`,
+    to: `'the shutdown grace period is over');
+      process.exit(0);`,
+    test: 'test/processes/shutdown-grace.test.ts',
+    title: 'exits with 1 when the grace period is over',
+  },
+  {
+    breaks: 'the grace period has no end',
+    file: 'src/server.ts',
+    from: '    }, graceMs).unref();',
+    to: '    }, graceMs + 600_000).unref();',
+    test: 'test/processes/shutdown-grace.test.ts',
+    title: 'exits with 1 when the grace period is over',
+  },
+  {
+    breaks: 'the password of Redis is logged',
+    file: 'src/server.ts',
+    from: `    passwordOf(config.http.rateLimits.redisUrl),
+`,
+    to: '',
+    test: 'test/processes/redacted-settings.test.ts',
+    title: 'never has the configured secret',
+  },
+  {
+    breaks: 'the key of Galaxy is logged',
+    file: 'src/server.ts',
+    from: `    config.galaxy.access?.apiKey ?? '',
+`,
+    to: '',
+    test: 'test/processes/redacted-settings.test.ts',
+    title: 'never has the configured secret',
+  },
+  {
+    breaks: 'the client secret is logged',
+    file: 'src/server.ts',
+    from: `    config.rollup.clientSecret,
+`,
+    to: '',
+    test: 'test/processes/redacted-settings.test.ts',
+    title: 'never has the configured secret',
+  },
+  {
+    breaks: 'the password of the database is logged',
+    file: 'src/server.ts',
+    from: `    passwordOf(config.database.url),
+`,
+    to: '',
+    test: 'test/processes/redacted-settings.test.ts',
+    title: 'never has the password of the database',
+    needs: 'postgres',
+  },
+  {
+    breaks: 'the rounds of the background refresh do not stop',
+    file: 'src/vault/background-refresh.ts',
+    from: `    clearInterval(timer);
+`,
+    to: '',
+    test: 'test/vault/background-refresh.cases.ts',
+    title: 'a server that is closed refreshes nothing',
+  },
+];
