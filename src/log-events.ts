@@ -1,7 +1,7 @@
 import type { AccountsDeps } from './accounts/accounts.js';
-import { ProviderMisconfiguredError, ProviderUnavailableError } from './errors.js';
+import { GrantDeadError, ProviderMisconfiguredError, ProviderUnavailableError } from './errors.js';
 import type { VerifyAccessToken } from './http/viewer.js';
-import { type Log, pseudonym, logContext } from './log.js';
+import { describeOutcome, type Log, pseudonym, logContext } from './log.js';
 import type { KeyRotation } from './vault/key-rotation.js';
 import type { RefreshEvent } from './vault/refresh-event.js';
 
@@ -28,7 +28,17 @@ export function logAccountCallFailure(
   err: unknown,
 ): void {
   if (err instanceof ProviderMisconfiguredError) log.error({ accountId, err }, source);
+  else if (err instanceof GrantDeadError) logOutcome(log, { accountId, err }, source);
   else log.warn({ accountId, err }, source);
+}
+
+/** What a user or client did, such as cancelling or revoking: one line that says so, without a stack. */
+function logOutcome(
+  log: Log,
+  fields: { readonly accountId?: string; readonly err: unknown },
+  message: string,
+) {
+  log.child({}, { serializers: { err: describeOutcome } }).info(fields, message);
 }
 
 /** What happens to accounts, with subjects as pseudonyms. */
@@ -39,7 +49,8 @@ export function accountEvents(
     onFailure: (err) => {
       if (err instanceof ProviderMisconfiguredError) log.error({ err }, 'link failed');
       else if (err instanceof ProviderUnavailableError) log.warn({ err }, 'link failed');
-      else log.info({ err }, 'link failed');
+      // A defect is no outcome: it is logged once more, with its stack, as the internal error that it becomes.
+      else logOutcome(log, { err }, 'link failed');
     },
     onRevokeFailure: (accountId, error) => logAccountCallFailure(log, 'revocation', accountId, error),
     onUserinfoFailure: (accountId, error) => logAccountCallFailure(log, 'userinfo', accountId, error),

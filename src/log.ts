@@ -66,13 +66,26 @@ export function redactSecrets(text: string): string {
  * its message quotes the values of the row.
  */
 export function describeError(error: unknown): Record<string, unknown> {
-  if (!(error instanceof Error)) return { type: typeof error };
-  const stack = error.stack
+  return describe(error, stackOf);
+}
+
+/** The same without stacks, for what a user or client caused: there is nothing to look for in the code. */
+export function describeOutcome(error: unknown): Record<string, unknown> {
+  return describe(error, () => undefined);
+}
+
+function stackOf(error: Error): string | undefined {
+  return error.stack
     ?.split('\n')
     .filter((line) => /^\s+at /.test(line))
     .slice(0, 12)
     .join('\n');
-  const cause = error.cause === undefined ? undefined : describeError(error.cause);
+}
+
+function describe(error: unknown, readStack: typeof stackOf): Record<string, unknown> {
+  if (!(error instanceof Error)) return { type: typeof error };
+  const stack = readStack(error);
+  const cause = error.cause === undefined ? undefined : describe(error.cause, readStack);
   const common = { type: error.name, ...pick(error, ['code', 'reason']), stack, cause };
   if ('sqlState' in error || 'severity' in error) {
     return {

@@ -5,3 +5,4 @@ import '../log.cases.js';
 import '../log-events.cases.js';
 import './draining.cases.js';
 import './operator-settings.cases.js';
+import '../log-outcomes.cases.js';
