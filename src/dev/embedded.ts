@@ -21,7 +21,10 @@ export async function embed(config: Config) {
       galaxy: { ...config.galaxy, access: config.galaxy.access ?? embeddedGalaxy },
       vault: { ...config.vault, keys },
     },
-    pages: [{ path: '/graphiql', render: renderGraphiql }],
+    pages: [
+      { path: '/', redirect: '/graphiql' },
+      { path: '/graphiql', render: renderGraphiql },
+    ],
     /** The embedded Rollup ID; undefined when the settings name an issuer. */
     rollupIdUrl: provider?.url,
     close: async () => provider?.close(),

@@ -13,11 +13,11 @@ import { addRequestLog, type RunWithLogContext } from './request-log.js';
 import { addSecurityHeaders } from './response-headers.js';
 import type { HttpSettings } from './settings.js';
 
-/** A page for developers: rendered on request. */
-export interface DevelopmentPage {
-  readonly path: string;
-  readonly render: () => Promise<string>;
-}
+/** A page for developers: rendered on request, or a redirect to another one. */
+export type DevelopmentPage = { readonly path: string } & (
+  | { readonly render: () => Promise<string> }
+  | { readonly redirect: string }
+);
 
 /** Dependencies and limits of the listener. Times in milliseconds. */
 export interface ListenerOptions extends GraphqlRouteOptions, HttpSettings {
@@ -88,9 +88,10 @@ function createFastify(options: ListenerOptions, clientErrors: ClientErrorHandle
 const PAGE_POLICY =
   "default-src 'self' 'unsafe-inline' 'unsafe-eval' blob: data:; frame-ancestors 'none'; object-src 'none'";
 
-function addPage(listener: FastifyInstance, { path, render }: DevelopmentPage): void {
-  listener.get(path, async (_request, reply) => {
-    const html = await render();
+function addPage(listener: FastifyInstance, page: DevelopmentPage): void {
+  listener.get(page.path, async (_request, reply) => {
+    if ('redirect' in page) return reply.redirect(page.redirect);
+    const html = await page.render();
     return reply.type('text/html; charset=utf-8').header('content-security-policy', PAGE_POLICY).send(html);
   });
 }
