@@ -1,5 +1,5 @@
 /** Words that every room shares; they import nothing but errors. */
-const SHARED = '^src/(back-off|errors|json|provider-call|scope|single-flight|token-set)\\.ts$';
+const SHARED = '^src/(back-off|errors|json|listen-error|provider-call|scope|single-flight|token-set)\\.ts$';
 /** What reads the settings of one room. */
 const READER = '^src/settings-reader\\.ts$';
 
@@ -14,6 +14,7 @@ const allowed = {
   '^src/log-events\\.ts$': `^src/(errors|log)\\.ts$|^src/(accounts/accounts|http/viewer|vault/(key-rotation|refresh-event))\\.ts$`,
   '^src/metrics\\.ts$': '^src/(vault/(refresh-event|token-vault)|galaxy/galaxy-reader)\\.ts$',
   '^src/(back-off|errors|json|scope|single-flight|token-set)\\.ts$': '^$',
+  '^src/listen-error\\.ts$': '^src/errors\\.ts$',
   '^src/provider-call\\.ts$': '^src/(errors|json)\\.ts$',
   '^src/cli/': `^src/(app|config|errors|log|log-events|server)\\.ts$|^src/(cli|database)/|^src/vault/|^src/graphql/schema\\.ts$|${READER}`,
   '^src/accounts/': `^src/(accounts|vault|rollup)/|${SHARED}|${READER}`,
@@ -23,7 +24,7 @@ const allowed = {
   '^src/graphql/': `^src/(graphql|accounts|galaxy)/|${SHARED}|${READER}`,
   '^src/http/': `^src/(http|graphql)/|${SHARED}|${READER}`,
   '^src/database/': `^src/database/|^src/(accounts|galaxy|vault)/[^/]+\\.entity\\.ts$|${SHARED}|${READER}`,
-  '^src/dev/': '^src/dev/|^src/(config|json|scope)\\.ts$',
+  '^src/dev/': '^src/dev/|^src/(config|errors|json|listen-error|scope)\\.ts$',
 };
 
 /** Packages that only these rooms import. The types of the entity manager may travel; a driver may not. */

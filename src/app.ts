@@ -7,6 +7,7 @@ import { createGalaxy } from './galaxy/galaxy.js';
 import { createGraphql } from './graphql/graphql.js';
 import { createListener, type DevelopmentPage } from './http/listener.js';
 import { createRateLimiter } from './http/rate-limiter.js';
+import { explainListenError } from './listen-error.js';
 import { type Log, logContext, redactSecrets } from './log.js';
 import { accountEvents, logAccountCallFailure, logRefresh, withCallerInLog } from './log-events.js';
 import { createMetrics, type Metrics } from './metrics.js';
@@ -44,7 +45,7 @@ export interface App {
  * Composes the application and starts it: the only place where the rooms meet.
  *
  * Throws `ConfigError` for an invalid key ring and `StartupError` when the database, its keys or the provider's issuer
- * are not as the settings say. A provider that is down does not keep it from starting.
+ * are not as the settings say, or the address cannot be listened on. A provider that is down does not keep it from starting.
  */
 export async function createApp(config: CompleteConfig, dependencies: AppDependencies): Promise<App> {
   const cipher = createTokenCipher(parseKeyRing(config.vault.keys));
@@ -84,7 +85,9 @@ async function start(parts: Parts): Promise<App> {
     aheadSeconds: config.vault.refreshAheadSeconds,
     onError: (err) => log.warn({ err }, 'background refresh'),
   });
-  await listener.listen({ host: http.host, port: http.port });
+  await listener.listen({ host: http.host, port: http.port }).catch((error: unknown) => {
+    throw explainListenError(error, 'PORT', http.port);
+  });
   return {
     url: listener.listeningOrigin,
     close: async () => {

@@ -47,7 +47,11 @@ export function readSettings(read: SettingsReader) {
     database: readDatabaseSettings(read),
     /** Absent: the embedded Rollup ID, never in production. */
     rollup: readRollupClientSettings(read),
-    rollupDevPort: read.integer('ROLLUP_DEV_PORT', 4001, 0, 65_535),
+    /** Where the embedded Rollup ID listens; another port may be taken when this one is not set. */
+    rollupDevPort: {
+      port: read.integer('ROLLUP_DEV_PORT', 4001, 0, 65_535),
+      isSet: read.optional('ROLLUP_DEV_PORT') !== undefined,
+    },
     provider,
     galaxy: readGalaxySettings(read),
     accounts: readAccountsSettings(read),

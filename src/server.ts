@@ -21,6 +21,7 @@ export async function serve(env: Environment): Promise<void> {
   exitOnFatal(log);
   const app = await createApp(config, { log, pages });
   log.info({ url: app.url, ...(rollupIdUrl && { rollupId: rollupIdUrl }) }, 'ready');
+  embedded.rememberProvider((text) => log.warn(text));
   if (!config.production) announce(app.url, rollupIdUrl);
   stopOnSignal(log, config.http.shutdownGraceMs, async () => {
     await app.close();
@@ -40,6 +41,7 @@ async function completeConfig(config: Config) {
     config: { ...config, rollup, vault: { ...vault, keys: vault.keys } },
     pages: [],
     rollupIdUrl: undefined,
+    rememberProvider: () => undefined,
     close: async () => undefined,
   };
 }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../config.js';
+import { providerPorts, readRememberedPort, rememberPort, startOnFirst } from './provider-port.js';
 import { startRollupId } from './rollup-id/rollup-id.js';
 
 /** Starts or generates what the settings lack: the provider, its credentials and the key ring. */
@@ -27,18 +28,36 @@ export async function embed(config: Config) {
     ],
     /** The embedded Rollup ID; undefined when the settings name an issuer. */
     rollupIdUrl: provider?.url,
+    /** To be called once the server listens: a start that fails moves nothing. */
+    rememberProvider: (warn: (text: string) => void): void => {
+      if (provider) rememberProvider(config.database.dataDir, provider.url, warn);
+    },
     close: async () => provider?.close(),
   };
 }
 
 async function startProvider({ http, rollupDevPort, database }: Config) {
-  const provider = await startRollupId({
-    port: http.port === 0 ? 0 : rollupDevPort,
-    statePath: join(database.dataDir, 'rollup-id.json'),
-    graphiqlUrl: http.port === 0 ? undefined : `http://127.0.0.1:${http.port}/graphiql`,
-  });
+  const remembered = readRememberedPort(database.dataDir);
+  const provider = await startOnFirst(providerPorts({ http, rollupDevPort, remembered }), (port) =>
+    startRollupId({
+      port,
+      statePath: join(database.dataDir, 'rollup-id.json'),
+      graphiqlUrl: http.port === 0 ? undefined : `http://127.0.0.1:${http.port}/graphiql`,
+    }),
+  );
   const { url, clientId, clientSecret, redirectUris } = provider;
   return { provider, rollup: { issuer: url, clientId, clientSecret, redirectUris } };
+}
+
+/** The URL of the provider is the issuer of what is stored, so the next start should find it on the same port. */
+function rememberProvider(dataDir: string, url: string, warn: (text: string) => void): void {
+  const before = readRememberedPort(dataDir);
+  const now = Number(new URL(url).port);
+  rememberPort(dataDir, now);
+  if (before === undefined || before === now) return;
+  warn(
+    `The embedded Rollup ID moved from port ${before} to ${now}: identities linked before rest until ROLLUP_DEV_PORT=${before} brings them back`,
+  );
 }
 
 function readOrCreateKeys(dataDir: string): string {
