@@ -36,7 +36,10 @@ const SECRET_SHAPES = [
  * what looks like a token, a code or a secret, and for `secrets`, the configured ones, as literal text.
  */
 export function createLog(level: string, secrets: readonly string[], destination?: DestinationStream): Log {
-  const literals = secrets.filter((secret) => secret.length >= 8);
+  // As a line of JSON has them: a quote or a backslash is escaped.
+  const literals = secrets
+    .filter((secret) => secret.length >= 8)
+    .map((secret) => JSON.stringify(secret).slice(1, -1));
   const options = {
     level,
     base: null,

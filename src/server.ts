@@ -11,13 +11,14 @@ import type { Environment } from './settings-reader.js';
 export async function serve(env: Environment): Promise<void> {
   const embedded = await completeConfig(loadConfig(env));
   const { config, pages, rollupIdUrl } = embedded;
-  const log = createLog(config.logLevel, [
+  const secrets = [
     config.rollup.clientSecret,
     config.galaxy.access?.apiKey ?? '',
     config.vault.keys,
     passwordOf(config.database.url),
     passwordOf(config.http.rateLimits.redisUrl),
-  ]);
+  ];
+  const log = createLog(config.logLevel, secrets, embedded.logDestination);
   exitOnFatal(log);
   const app = await createApp(config, { log, pages });
   log.info({ url: app.url, ...(rollupIdUrl && { rollupId: rollupIdUrl }) }, 'ready');
@@ -41,6 +42,7 @@ async function completeConfig(config: Config) {
     config: { ...config, rollup, vault: { ...vault, keys: vault.keys } },
     pages: [],
     rollupIdUrl: undefined,
+    logDestination: undefined,
     rememberProvider: () => undefined,
     close: async () => undefined,
   };

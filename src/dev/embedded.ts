@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../config.js';
 import { providerPorts, readRememberedPort, rememberPort, startOnFirst } from './provider-port.js';
+import { createReadableLog } from './readable-log.js';
 import { startRollupId } from './rollup-id/rollup-id.js';
 
 /** Starts or generates what the settings lack: the provider, its credentials and the key ring. */
@@ -32,6 +33,8 @@ export async function embed(config: Config) {
     rememberProvider: (warn: (text: string) => void): void => {
       if (provider) rememberProvider(config.database.dataDir, provider.url, warn);
     },
+    /** Undefined for JSON lines, where nobody looks on. */
+    logDestination: process.stdout.isTTY ? await createReadableLog(process.stdout) : undefined,
     close: async () => provider?.close(),
   };
 }

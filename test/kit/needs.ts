@@ -13,7 +13,7 @@ const hasRedis = await new Promise<boolean>((resolve) => {
 });
 
 /** What not every machine has: databases, services, and programs by their names. */
-type Need = 'postgres' | 'embedded' | 'redis' | 'openssl' | 'haproxy' | 'pgbouncer' | 'chromium';
+type Need = 'postgres' | 'embedded' | 'redis' | 'openssl' | 'haproxy' | 'pgbouncer' | 'chromium' | 'script';
 
 /**
  * `describe`, for tests that need these. Without one of them its tests are counted as skipped, and the gate fails when

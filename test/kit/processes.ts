@@ -13,10 +13,16 @@ export interface Run {
 
 /** Starts `rollup-accounts <args>` with this environment and `PATH` only. */
 export function runProgram(args: readonly string[], env: Readonly<Record<string, string>>): Run {
-  const child = spawn(process.execPath, ['dist/cli/main.js', ...args], {
-    env: { PATH: process.env['PATH'] ?? '', ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  return runCommand(process.execPath, ['dist/cli/main.js', ...args], env);
+}
+
+/** Starts a command with this environment and `PATH` only; it can be written to through `process.stdin`. */
+export function runCommand(
+  command: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Run {
+  const child = spawn(command, args, { env: { PATH: process.env['PATH'] ?? '', ...env } });
   let output = '';
   const watchers = new Set<() => void>();
   const read = (chunk: Buffer): void => {
