@@ -30,7 +30,12 @@ function isThere(need: Need): boolean {
   if (need === 'postgres') return ON_POSTGRES;
   if (need === 'embedded') return !ON_POSTGRES;
   if (need === 'redis') return hasRedis;
+  return pathOf(need) !== undefined;
+}
+
+/** Where a program is; undefined when this machine lacks it. */
+export function pathOf(program: string): string | undefined {
   // Debian installs servers in /usr/sbin, which is not in a user's PATH.
   const directories = [...(process.env['PATH'] ?? '').split(':'), '/usr/sbin'];
-  return directories.some((directory) => existsSync(join(directory, need)));
+  return directories.map((directory) => join(directory, program)).find((path) => existsSync(path));
 }

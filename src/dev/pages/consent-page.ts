@@ -48,9 +48,9 @@ export function personRow(person: Person): Html {
       : html`<img class="face" alt="" src="${person.picture}" />`;
   const { connectedAccounts, wallets } = person;
   return html`${face}<span
-      >${person.name ?? 'Someone without a name'}<small>${person.email ?? 'no email'}</small></span
-    >
-    <small>${countOf(connectedAccounts, 'account')}, ${countOf(wallets, 'wallet')}</small>`;
+      >${person.name ?? 'Someone without a name'}<small>${person.email ?? 'no email'}</small
+      ><small>${countOf(connectedAccounts, 'account')}, ${countOf(wallets, 'wallet')}</small></span
+    >`;
 }
 
 function countOf(things: readonly unknown[], name: string): string {

@@ -10,19 +10,28 @@ export function renderGraphiqlPage(redirectUri: string, rollupIdUrl?: string): s
   const bar = `<nav class="flow"><b>rollup-accounts</b>
     <span>1 start a link, open its authorizationUrl · 2 link with the callback URL and linkToken · 3 put the access
     token into Headers and ask</span>${link}</nav>`;
-  return html.replace(ROOT, () => `${STYLE}${bar}${ROOT}`);
+  return html.replace(TITLE, () => `${VIEWPORT}${TITLE}`).replace(ROOT, () => `${STYLE}${bar}${ROOT}`);
 }
 
+const TITLE = '<title>';
+const VIEWPORT = '<meta name="viewport" content="width=device-width, initial-scale=1" />';
 const ROOT = '<div id="root"></div>';
 
 const STYLE = `<style>
-  body { display: flex; flex-direction: column; height: 100vh; margin: 0; overflow: hidden; }
+  body { display: flex; flex-direction: column; height: 100dvh; margin: 0; overflow: hidden; }
   #root { flex: 1; min-height: 0; height: auto; width: 100%; }
-  #root > * { height: 100%; width: 100%; }
+  #root .graphiql-container { height: 100%; width: 100%; }
   .flow { display: flex; gap: 1.5rem; padding: .6rem 1rem; font: 14px/1.4 system-ui, sans-serif;
     background: #1d2433; color: #dfe5f2; }
   .flow span { flex: 1; color: #aab4c8; }
-  .flow a { color: #8ab4ff; }
+  .flow a { padding: .8rem 0; margin: -.8rem 0; color: #8ab4ff; }
+  @media (max-width: 40rem) {
+    .flow { flex-wrap: wrap; justify-content: space-between; gap: .5rem; }
+    .flow span { order: 1; flex-basis: 100%; font-size: 12px; }
+    /* The response below the editor, not beside it. */
+    .graphiql-sessions > div:last-child { flex-direction: column; min-height: 0; }
+    .graphiql-horizontal-drag-bar, .graphiql-logo { display: none; }
+  }
 </style>`;
 
 const BEARER = JSON.stringify({ Authorization: 'Bearer <accessToken of step 2>' }, null, 2);
