@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { loadConfig } from '../../src/config.js';
 import { embed } from '../../src/dev/embedded.js';
 import { useDirectory } from '../kit/hooks.js';
-import { findFreePort } from '../kit/network.js';
 
 describe('what is embedded in development', () => {
   const directory = join(useDirectory(), 'data');
@@ -29,13 +28,5 @@ describe('what is embedded in development', () => {
       galaxyKey: galaxy.access?.apiKey,
     }));
     expect(after).toEqual(before);
-  });
-
-  test('listens on ROLLUP_DEV_PORT', async () => {
-    const port = await findFreePort();
-    const { rollupIdUrl, close } = await start({ PORT: '4000', ROLLUP_DEV_PORT: String(port) });
-    expect(rollupIdUrl).toBe(`http://127.0.0.1:${port}`);
-    expect((await fetch(`${rollupIdUrl}/.well-known/openid-configuration`)).status).toBe(200);
-    await close();
   });
 });

@@ -20,11 +20,11 @@ export const dev: readonly Mutation[] = [
   },
   {
     breaks: 'ROLLUP_DEV_PORT is ignored',
-    file: 'src/dev/embedded.ts',
-    from: 'http.port === 0 ? 0 : rollupDevPort',
-    to: '0',
-    test: 'test/dev/embedded.test.ts',
-    title: 'listens on ROLLUP_DEV_PORT',
+    file: 'src/dev/provider-port.ts',
+    from: '    return [port];',
+    to: '    return [0];',
+    test: 'test/dev/embedded-port.test.ts',
+    title: 'is ROLLUP_DEV_PORT when that is set',
   },
   {
     breaks: 'a restart generates new keys',
