@@ -36,13 +36,19 @@ export interface RefreshLeaseRepository {
    * A holder whose lease has expired still stores them over that generation: they may be the only valid ones.
    */
   putRefreshed(accountId: string, generation: number, tokens: SealedRefresh): Promise<boolean>;
-  /** Ends the claim of `leaseId` without new tokens. More than 0 for `backOffMs` counts a failure and delays the next one. */
+  /**
+   * Ends the claim of `leaseId` without new tokens. More than 0 for `backOffMs` counts a failure and delays the next one.
+   *
+   * With 0 the provider did not use the refresh token: no response was lost, whatever `markResponseLost` found, and the
+   * account is active.
+   */
   release(accountId: string, leaseId: string, backOffMs: number): Promise<boolean>;
   /** The provider ended the grant: final, so the generation changes and no late response revives it. */
   markDead(accountId: string, generation: number): Promise<boolean>;
   /**
    * The response of a rotating provider was lost with the process that held the lease. Generation and lease stay: if
-   * that process was only frozen, its `putRefreshed` makes the account active again.
+   * that process was only frozen, or cut off from the database, its `putRefreshed` or `release` makes the account
+   * active again.
    */
   markResponseLost(accountId: string, generation: number): Promise<boolean>;
 }
@@ -86,11 +92,12 @@ export function refreshLeaseRepository(em: SqlEntityManager): RefreshLeaseReposi
       ),
     release: (accountId, leaseId, backOffMs) =>
       changes(
-        `update sealed_tokens set lease_id = null, lease_expires_at = null,
+        `update sealed_tokens set status = case when ?::float8 > 0 then status else 'ACTIVE' end,
+           lease_id = null, lease_expires_at = null,
            failure_count = failure_count + case when ?::float8 > 0 then 1 else 0 end,
            retry_at = clock_timestamp() + nullif(?::float8, 0) * interval '1 millisecond'
          where account_id = ? and lease_id = ?`,
-        [backOffMs, backOffMs, accountId, leaseId],
+        [backOffMs, backOffMs, backOffMs, accountId, leaseId],
       ),
     markDead: (accountId, generation) =>
       changes(

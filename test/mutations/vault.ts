@@ -171,6 +171,31 @@ export const vault: readonly Mutation[] = [
     title: 'that runs',
   },
   {
+    breaks: 'a release leaves an account inactive whose response was taken for lost',
+    file: 'src/vault/refresh-lease.repository.ts',
+    from: "case when ?::float8 > 0 then status else 'ACTIVE' end",
+    to: 'case when ?::float8 > 0 then status else status end',
+    test: 'test/vault/refresh-steps.cases.ts',
+    title: 'whose response was taken for lost',
+  },
+  {
+    breaks:
+      'a release after a call of unknown outcome makes an account active whose response was taken for lost',
+    file: 'src/vault/refresh-lease.repository.ts',
+    from: "case when ?::float8 > 0 then status else 'ACTIVE' end",
+    to: "case when ?::float8 >= 0 then 'ACTIVE' else status end",
+    test: 'test/vault/refresh-steps.cases.ts',
+    title: ', with a failure',
+  },
+  {
+    breaks: 'a claim that was not acknowledged is not released',
+    file: 'src/vault/refresh-lease.ts',
+    from: 'void this.#releaseLate(claim).catch(() => undefined);',
+    to: '',
+    test: 'test/vault/token-refresher.cases.ts',
+    title: 'a claim that was stored and not acknowledged is released',
+  },
+  {
     breaks: 'the end of a grant keeps the generation',
     file: 'src/vault/refresh-lease.repository.ts',
     from: "'REAUTHENTICATION_REQUIRED', generation = generation + 1,",

@@ -14,6 +14,7 @@ import { sealTokenSet } from '../../src/vault/sealed-token-set.js';
 import { putSealed } from '../../src/vault/sealed-tokens.repository.js';
 import { createTokenCipher } from '../../src/vault/token-cipher.js';
 import { TokenRefresher } from '../../src/vault/token-refresher.js';
+import { eventually } from '../kit/eventually.js';
 import { randomKey } from '../kit/server-env.js';
 import { useVaultDatabase } from '../kit/vault-database.js';
 
@@ -108,6 +109,17 @@ describe('the refresher', () => {
     });
   });
 
+  test('a claim that was stored and not acknowledged is released, and nobody is asked', async () => {
+    const lost = new Error('connection lost');
+    const { refresher, calls, link } = startRefresher({}, { afterClaim: () => Promise.reject(lost) });
+    await link(0);
+    await expect(refresher.accessToken(ACCOUNT)).rejects.toBe(lost);
+    await eventually(async () => {
+      expect(await em().execute('select lease_id as lease from sealed_tokens')).toEqual([{ lease: null }]);
+    });
+    expect(calls()).toBe(0);
+  });
+
   describe('while the provider is asked', () => {
     const outage = async (): Promise<never> => {
       throw new ProviderUnavailableError(0);
@@ -189,10 +201,15 @@ describe('the refresher', () => {
     readonly answer?: () => Promise<TokenSet>;
     /** Runs after the first look at the row. */
     readonly afterRead?: () => Promise<unknown>;
+    /** Runs after a claim. */
+    readonly afterClaim?: () => Promise<unknown>;
   }
 
   /** A refresher with the settings of an environment, at a provider that answers every refresh. No time passes. */
-  function startRefresher(env: Record<string, string>, { refreshToken, answer, afterRead }: Specials = {}) {
+  function startRefresher(
+    env: Record<string, string>,
+    { refreshToken, answer, afterRead, afterClaim }: Specials = {},
+  ) {
     const leases = refreshLeaseRepository(em());
     let reads = 0;
     let calls = 0;
@@ -205,6 +222,11 @@ describe('the refresher', () => {
       breaker: new CircuitBreaker({ ...circuit, now }),
       leases: {
         ...leases,
+        claim: async (claim) => {
+          const claimed = await leases.claim(claim);
+          await afterClaim?.();
+          return claimed;
+        },
         read: async (accountId) => {
           const row = await leases.read(accountId);
           if ((reads += 1) === 1) await afterRead?.();
@@ -215,7 +237,7 @@ describe('the refresher', () => {
         calls += 1;
         return answer ? answer() : { ...expiringIn(3_600_000, 'refreshed'), refreshToken };
       },
-      sleep: () => new Promise(() => undefined),
+      sleep: (ms) => (ms === 0 ? Promise.resolve() : new Promise(() => undefined)),
       random: () => 0,
       newId: () => MINE,
       onEvent: () => undefined,
