@@ -10,6 +10,8 @@ export type CallFault = 'rejected' | 'request lost' | 'response lost';
 /** A grant at the provider. */
 interface Grant {
   readonly person: string;
+  /** Whether the servers knew at the link that this provider rotates. */
+  readonly rotationKnown: boolean;
   refreshToken: string;
   alive: boolean;
   /** Whether the newest refresh token reached no process that could store it. */
@@ -32,6 +34,7 @@ export class SimulatedProvider {
   readonly grants = new Map<string, Grant>();
   calls = 0;
   faults = 0;
+  /** Uses of a refresh token that was replaced, by servers that could know it. */
   reuses = 0;
   lostResponses = 0;
   #minted = 0;
@@ -50,9 +53,19 @@ export class SimulatedProvider {
   }
 
   /** The tokens of a new link of `person`, whose access token expires after `remainingMs`. */
-  link(person: string, remainingMs: number): TokenSet & { readonly refreshToken: string } {
+  link(
+    person: string,
+    remainingMs: number,
+    rotationKnown: boolean,
+  ): TokenSet & { readonly refreshToken: string } {
     const refreshToken = this.#name('refresh', person);
-    this.grants.set(family(refreshToken), { person, refreshToken, alive: true, responseLost: false });
+    this.grants.set(family(refreshToken), {
+      person,
+      rotationKnown,
+      refreshToken,
+      alive: true,
+      responseLost: false,
+    });
     return { ...this.#accessToken(person, remainingMs), refreshToken };
   }
 
@@ -82,7 +95,8 @@ export class SimulatedProvider {
     if (fault === 'rejected') throw new ProviderUnavailableError(0);
     const grant = this.grantOf(refreshToken);
     if (this.#rotates && refreshToken !== grant.refreshToken) {
-      this.reuses += 1;
+      // Until a first response was stored, nobody can know that the token of the link works only once.
+      if (grant.rotationKnown || refreshToken.includes('#')) this.reuses += 1;
       grant.alive = false;
     }
     if (!grant.alive) throw new GrantDeadError();

@@ -31,6 +31,8 @@ export const MARGIN_MS = 60_000;
 /** The servers of one run, on the real SQL and in the virtual time of the event loop. */
 export class SimulatedServers {
   readonly started: SimulatedServer[] = [];
+  /** No statement is executed, and no result arrives, before this moment. */
+  databaseDownUntil = 0;
   readonly #deps: SimulatedServersDeps;
   #ids = 0;
 
@@ -79,12 +81,19 @@ export class SimulatedServers {
   #storeOf(host: Host): RefreshLeaseRepository {
     const { em, loop, random } = this.#deps;
     const store = refreshLeaseRepository(em());
+    const throwIfDown = (): void => {
+      if (loop.now < this.databaseDownUntil) throw new Error('the database is down');
+    };
     const remote =
       <Args extends unknown[], Result>(work: (...args: Args) => Promise<Result>) =>
-      (...args: Args): Promise<Result> =>
-        loop.call(host, [random.between(0, 300), random.between(0, 300)], () =>
-          this.atDatabase(() => work(...args)),
-        );
+      async (...args: Args): Promise<Result> => {
+        const result = await loop.call(host, [random.between(0, 300), random.between(0, 300)], async () => {
+          throwIfDown();
+          return this.atDatabase(() => work(...args));
+        });
+        throwIfDown();
+        return result;
+      };
     return {
       read: remote((...args) => store.read(...args)),
       claim: remote((...args) => store.claim(...args)),

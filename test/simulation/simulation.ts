@@ -15,7 +15,7 @@ export interface Plan {
   readonly rotates: boolean;
   /** The setting of the servers. */
   readonly rotation: 'auto' | 'always' | 'never';
-  /** Crashes, freezes, provider faults, unlinks and relinks; none in a fault-free run. */
+  /** Crashes, freezes, faults of the provider and the database, unlinks and relinks; none in a fault-free run. */
   readonly faulty: boolean;
 }
 
@@ -31,6 +31,7 @@ export interface History {
 export interface Row {
   readonly status: string;
   readonly generation: number;
+  readonly rotates: boolean;
   readonly refreshToken: string;
   readonly leaseMs: number;
 }
@@ -88,7 +89,7 @@ export class Simulation {
   /** The current row; undefined when the account is unlinked. */
   async row(): Promise<Row | undefined> {
     const rows: Row[] = await this.#em().execute(
-      `select status, generation, split_part(refresh_token, '|', 3) as "refreshToken",
+      `select status, generation, refresh_token_rotates as rotates, split_part(refresh_token, '|', 3) as "refreshToken",
          coalesce(extract(epoch from lease_expires_at)::float8 * 1000 - ?, 0) as "leaseMs" from sealed_tokens`,
       [this.loop.now],
     );
@@ -105,12 +106,17 @@ export class Simulation {
     return result;
   }
 
+  #isDatabaseDown(): boolean {
+    return this.loop.now < this.#servers.databaseDownUntil;
+  }
+
   #scheduleDisturbances(): void {
     const disturbances: (() => void | Promise<void>)[] = [
       () => this.#crash(),
       () => this.#freeze(),
       () => this.#relink(),
       () => this.#unlink(),
+      () => this.#failDatabase(),
     ];
     for (let count = this.#random.between(1, 4); count > 0; count -= 1) {
       this.loop.after(this.#random.between(0, HORIZON_MS), async () => {
@@ -142,8 +148,15 @@ export class Simulation {
       this.loop.now + this.#random.between(1_000, 25_000);
   }
 
-  #relink(): Promise<void> {
-    return this.#link(this.#random.between(0, MARGIN_MS * 2), { alive: true, frozenUntil: 0 });
+  /** Up again, the database stays so for long enough to take what servers retry. */
+  #failDatabase(): void {
+    if (this.loop.now < this.#servers.databaseDownUntil + 10_000) return;
+    this.#servers.databaseDownUntil = this.loop.now + this.#random.between(200, 12_000);
+  }
+
+  async #relink(): Promise<void> {
+    if (this.#isDatabaseDown()) return;
+    await this.#link(this.#random.between(0, MARGIN_MS * 2), { alive: true, frozenUntil: 0 });
   }
 
   /** A link is one transaction, so the new tokens appear at a single moment. */
@@ -152,16 +165,18 @@ export class Simulation {
     this.history.links.push(entry);
     // An unlinked account never returns: the identity gets a new one.
     if (this.history.links.at(-2)?.kind !== 'link') this.#account = this.#servers.newId();
+    const rotationKnown = this.plan.rotation === 'always' || (await this.row())?.rotates === true;
     const sealed = await sealTokenSet(
       plaintextCipher,
       this.#account,
-      this.provider.link(PERSON, remainingMs),
+      this.provider.link(PERSON, remainingMs, rotationKnown),
     );
     await this.#servers.atDatabase(() => putSealed(this.#em(), this.#account, sealed));
     this.loop.resume(host, this.#random.between(0, 300), () => (entry.done = this.loop.now));
   }
 
   async #unlink(): Promise<void> {
+    if (this.#isDatabaseDown()) return;
     const entry = { kind: 'unlink' as const, begun: this.loop.now, done: this.loop.now };
     this.history.links.push(entry);
     await this.#servers.atDatabase(() =>
