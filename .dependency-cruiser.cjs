@@ -33,6 +33,7 @@ const packages = {
   jose: '^src/(rollup|vault|dev)/',
   '(fastify|@fastify)': '^src/(http|dev)/',
   'type-graphql': '^src/graphql/',
+  commander: '^src/cli/',
 };
 
 const error = (name, from, to, comment) => ({ name, severity: 'error', comment, from, to });

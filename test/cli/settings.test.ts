@@ -68,20 +68,3 @@ test('rotate-keys needs a key ring, and reports problems of key ring and databas
   expect(await without.exited).toBe(1);
   expect(without.output()).toContain('TOKEN_KEYS is required');
 });
-
-describe('the command line', () => {
-  test.each(['serve', 'migrate', 'rotate-keys', 'schema'])('explains %s', async (command) => {
-    const run = runProgram([command, '--help'], {});
-    expect(await run.exited).toBe(0);
-    expect(run.output()).toContain(`rollup-accounts ${command}: `);
-  });
-
-  test.each([[[]], [['unknown']], [['serve', 'twice']], [['serve', '--fast']]])(
-    'rejects %j and prints its usage',
-    async (args) => {
-      const run = runProgram(args, {});
-      expect(await run.exited).toBe(2);
-      expect(run.output()).toContain('Usage: rollup-accounts <command>');
-    },
-  );
-});

@@ -21,8 +21,10 @@ export function runCommand(
   command: string,
   args: readonly string[],
   env: Readonly<Record<string, string>>,
+  /** Where it runs, and whether in a process group of its own. */
+  options: { readonly cwd?: string; readonly detached?: boolean } = {},
 ): Run {
-  const child = spawn(command, args, { env: { PATH: process.env['PATH'] ?? '', ...env } });
+  const child = spawn(command, args, { ...options, env: { PATH: process.env['PATH'] ?? '', ...env } });
   let output = '';
   const watchers = new Set<() => void>();
   const read = (chunk: Buffer): void => {

@@ -1,0 +1,72 @@
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { AppError } from '../errors.js';
+import type { Environment } from '../settings-reader.js';
+
+/**
+ * Runs a command, or prints help or the version. Results go to standard output, everything else to standard error.
+ *
+ * Resolves with the exit code: 0 done, 1 failed, 2 wrong usage; undefined for a server, which goes on.
+ */
+export async function runCommandLine(args: readonly string[], env: Environment): Promise<number | undefined> {
+  const program = createProgram(env);
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    // A command that is done ends, whatever its libraries left open.
+    return program.args[0] === 'serve' ? undefined : 0;
+  } catch (error) {
+    // Commander has told what is wrong, or was asked for help.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    await explain(error);
+    return 1;
+  }
+}
+
+/** What each command needs is imported when it runs, so that help comes at once. */
+function createProgram(env: Environment): Command {
+  const program = new Command('rollup-accounts')
+    .description('GraphQL server that links the users of an application to Rollup ID.')
+    .version(packageVersion(), '--version', 'print the version')
+    .showHelpAfterError('rollup-accounts --help tells more.')
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error:/, 'rollup-accounts:')) })
+    .exitOverride();
+  program
+    .command('serve')
+    .summary('run the server (what npm start does)')
+    .description(
+      'Runs the server. It reads its settings from the environment; docs/settings.md lists them. Without any it runs everything embedded. Stops on SIGTERM within SHUTDOWN_GRACE_MS.',
+    )
+    .action(async () => (await import('../server.js')).serve(env));
+  program
+    .command('migrate')
+    .summary('bring the database up to date and exit')
+    .description(
+      'Brings the database up to date. Needs DATABASE_URL (or DATA_DIR for the embedded database) and nothing else. Safe to run several at once.',
+    )
+    .action(async () => (await import('./migrate.js')).migrateCommand(env));
+  program
+    .command('rotate-keys')
+    .summary('seal every stored token with the first key of TOKEN_KEYS and exit')
+    .description(
+      'Seals every stored token with the first key. Needs TOKEN_KEYS, and DATABASE_URL (or DATA_DIR for the embedded database). Servers may go on serving. When it is interrupted, run it again: it continues. Exits with 1 when a token was left with another key.',
+    )
+    .action(async () => (await import('./rotate-keys.js')).rotateKeysCommand(env));
+  program
+    .command('schema')
+    .summary('print the GraphQL schema')
+    .description('Prints the public schema as SDL. The file schema/schema.graphql holds the same text.')
+    .action(async () => (await import('./schema.js')).schemaCommand());
+  return program;
+}
+
+function packageVersion(): string {
+  const path = new URL('../../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(path, 'utf8')) as { version: string }).version;
+}
+
+async function explain(error: unknown): Promise<void> {
+  if (error instanceof AppError) process.stderr.write(`rollup-accounts: ${error.message}\n`);
+  if (error instanceof AppError && !error.cause) return;
+  const { describeError } = await import('../log.js');
+  process.stderr.write(`${JSON.stringify({ level: 'fatal', err: describeError(error) })}\n`);
+}
