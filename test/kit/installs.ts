@@ -1,8 +1,23 @@
-import { delimiter, resolve } from 'node:path';
+import { cpSync } from 'node:fs';
+import { delimiter, resolve, sep } from 'node:path';
 import { type Run, runCommand } from './processes.js';
 
 /** The root of the repository, where tests run. */
 export const ROOT = resolve('.');
+
+/** For tests that install: a quiet machine needs a tenth of it, but it may be busy. */
+export const INSTALL_LIMIT_MS = 600_000;
+
+/** What installs and builds make, and what only git needs. */
+const NOT_CLONED = new Set(['.data', '.git', 'dist', 'node_modules', 'test']);
+
+/** Copies into `directory` what a fresh clone has, without its tests and without git. */
+export function copyClone(directory: string): void {
+  cpSync(ROOT, directory, {
+    recursive: true,
+    filter: (path) => !NOT_CLONED.has(path.slice(ROOT.length + 1).split(sep)[0] ?? ''),
+  });
+}
 
 /** The environment of a person at this machine: without what `npm test` adds to it, and with the cache of npm. */
 export const MACHINE = {
@@ -44,12 +59,12 @@ export function useCommands() {
 }
 
 /** Signals a process and everything that it started, as a terminal does. */
-function signalGroup({ process: { pid = 0 } }: Run, signal: NodeJS.Signals): void {
+export function signalGroup({ process: { pid = 0 } }: Run, signal: NodeJS.Signals): void {
   process.kill(-pid, signal);
 }
 
 /** Whether anything is left of the process group that `run` began. */
-function hasLeftovers({ process: { pid = 0 } }: Run): boolean {
+export function hasLeftovers({ process: { pid = 0 } }: Run): boolean {
   try {
     return process.kill(-pid, 0);
   } catch {

@@ -1,7 +1,9 @@
-import { renderGraphiQL } from '@graphql-yoga/render-graphiql';
+import { loadEditor, NOT_INSTALLED } from './editor.js';
 
 /** A self-contained page: editor, workers and styles are in the HTML, only /graphql is fetched. */
-export function renderGraphiqlPage(redirectUri: string, rollupIdUrl?: string): string {
+export async function renderGraphiqlPage(redirectUri: string, rollupIdUrl?: string): Promise<string> {
+  const renderGraphiQL = await loadEditor();
+  if (renderGraphiQL === undefined) return NOT_INSTALLED;
   // `endpoint` is read, but missing in the type of the options.
   const options = { title: 'rollup-accounts · GraphiQL', endpoint: '/graphql', shouldPersistHeaders: true };
   const html = renderGraphiQL({ ...options, defaultTabs: tabs(redirectUri) });
