@@ -153,7 +153,7 @@ async function createServer(
     logger: log,
     isOutage: isDatabaseOutage,
     limitMutations: (context, mutations) =>
-      rateLimiter.consume({ address: context.address, subject: context.viewer()?.sub }, mutations),
+      rateLimiter.consume({ address: context.request.address, subject: context.viewer()?.sub }, mutations),
     redactSecrets,
     report: (error, correlationId) => log.error({ err: error, correlationId }, 'internal error'),
   });
@@ -164,6 +164,7 @@ async function createServer(
     log,
     pages,
     isOutage: isDatabaseOutage,
+    redactSecrets,
     runWithLogContext: (fields, run) => logContext.run(fields, run),
     verifyAccessToken: withCallerInLog(createAccessTokenVerifier(rollup.verifier)),
     isReady: async () => (await database.isReady()) && (await hasKeys(rollup.issuer)),

@@ -6,9 +6,11 @@ import { AppError } from './errors.js';
 /** Where events go, one JSON object a line. */
 export type Log = Logger;
 
-/** Fields of every log line of a request: its id, and the caller as a pseudonym. */
+/** Fields of every log line of a request: its id, its trace if it has one, and the caller as a pseudonym. */
 export interface LogContext {
   readonly reqId: string;
+  readonly trace_id?: string;
+  readonly span_id?: string;
   who?: string;
 }
 

@@ -73,7 +73,7 @@ function guardField(field: GraphQLField<unknown, RequestContext>, rule: AccessRu
   const resolve = field.resolve ?? defaultFieldResolver;
   if (rule === 'public' && field.resolve === undefined) return;
   field.resolve = (source, args, context, info) => {
-    context.signal.throwIfAborted();
+    context.request.signal.throwIfAborted();
     if (rule !== 'public') requireViewer(context);
     if (typeof rule !== 'string') requireScopes(context, rule);
     return resolve(source, args, context, info);

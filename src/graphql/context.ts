@@ -9,6 +9,7 @@ import { NotLinkedError, UnauthenticatedError } from '../errors.js';
 import type { GalaxyReader, GalaxyReading } from '../galaxy/galaxy-reader.js';
 import type { Tokens, TokenState } from '../token-set.js';
 import { createLoaders, type Loaders } from './loaders.js';
+import type { OperationRecord } from './operation-record.js';
 import type { DescribeScopes } from './scope-descriptions.js';
 
 /** What the transport knows of a request. */
@@ -17,6 +18,8 @@ export interface RequestInfo {
   readonly address: string;
   /** Aborted when the deadline of the request has passed. */
   readonly signal: AbortSignal;
+  /** Filled for the log and the metrics. */
+  readonly operation: OperationRecord;
 }
 
 /** The caller, from a verified access token only. */
@@ -39,20 +42,18 @@ export interface Capabilities {
  *
  * Apollo Server copies it with `Object.assign`, which loses fields that are private to JavaScript (`#`).
  */
-export class RequestContext implements RequestInfo {
-  readonly address: string;
-  readonly signal: AbortSignal;
+export class RequestContext {
+  readonly request: RequestInfo;
   readonly describeScopes: DescribeScopes;
   private readonly shared: Capabilities;
   private readonly caller: Viewer | undefined;
   private linked: Viewer | undefined;
   private loaders: Loaders | undefined;
 
-  constructor(shared: Capabilities, caller: Viewer | undefined, { address, signal }: RequestInfo) {
+  constructor(shared: Capabilities, caller: Viewer | undefined, request: RequestInfo) {
     this.shared = shared;
     this.caller = caller;
-    this.address = address;
-    this.signal = signal;
+    this.request = request;
     this.describeScopes = shared.describeScopes;
   }
 

@@ -12,6 +12,7 @@ import { limitDocument } from './document-limits.js';
 import type { IsOutage } from './error-response.js';
 import { createErrorFormatter, type ReportInternalError } from './format-error.js';
 import { setHttpStatus } from './http-status.js';
+import { recordOperations } from './record-operations.js';
 import { limitRequests, type LimitMutations } from './request-limits.js';
 import { createSchema } from './schema.js';
 import { createScopeDescriptions } from './scope-descriptions.js';
@@ -79,6 +80,7 @@ export async function startApollo(
       ApolloServerPluginUsageReportingDisabled(),
       limitRequests(limitMutations),
       setHttpStatus(isOutage),
+      recordOperations(),
     ],
   });
   await server.start();

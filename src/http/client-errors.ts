@@ -2,14 +2,16 @@ import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } 
 import type { Duplex } from 'node:stream';
 import type { FastifyBaseLogger } from 'fastify';
 import { BAD_REQUEST_MESSAGE } from './http-error.js';
+import { REQUEST_ID, type RequestIdOf } from './request-id.js';
 import { SECURITY_HEADERS } from './response-headers.js';
+import { readTraceContext } from './trace-context.js';
 
 /** Handlers of requests that are rejected before Fastify's hooks run. */
 export interface ClientErrorHandlers {
   /** Malformed, too large or too slow: an error of Node's parser. */
   readonly onClientError: (error: Error & { readonly code?: string }, socket: Duplex) => void;
   /** A URL that cannot be decoded. */
-  readonly onBadUrl: (response: ServerResponse) => void;
+  readonly onBadUrl: (request: IncomingMessage, response: ServerResponse) => void;
   /** Rejects `CONNECT` and `Expect`, for which Node sends no response, or one without the security headers. */
   readonly watch: (server: Server) => void;
 }
@@ -24,7 +26,9 @@ const BODY = JSON.stringify({
   errors: [{ message: BAD_REQUEST_MESSAGE, extensions: { code: 'BAD_REQUEST' } }],
 });
 
-const HEADERS = {
+type Headers = Readonly<Record<string, string>>;
+
+const HEADERS: Headers = {
   ...SECURITY_HEADERS,
   'content-type': 'application/json; charset=utf-8',
   'content-length': String(Buffer.byteLength(BODY)),
@@ -32,13 +36,22 @@ const HEADERS = {
 };
 
 /** Creates the handlers. Each logs one record, sends a generic error and closes the connection. */
-export function createClientErrorHandlers(log: FastifyBaseLogger): ClientErrorHandlers {
-  const record = (status: number, reason: string): void =>
-    log.info({ event: 'request_refused', status, reason }, 'request');
-  const reject = (response: ServerResponse, status: number, reason: string): void => {
-    record(status, reason);
-    response.writeHead(status, HEADERS).end(BODY);
+export function createClientErrorHandlers(
+  log: FastifyBaseLogger,
+  requestIdOf: RequestIdOf,
+): ClientErrorHandlers {
+  /** Returns the headers of the response. */
+  const record = (status: number, reason: string, request?: IncomingMessage): Headers => {
+    const reqId = requestIdOf(request);
+    const trace = request && readTraceContext(request.headers);
+    log.info({ event: 'request_refused', status, reason, reqId, ...trace }, 'request');
+    return { ...HEADERS, [REQUEST_ID]: reqId };
   };
+  const reject =
+    (status: number, reason: string) =>
+    (request: IncomingMessage, response: ServerResponse): void => {
+      response.writeHead(status, record(status, reason, request)).end(BODY);
+    };
   return {
     onClientError: ({ code = 'unknown' }, socket) => {
       // The client has disconnected before its request was complete: no response, no record.
@@ -47,24 +60,20 @@ export function createClientErrorHandlers(log: FastifyBaseLogger): ClientErrorHa
         return;
       }
       const status = STATUS_OF[code] ?? 400;
-      record(status, code);
-      endWith(socket, status, HEADERS);
+      endWith(socket, status, record(status, code));
     },
-    onBadUrl: (response) => reject(response, 400, 'url'),
+    onBadUrl: reject(400, 'url'),
     watch: (server) => {
-      server.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) =>
-        reject(response, 417, 'expect'),
+      server.on('checkExpectation', reject(417, 'expect'));
+      server.on('connect', (request: IncomingMessage, socket: Duplex) =>
+        endWith(socket, 405, { ...record(405, 'connect', request), allow: 'GET, POST' }),
       );
-      server.on('connect', (_request: IncomingMessage, socket: Duplex) => {
-        record(405, 'connect');
-        endWith(socket, 405, { ...HEADERS, allow: 'GET, POST' });
-      });
     },
   };
 }
 
 /** Node passes a bare socket: handling its errors and closing it is up to us. */
-function endWith(socket: Duplex, status: number, headers: Readonly<Record<string, string>>): void {
+function endWith(socket: Duplex, status: number, headers: Headers): void {
   socket.on('error', () => socket.destroy());
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
   const head = [`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, ...lines].join('\r\n');

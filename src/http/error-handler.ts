@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import {
   type AppError,
@@ -9,6 +10,7 @@ import {
 } from '../errors.js';
 import { errorResponse, type IsOutage } from '../graphql/error-response.js';
 import { internalError, type PublicError, publicExtensions } from '../graphql/format-error.js';
+import { addCodes } from '../graphql/operation-record.js';
 import { HttpError } from './http-error.js';
 
 /** Creates the handler of errors outside GraphQL execution. Internal details go to the log only. */
@@ -36,6 +38,7 @@ function sendClientError(reply: FastifyReply, { statusCode, message, code }: Htt
 
 /** A response in the shape of GraphQL's errors. */
 function sendError(reply: FastifyReply, error: PublicError): FastifyReply {
+  addCodes(reply.request.operation, [error]);
   return reply.type('application/json; charset=utf-8').send({ errors: [error] });
 }
 
@@ -47,7 +50,7 @@ function toClientError(error: unknown): HttpError | undefined {
 }
 
 /** Logs an error and returns what the client learns of it. */
-function logError(error: unknown, { log, id: correlationId }: FastifyRequest): PublicError {
+function logError(error: unknown, { log }: FastifyRequest): PublicError {
   if (error instanceof OverloadedError) return publicError(error);
   if (error instanceof UnauthenticatedError) {
     const reason = error.cause instanceof TokenRejectedError ? error.cause.reason : undefined;
@@ -58,6 +61,8 @@ function logError(error: unknown, { log, id: correlationId }: FastifyRequest): P
     log.warn({ err: error }, 'keys of the issuer are not available');
     return publicError(error);
   }
+  // Not the id of the request: a client may have chosen that.
+  const correlationId = randomUUID();
   if (error instanceof DeadlineExceededError) {
     log.error({ correlationId }, 'operation timed out');
     return internalError(correlationId, error.message);

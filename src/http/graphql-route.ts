@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { DeadlineExceededError } from '../errors.js';
 import type { Viewer } from '../graphql/context.js';
 import type { Graphql } from '../graphql/graphql.js';
+import { addRejection } from '../graphql/operation-record.js';
 import type { DocumentRequest } from '../graphql/trusted-documents.js';
 import { HttpError } from './http-error.js';
 import type { HttpSettings } from './settings.js';
@@ -39,6 +40,7 @@ export function addGraphqlRoute(listener: FastifyInstance, options: GraphqlRoute
       } finally {
         deadline.stop();
       }
+      if (response.body.kind === 'complete') addRejection(request.operation, response.body.string);
       return reply.sent ? reply : sendResponse(reply, response);
     },
   });
@@ -91,7 +93,8 @@ function execute(
       search: new URL(request.url, 'http://localhost').search,
       ...(trusted !== undefined && replaceDocument(request, trusted)),
     },
-    context: async () => createContext(request.viewer, { address: request.ip, signal }),
+    context: async () =>
+      createContext(request.viewer, { address: request.ip, signal, operation: request.operation }),
   });
 }
 

@@ -9,6 +9,7 @@ import { addHealthRoutes } from './health.js';
 import { addLoadShedding, addResponseTimeout } from './load-shedding.js';
 import { addMetricsRoute } from './metrics-route.js';
 import { addRequestHeaderChecks } from './request-headers.js';
+import { createRequestIds, type RequestIdOf } from './request-id.js';
 import { addRequestLog, type RunWithLogContext } from './request-log.js';
 import { addSecurityHeaders } from './response-headers.js';
 import type { HttpSettings } from './settings.js';
@@ -25,17 +26,23 @@ export interface ListenerOptions extends GraphqlRouteOptions, HttpSettings {
   readonly runWithLogContext: RunWithLogContext;
   readonly isOutage: IsOutage;
   readonly isReady: () => Promise<boolean>;
+  /** Redacts what looks like a token or a secret. */
+  readonly redactSecrets: (text: string) => string;
   /** Prometheus text. */
   readonly renderMetrics: () => Promise<string>;
   readonly pages: readonly DevelopmentPage[];
 }
 
+/** What tracing in browsers sends; `tracestate` comes with `traceparent` and is not read. */
+const TRACING_HEADERS = ['X-Request-Id', 'Traceparent', 'Tracestate'];
+
 /** Creates the HTTP side: GraphQL, health, metrics, and in development the pages. Hooks run in this order. */
 export async function createListener(
   options: ListenerOptions,
 ): Promise<{ listener: FastifyInstance; draining: Draining }> {
-  const clientErrors = createClientErrorHandlers(options.log);
-  const listener = createFastify(options, clientErrors);
+  const requestIdOf = createRequestIds(options.redactSecrets);
+  const clientErrors = createClientErrorHandlers(options.log, requestIdOf);
+  const listener = createFastify(options, clientErrors, requestIdOf);
   clientErrors.watch(listener.server);
   addRequestLog(listener, options.runWithLogContext);
   const draining = addDraining(listener);
@@ -47,7 +54,8 @@ export async function createListener(
     await listener.register(cors, {
       origin: [...options.corsOrigins],
       methods: ['GET', 'POST'],
-      allowedHeaders: ['Authorization', 'Content-Type', 'Apollo-Require-Preflight'],
+      allowedHeaders: ['Authorization', 'Content-Type', 'Apollo-Require-Preflight', ...TRACING_HEADERS],
+      exposedHeaders: ['X-Request-Id'],
       maxAge: 600,
     });
   }
@@ -60,7 +68,11 @@ export async function createListener(
   return { listener, draining };
 }
 
-function createFastify(options: ListenerOptions, clientErrors: ClientErrorHandlers): FastifyInstance {
+function createFastify(
+  options: ListenerOptions,
+  clientErrors: ClientErrorHandlers,
+  requestIdOf: RequestIdOf,
+): FastifyInstance {
   return fastify({
     loggerInstance: options.log,
     logController: new LogController({ disableRequestLogging: true }),
@@ -73,9 +85,9 @@ function createFastify(options: ListenerOptions, clientErrors: ClientErrorHandle
     return503OnClosing: false,
     exposeHeadRoutes: false,
     trustProxy: options.trustProxy.length > 0 ? [...options.trustProxy] : false,
-    genReqId: () => crypto.randomUUID(),
+    genReqId: requestIdOf,
     clientErrorHandler: clientErrors.onClientError,
-    frameworkErrors: (_error, _request, reply) => clientErrors.onBadUrl(reply.raw),
+    frameworkErrors: (_error, request, reply) => clientErrors.onBadUrl(request.raw, reply.raw),
     http: {
       maxHeaderSize: options.maxHeaderBytes,
       headersTimeout: options.headersTimeoutMs,

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { type GraphQLFormattedError, type GraphQLSchema, extendSchema, isEnumType, parse } from 'graphql';
 import { startApollo } from '../../src/graphql/graphql.js';
+import { createOperationRecord } from '../../src/graphql/operation-record.js';
 import type { RequestContext } from '../../src/graphql/context.js';
 import { PUBLIC_CODES, TRANSPORT_CODES } from '../../src/graphql/format-error.js';
 import { createSchema } from '../../src/graphql/schema.js';
@@ -177,13 +178,18 @@ describe('errors', () => {
         link: input,
         start: { redirectUri: world.config.rollup.redirectUris[0] ?? '', scopes: ['openid'] },
       },
+      { headers: { 'x-request-id': 'chosen-by-the-client' } },
     );
 
     expect(response).toMatchObject({ status: 503, data: undefined });
     expect(response.codes).toEqual(['INTERNAL_SERVER_ERROR']);
     const correlationId = String(response.errors[0]?.extensions['correlationId']);
     expect(logged(correlationId).filter(({ level }) => level === 'error')).toMatchObject([
-      { msg: 'operation timed out', correlationId },
+      { msg: 'operation timed out', correlationId, reqId: 'chosen-by-the-client' },
+    ]);
+    expect(correlationId).toMatch(/^[\da-f-]{36}$/);
+    expect(await world.requestsLogged(1, 503)).toMatchObject([
+      { operation: 'mutation', codes: ['INTERNAL_SERVER_ERROR'] },
     ]);
     gate.release();
     await waitUntil(() => world.logLines.filter((line) => line.includes('internal error')).length > 0);
@@ -346,7 +352,11 @@ describe('errors', () => {
       limitMutations: async () => undefined,
     });
     const contextValue = {
-      signal: new AbortController().signal,
+      request: {
+        address: '',
+        signal: new AbortController().signal,
+        operation: createOperationRecord(),
+      },
       user: () => Promise.reject(new Error('select * from app_user: the cause')),
     } as Partial<RequestContext> as RequestContext;
     const { body } = await apollo.executeOperation({ query, variables }, { contextValue });
