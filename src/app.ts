@@ -32,6 +32,8 @@ export interface AppDependencies {
   /** Served in development only. */
   readonly pages?: readonly DevelopmentPage[];
   readonly openDatabase?: typeof openDatabase;
+  /** Prometheus text of the process, which may run several applications. */
+  readonly processMetrics?: () => Promise<string>;
 }
 
 /** A running application. */
@@ -55,7 +57,7 @@ export async function createApp(config: CompleteConfig, dependencies: AppDepende
     const { fetch = globalThis.fetch, now = Date.now, pages = [] } = dependencies;
     const { log, monotonicNow = () => performance.now() } = dependencies;
     const rollup = createRollup(config.rollup, config.provider, { fetch, now, monotonicNow });
-    const metrics = createMetrics();
+    const metrics = createMetrics(dependencies.processMetrics);
     const clocks = { now, monotonicNow };
     return await start({ config, database, cipher, rollup, metrics, log, fetch, pages, ...clocks });
   } catch (error) {
@@ -64,7 +66,7 @@ export async function createApp(config: CompleteConfig, dependencies: AppDepende
   }
 }
 
-interface Parts extends Required<Omit<AppDependencies, 'openDatabase'>> {
+interface Parts extends Required<Omit<AppDependencies, 'openDatabase' | 'processMetrics'>> {
   readonly config: CompleteConfig;
   readonly database: Database;
   readonly cipher: TokenCipher;
@@ -165,6 +167,7 @@ async function createServer(
     pages,
     isOutage: isDatabaseOutage,
     redactSecrets,
+    registry: metrics.registry,
     runWithLogContext: (fields, run) => logContext.run(fields, run),
     verifyAccessToken: withCallerInLog(createAccessTokenVerifier(rollup.verifier)),
     isReady: async () => (await database.isReady()) && (await hasKeys(rollup.issuer)),

@@ -9,14 +9,17 @@ export interface Metrics {
   countGalaxy(outcome: GalaxyOutcome): void;
   /** Reads the gauges of a vault at each scrape from now on. */
   watch(vault: Pick<TokenVault, 'waiting' | 'circuitOpen'>): void;
+  /** For the metrics of other rooms. */
+  readonly registry: Registry;
   /** Prometheus text format. */
   render(): Promise<string>;
 }
 
-/** Creates the metrics of one application. */
+/** Creates the metrics of one application; `renderMore` renders those that it shares with others. */
 // oxlint-disable-next-line max-lines-per-function -- one declaration a metric
-export function createMetrics(): Metrics {
-  const registers = [new Registry()];
+export function createMetrics(renderMore: () => Promise<string> = async () => ''): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
   const outcomes = new Counter({
     name: 'rollup_accounts_refreshes_total',
     help: 'Refreshes by outcome.',
@@ -64,7 +67,8 @@ export function createMetrics(): Metrics {
         Number(vault.circuitOpen()),
       );
     },
-    render: async () => (await Promise.all(registers.map((registry) => registry.metrics()))).join(''),
+    registry,
+    render: async () => (await registry.metrics()) + (await renderMore()),
   };
 }
 

@@ -1,3 +1,4 @@
+import { collectDefaultMetrics, Registry } from 'prom-client';
 import { createApp } from './app.js';
 import { type Config, loadConfig } from './config.js';
 import { ConfigError } from './errors.js';
@@ -20,7 +21,9 @@ export async function serve(env: Environment): Promise<void> {
   ];
   const log = createLog(config.logLevel, secrets, embedded.logDestination);
   exitOnFatal(log);
-  const app = await createApp(config, { log, pages });
+  const metrics = new Registry();
+  collectDefaultMetrics({ register: metrics });
+  const app = await createApp(config, { log, pages, processMetrics: () => metrics.metrics() });
   log.info({ url: app.url, ...(rollupIdUrl && { rollupId: rollupIdUrl }) }, 'ready');
   embedded.rememberProvider((text) => log.warn(text));
   if (!config.production) announce(app.url, rollupIdUrl);

@@ -4,6 +4,8 @@ import type { FastifyInstance } from 'fastify';
 /** Graceful shutdown: readiness drops first, then running requests finish, then the listener closes. */
 export interface Draining {
   readonly isDraining: () => boolean;
+  /** How many requests are being served. */
+  readonly running: () => number;
   /**
    * Makes `/readyz` fail and closes connections after their response, for at least `delayMs` milliseconds, then
    * waits at most `limitMs` for running requests. New requests are still served meanwhile.
@@ -29,6 +31,7 @@ export function addDraining(listener: FastifyInstance): Draining {
   });
   return {
     isDraining: () => draining,
+    running: () => running,
     drain: async (delayMs, limitMs) => {
       draining = true;
       await delay(delayMs);

@@ -1,5 +1,6 @@
 import cors from '@fastify/cors';
 import { fastify, type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import type { Registry } from 'prom-client';
 import type { IsOutage } from '../graphql/error-response.js';
 import { createErrorHandler, handleNotFound } from './error-handler.js';
 import { addDraining, type Draining } from './draining.js';
@@ -11,6 +12,7 @@ import { addMetricsRoute } from './metrics-route.js';
 import { addRequestHeaderChecks } from './request-headers.js';
 import { createRequestIds, type RequestIdOf } from './request-id.js';
 import { addRequestLog, type RunWithLogContext } from './request-log.js';
+import { addRequestMetrics } from './request-metrics.js';
 import { addSecurityHeaders } from './response-headers.js';
 import type { HttpSettings } from './settings.js';
 
@@ -28,6 +30,8 @@ export interface ListenerOptions extends GraphqlRouteOptions, HttpSettings {
   readonly isReady: () => Promise<boolean>;
   /** Redacts what looks like a token or a secret. */
   readonly redactSecrets: (text: string) => string;
+  /** Takes the metrics of the requests. */
+  readonly registry: Registry;
   /** Prometheus text. */
   readonly renderMetrics: () => Promise<string>;
   readonly pages: readonly DevelopmentPage[];
@@ -46,6 +50,10 @@ export async function createListener(
   clientErrors.watch(listener.server);
   addRequestLog(listener, options.runWithLogContext);
   const draining = addDraining(listener);
+  addRequestMetrics(listener, options.registry, {
+    inFlight: draining.running,
+    trustedNames: options.findDocument !== undefined,
+  });
   addResponseTimeout(listener, options.responseTimeoutMs);
   addRequestHeaderChecks(listener);
   addLoadShedding(listener, options.maxConcurrentRequests);

@@ -2,6 +2,7 @@ import './requests.cases.js';
 import './health.cases.js';
 import './metrics.cases.js';
 import './request-log.cases.js';
+import './request-metrics.cases.js';
 import '../log.cases.js';
 import '../log-events.cases.js';
 import './draining.cases.js';
