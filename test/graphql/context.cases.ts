@@ -1,5 +1,6 @@
 import type { AccountRecord } from '../../src/accounts/account.repository.js';
 import { type Capabilities, RequestContext } from '../../src/graphql/context.js';
+import { createOperationRecord } from '../../src/graphql/operation-record.js';
 
 const CALLER = { issuer: 'https://passport.example', sub: 'urn:one', scopes: ['openid'] };
 
@@ -30,6 +31,7 @@ function createContext() {
     },
     galaxy: { invalidate: (accountId: string) => void invalidated.push(accountId) },
   } as unknown as Capabilities;
-  const request = { address: '127.0.0.1', signal: new AbortController().signal };
+  const { signal } = new AbortController();
+  const request = { address: '127.0.0.1', signal, operation: createOperationRecord() };
   return { context: new RequestContext(capabilities, CALLER, request), invalidated };
 }

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { devNull, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openDatabase } from '../../src/database/orm.js';
 import type { DatabaseSettings } from '../../src/database/settings.js';
@@ -30,6 +30,9 @@ export function createDataDirectory(): string {
   return directory;
 }
 
+/** A directory that cannot be made: the database is on a server. */
+const NOWHERE = join(devNull, 'nowhere');
+
 /** Creates a migrated database on the server of `TEST_DATABASE_URL`, or an embedded one when that is not set. */
 export async function createTestDatabase(template = process.env['SERVER_TEMPLATE']): Promise<TestDatabase> {
   const server = process.env['TEST_DATABASE_URL'];
@@ -46,8 +49,8 @@ export async function createTestDatabase(template = process.env['SERVER_TEMPLATE
   const url = new URL(server);
   url.pathname = `/${name}`;
   return {
-    env: { DATABASE_URL: url.href, DATA_DIR: 'unused' },
-    settings: { url: url.href, dataDir: 'unused' },
+    env: { DATABASE_URL: url.href, DATA_DIR: NOWHERE },
+    settings: { url: url.href, dataDir: NOWHERE },
     close: () => administer(server, `drop database ${name} with (force)`),
   };
 }

@@ -2,8 +2,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { parse } from 'yaml';
 import { buildImage, type Image } from '../kit/containerfile.js';
-import { onPostgres, useDirectory, useStarted } from '../kit/hooks.js';
+import { useDirectory, useStarted } from '../kit/hooks.js';
 import { INSTALL_LIMIT_MS, MACHINE, useCommands } from '../kit/installs.js';
+import { onPostgres } from '../kit/needs.js';
 import { findFreePort } from '../kit/network.js';
 import type { Run } from '../kit/processes.js';
 import { PRODUCTION } from '../kit/server-env.js';
@@ -13,7 +14,7 @@ import { createTestDatabase } from '../kit/test-database.js';
 const PATH = `${dirname(process.execPath)}${delimiter}${MACHINE.PATH}`;
 
 /** Production needs PostgreSQL. */
-onPostgres?.('the container image, built by the commands of the Containerfile', () => {
+onPostgres('the container image, built by the commands of the Containerfile', () => {
   const directory = useDirectory();
   const commands = useCommands();
   const database = useStarted(() => createTestDatabase());
