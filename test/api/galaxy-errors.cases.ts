@@ -171,7 +171,7 @@ describe('failures of Galaxy', () => {
 
     test('counts concurrent failures as one failure', async () => {
       const bearers = [token];
-      for (const person of world.people.slice(1)) {
+      for (const person of world.people.slice(1, 3)) {
         bearers.push((await world.linkPerson(person, { scopes: ['openid', 'profile'] })).token);
       }
       const gate = createGate();
