@@ -46,6 +46,34 @@ describe('settings', () => {
     expect(problems.filter((problem) => problem.includes(`${name} must `))).toHaveLength(1);
   });
 
+  test.each([
+    ['DATABASE_URL', ''],
+    ['DATABASE_URL', 'mysql://root@localhost/secret-database'],
+    ['ROLLUP_ISSUER', ''],
+    ['ROLLUP_ISSUER', 'http://passport.example'],
+    ['ROLLUP_ISSUER', 'https://passport.example/'],
+    ['ROLLUP_CLIENT_ID', ''],
+    ['ROLLUP_CLIENT_SECRET', ''],
+    ['ROLLUP_REDIRECT_URIS', 'http://app.example/callback'],
+    ['GALAXY_URL', ''],
+    ['GALAXY_URL', 'http://galaxy.example/secret-path'],
+    ['GALAXY_API_KEY', ''],
+    ['TOKEN_KEYS', ''],
+    ['TOKEN_KEYS', 'k1:c2hvcnQtc2VjcmV0'],
+    ['TOKEN_KEYS', 'k1:ZXhhbXBsZS1rZXktZnJvbS10aGUtUkVBRE1FLTAwMDE'],
+    ['PORT', 'eighty-secret'],
+    ['REFRESH_LEASE_SECONDS', '5'],
+    ['CORS_ORIGINS', 'https://app.example/path-secret'],
+  ])(
+    'HTP-24 %s = "%s" is refused in production, and the problem has its name without its value',
+    (name, value) => {
+      const [problem = '', ...others] = problemsOf({ ...PRODUCTION, [name]: value });
+      expect(others).toEqual([]);
+      expect(problem).toContain(name);
+      expect(problem).not.toContain(value || 'hunter2secret');
+    },
+  );
+
   test.each(['ROLLUP_ISSUER', 'ROLLUP_REDIRECT_URIS', 'GALAXY_URL'])(
     '%s is plain http on this machine and outside production only',
     (name) => {

@@ -29,7 +29,7 @@ export const graphql: readonly Mutation[] = [
   {
     breaks: 'after the deadline further fields resolve',
     file: 'src/graphql/access.ts',
-    from: 'context.signal.throwIfAborted();',
+    from: 'context.request.signal.throwIfAborted();',
     to: '',
     test: 'test/graphql/errors.cases.ts',
     title: 'GQL-29 at the deadline',
