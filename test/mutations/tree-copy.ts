@@ -33,7 +33,7 @@ export class TreeCopy {
     symlinkSync(resolve('node_modules'), join(this.#tree, 'node_modules'));
     process.once('exit', () => {
       this.#kill();
-      rmSync(this.#directory, { recursive: true, force: true, maxRetries: 3 });
+      rmSync(this.#directory, { recursive: true, force: true, maxRetries: 10 });
     });
   }
 
@@ -92,7 +92,11 @@ export class TreeCopy {
 
   /** Kills what runs now, with its children. */
   #kill(): void {
-    if (this.#child?.pid !== undefined) process.kill(-this.#child.pid, 'SIGKILL');
+    try {
+      if (this.#child?.pid !== undefined) process.kill(-this.#child.pid, 'SIGKILL');
+    } catch {
+      // It has just ended.
+    }
   }
 }
 
