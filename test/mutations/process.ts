@@ -3,6 +3,46 @@ import type { Mutation } from './mutation.js';
 /** Mutations of the process and its log. */
 export const process: readonly Mutation[] = [
   {
+    breaks: 'an old Node is not noticed',
+    file: 'src/cli/node-version.ts',
+    from: '>= NEEDED)',
+    to: '>= 0)',
+    test: 'test/processes/command-line.test.ts',
+    title: 'is good when it is the one of engines',
+  },
+  {
+    breaks: 'the command line is imported before the version of Node is checked',
+    file: 'src/cli/main.ts',
+    from: "import { oldNode } from './node-version.js';",
+    to: "import { oldNode } from './node-version.js';\nimport 'node:sqlite';",
+    test: 'test/processes/command-line.test.ts',
+    title: 'is checked before anything is imported',
+  },
+  {
+    breaks: 'wrong usage exits as a failure does',
+    file: 'src/cli/program.ts',
+    from: 'error.exitCode === 0 ? 0 : 2',
+    to: 'error.exitCode',
+    test: 'test/processes/command-line.test.ts',
+    title: 'with exit code 2, and says why on standard error',
+  },
+  {
+    breaks: 'the end of the server is not waited for',
+    file: 'src/cli/program.ts',
+    from: "program.args[0] === 'serve' ? undefined : 0",
+    to: '0',
+    test: 'test/processes/signals.test.ts',
+    title: 'the request in flight is answered, npm exits with 0, nothing is left',
+  },
+  {
+    breaks: 'GraphiQL is an internal error in a production install',
+    file: 'src/dev/pages/editor.ts',
+    from: "'ERR_MODULE_NOT_FOUND'",
+    to: "'none'",
+    test: 'test/processes/install.test.ts',
+    title: 'is served by npm run serve, and says how to get GraphiQL',
+  },
+  {
     breaks: 'the background refresh goes on after the server is closed',
     file: 'src/app.ts',
     from: `      await stopBackgroundRefresh();

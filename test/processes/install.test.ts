@@ -10,9 +10,8 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { useDirectory, useStarted } from '../kit/hooks.js';
+import { useDirectory } from '../kit/hooks.js';
 import { copyClone, INSTALL_LIMIT_MS, ROOT, useCommands } from '../kit/installs.js';
-import { createTestDatabase } from '../kit/test-database.js';
 
 const directory = useDirectory();
 const { run, start } = useCommands();
@@ -22,7 +21,6 @@ describe('a production install', () => {
   const clone = join(directory, 'clone');
   const inClone = (path: string): string => join(clone, path);
   const read = (path: string): string => readFileSync(inClone(path), 'utf8');
-  const database = useStarted(() => createTestDatabase());
 
   beforeAll(async () => {
     mkdirSync(temporary);
@@ -42,7 +40,7 @@ describe('a production install', () => {
   });
 
   test('is served by npm run serve, and says how to get GraphiQL', async () => {
-    const server = start(clone, 'npm run serve', { ...database.env, PORT: '0' });
+    const server = start(clone, 'npm run serve', { PORT: '0' });
     await server.until('"msg":"ready"');
     const url = /"url":"([^"]+)"[^\n]*"msg":"ready"/.exec(server.output())?.[1] ?? '';
     const graphiql = await fetch(`${url}/graphiql`);

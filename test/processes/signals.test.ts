@@ -1,10 +1,9 @@
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { text } from 'node:stream/consumers';
-import { useStarted } from '../kit/hooks.js';
+import { useDirectory } from '../kit/hooks.js';
 import { hasLeftovers, ROOT, signalGroup, useCommands } from '../kit/installs.js';
 import type { Run } from '../kit/processes.js';
-import { createTestDatabase } from '../kit/test-database.js';
 
 const BODY = JSON.stringify({ query: '{ me { id } }' });
 
@@ -14,7 +13,7 @@ const toAll = (run: Run): void => signalGroup(run, 'SIGINT');
 
 describe('HTP-10 a signal', () => {
   const commands = useCommands();
-  const database = useStarted(() => createTestDatabase());
+  const DATA_DIR = useDirectory();
 
   test.each([
     ['SIGTERM to npm start', 'npm start', toNpm],
@@ -24,7 +23,7 @@ describe('HTP-10 a signal', () => {
   ])(
     '%s: the request in flight is answered, npm exits with 0, nothing is left',
     async (_title, command, send) => {
-      const run = commands.start(ROOT, command, { ...database.env, PORT: '0', SHUTDOWN_DELAY_MS: '0' });
+      const run = commands.start(ROOT, command, { DATA_DIR, PORT: '0', SHUTDOWN_DELAY_MS: '0' });
       await run.until('"msg":"ready"');
       const url = /"url":"([^"]+)"[^\n]*"msg":"ready"/.exec(run.output())?.[1] ?? '';
       const finish = await beginRequest(`${url}/graphql`);
@@ -47,7 +46,7 @@ async function beginRequest(url: string): Promise<() => Promise<string>> {
   const sent = request(url, { method: 'POST', headers });
   const response = once(sent, 'response');
   sent.flushHeaders();
-  await once(sent, 'continue');
+  await Promise.race([once(sent, 'continue'), response]);
   return async () => {
     sent.end(BODY);
     const [message] = (await response) as [NodeJS.ReadableStream];
