@@ -3,6 +3,14 @@ import type { Mutation } from './mutation.js';
 /** Mutations of the HTTP server. */
 export const http: readonly Mutation[] = [
   {
+    breaks: 'a request that is no HTTP has no id',
+    file: 'src/http/client-errors.ts',
+    from: '{ ...HEADERS, [REQUEST_ID]: reqId }',
+    to: 'HEADERS',
+    test: 'test/http/request-log.cases.ts',
+    title: 'HTP-27 is a UUID for what is no HTTP',
+  },
+  {
     breaks: 'a draining server keeps connections open',
     file: 'src/http/draining.ts',
     from: "if (draining) void reply.header('connection', 'close');",
@@ -36,6 +44,14 @@ export const http: readonly Mutation[] = [
     to: '',
     test: 'test/http/draining.cases.ts',
     title: 'HTP-10 a kept connection is closed',
+  },
+  {
+    breaks: 'an internal error has no id of its own',
+    file: 'src/http/error-handler.ts',
+    from: 'const correlationId = randomUUID();',
+    to: "const correlationId = 'none';",
+    test: 'test/graphql/errors.cases.ts',
+    title: 'GQL-29 at the deadline',
   },
   {
     breaks: 'after the deadline further resolvers run',
@@ -128,12 +144,53 @@ export const http: readonly Mutation[] = [
     title: 'HTP-05 a compressed body',
   },
   {
+    breaks: 'an id that resembles a secret is taken over',
+    file: 'src/http/request-id.ts',
+    from: ' && redactSecrets(id) === id',
+    to: '',
+    test: 'test/http/request-log.cases.ts',
+    title: 'is replaced by a UUID, and stands nowhere in the log',
+  },
+  {
+    breaks: 'an id of any length is taken over',
+    file: 'src/http/request-id.ts',
+    from: '{1,128}',
+    to: '+',
+    test: 'test/http/request-log.cases.ts',
+    title: 'is replaced by a UUID, and stands nowhere in the log',
+  },
+  {
     breaks: 'query strings are logged',
     file: 'src/http/request-log.ts',
     from: "request.url.split('?', 1)[0]?.slice",
     to: 'request.url.slice',
     test: 'test/api/link-secrets.cases.ts',
     title: 'LNK-28',
+  },
+  {
+    breaks: 'responses do not give the id of the request back',
+    file: 'src/http/request-log.ts',
+    from: `    void reply.header(REQUEST_ID, request.id);
+`,
+    to: '',
+    test: 'test/http/request-log.cases.ts',
+    title: 'HTP-27 is given back to ',
+  },
+  {
+    breaks: 'clients make any number of series',
+    file: 'src/http/request-metrics.ts',
+    from: 'known.size >= MAX_NAMES || ',
+    to: '',
+    test: 'test/http/request-metrics.cases.ts',
+    title: 'keeps the names of operations few',
+  },
+  {
+    breaks: 'every method is a series',
+    file: 'src/http/request-metrics.ts',
+    from: "METHODS.has(method) ? method : 'other'",
+    to: 'method',
+    test: 'test/http/request-metrics.cases.ts',
+    title: 'counts unknown paths as one route and unknown methods as one method',
   },
   {
     breaks: 'responses may be stored',
@@ -158,6 +215,22 @@ export const http: readonly Mutation[] = [
     to: 'if (false)',
     test: 'test/http/requests.cases.ts',
     title: 'carries every security header',
+  },
+  {
+    breaks: 'the trace of zeros is one',
+    file: 'src/http/trace-context.ts',
+    from: '(?!0{32})',
+    to: '',
+    test: 'test/http/request-log.cases.ts',
+    title: 'stands nowhere in the log',
+  },
+  {
+    breaks: 'a traceparent of version 00 may go on',
+    file: 'src/http/trace-context.ts',
+    from: 'ff|00.{54}',
+    to: 'ff',
+    test: 'test/http/request-log.cases.ts',
+    title: 'stands nowhere in the log',
   },
   {
     breaks: 'of two Authorization headers the first counts',
