@@ -23,14 +23,16 @@ export async function serve(env: Environment): Promise<void> {
   exitOnFatal(log);
   const metrics = new Registry();
   collectDefaultMetrics({ register: metrics });
-  const app = await createApp(config, { log, pages, processMetrics: () => metrics.metrics() });
+  const starting = createApp(config, { log, pages, processMetrics: () => metrics.metrics() });
+  // Also while it starts: the first process of a container ignores a signal that it does not handle.
+  stopOnSignal(log, config.http.shutdownGraceMs, async () => {
+    await (await starting).close();
+    await embedded.close();
+  });
+  const app = await starting;
   log.info({ url: app.url, ...(rollupIdUrl && { rollupId: rollupIdUrl }) }, 'ready');
   embedded.rememberProvider((text) => log.warn(text));
   if (!config.production) announce(app.url, rollupIdUrl);
-  stopOnSignal(log, config.http.shutdownGraceMs, async () => {
-    await app.close();
-    await embedded.close();
-  });
 }
 
 /** In production incomplete settings are rejected; elsewhere what is missing is embedded. */

@@ -124,6 +124,17 @@ export const process: readonly Mutation[] = [
     title: 'is a startup error that names the setting',
   },
   {
+    breaks: 'a server that starts does not hear signals',
+    file: 'src/server.ts',
+    from: `  stopOnSignal(log, config.http.shutdownGraceMs, async () => {
+    await (await starting).close();`,
+    to: `  await starting;
+  stopOnSignal(log, config.http.shutdownGraceMs, async () => {
+    await (await starting).close();`,
+    test: 'test/processes/shutdown-grace.test.ts',
+    title: 'a server that starts stops as soon as it has started',
+  },
+  {
     breaks: 'the exit code after the grace period is 0',
     file: 'src/server.ts',
     from: `'the shutdown grace period is over');
