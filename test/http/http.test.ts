@@ -8,3 +8,4 @@ import '../log-events.cases.js';
 import './draining.cases.js';
 import './operator-settings.cases.js';
 import '../log-outcomes.cases.js';
+import './request-lines.cases.js';

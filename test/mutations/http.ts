@@ -124,8 +124,8 @@ export const http: readonly Mutation[] = [
     file: 'src/http/request-headers.ts',
     from: 'const MAX_HEADERS = 100;',
     to: 'const MAX_HEADERS = 100_000;',
-    test: 'test/http/requests.cases.ts',
-    title: 'HTP-06',
+    test: 'test/http/request-lines.cases.ts',
+    title: 'HTP-06 of a hundred headers',
   },
   {
     breaks: 'a request may have two Hosts',
@@ -160,12 +160,20 @@ export const http: readonly Mutation[] = [
     title: 'is replaced by a UUID, and stands nowhere in the log',
   },
   {
+    breaks: 'a path of any length is logged',
+    file: 'src/http/request-log.ts',
+    from: 'const MAX_PATH = 256;',
+    to: 'const MAX_PATH = 256_000;',
+    test: 'test/http/request-lines.cases.ts',
+    title: 'HTP-23 is logged with at most 256',
+  },
+  {
     breaks: 'query strings are logged',
     file: 'src/http/request-log.ts',
     from: "request.url.split('?', 1)[0]?.slice",
     to: 'request.url.slice',
-    test: 'test/api/link-secrets.cases.ts',
-    title: 'LNK-28',
+    test: 'test/http/request-lines.cases.ts',
+    title: 'HTP-23 is logged with at most 256',
   },
   {
     breaks: 'responses do not give the id of the request back',

@@ -43,12 +43,12 @@ export const tokens: readonly Mutation[] = [
     title: 'JWT-13',
   },
   {
-    breaks: 'an ID token is accepted as bearer',
+    breaks: 'a token without scope is accepted as bearer',
     file: 'src/rollup/access-token.ts',
     from: "typeof scope !== 'string' || scope.trim() === ''",
     to: 'false',
-    test: 'test/api/link-ownership.cases.ts',
-    title: 'LNK-16 an ID token in place of the access token',
+    test: 'test/api/bearer.cases.ts',
+    title: 'JWT-13',
   },
   {
     breaks: 'an ID token and an access token of different subjects are linked',
