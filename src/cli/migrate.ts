@@ -2,13 +2,16 @@ import { loadDatabaseConfig } from '../config.js';
 import { openDatabase } from '../database/orm.js';
 import type { Environment } from '../settings-reader.js';
 
-/** Applies the migrations that the database lacks, and prints which. Throws `ConfigError`. */
+/** Applies the migrations that the database lacks, and prints which, and where. Throws `ConfigError`. */
 export async function migrateCommand(env: Environment): Promise<void> {
-  const database = await openDatabase(loadDatabaseConfig(env));
+  const settings = loadDatabaseConfig(env);
+  const database = await openDatabase(settings);
+  // Who forgot DATABASE_URL has to notice.
+  const name = settings.url === undefined ? `the embedded database in ${settings.dataDir}` : 'the database';
   try {
     const applied = await database.migrate();
     process.stdout.write(
-      applied.length > 0 ? `applied ${applied.join(', ')}\n` : 'the database is up to date\n',
+      applied.length > 0 ? `applied ${applied.join(', ')} to ${name}\n` : `${name} is up to date\n`,
     );
   } finally {
     await database.close();

@@ -34,7 +34,7 @@ function createProgram(env: Environment): Command {
     .command('serve')
     .summary('run the server (what npm start does)')
     .description(
-      'Runs the server. It reads its settings from the environment; docs/settings.md lists them. Without any it runs everything embedded. Stops on SIGTERM within SHUTDOWN_GRACE_MS.',
+      'Runs the server. It reads its settings from the environment; docs/settings.md of the repository lists them. Without any it runs everything embedded. Stops on SIGTERM within SHUTDOWN_GRACE_MS.',
     )
     .action(async () => (await import('../server.js')).serve(env));
   program

@@ -23,7 +23,7 @@ export function claimDataDirectory(dataDir: string): () => void {
     }
   }
   throw new StartupError(
-    'Another process uses DATA_DIR. The embedded database serves one process; set DATABASE_URL for several.',
+    'Another process uses DATA_DIR. The embedded database serves one process: set another DATA_DIR, or DATABASE_URL for several.',
   );
 }
 

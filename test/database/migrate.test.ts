@@ -66,7 +66,7 @@ needs('embedded')('migrations on the embedded database', () => {
     }
     const again = runProgram(['migrate'], { DATA_DIR: dataDir });
     expect(await again.exited).toBe(0);
-    expect(again.output()).toBe('the database is up to date\n');
+    expect(again.output()).toBe(`the embedded database in ${dataDir} is up to date\n`);
   });
 });
 

@@ -15,13 +15,11 @@ test('the example of the README links a person and asks who they are, in two pag
   await open('https://app.example/', stored, visited).signIn();
   const back = await world.rollup.approve(visited[0] ?? '', { person: world.people[0] });
   expect(await open(back, stored, visited).callback()).toEqual({
-    data: {
-      me: {
-        id: expect.any(String) as string,
-        name: world.people[0].name,
-        email: world.people[0].email,
-        rollupAccounts: [{ sub: world.people[0].sub, status: 'ACTIVE' }],
-      },
+    me: {
+      id: expect.any(String) as string,
+      name: world.people[0].name,
+      email: world.people[0].email,
+      rollupAccounts: [{ sub: world.people[0].sub, status: 'ACTIVE' }],
     },
   });
   expect(visited.at(-1)).toBe(new URL(back).pathname);

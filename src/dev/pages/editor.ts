@@ -10,4 +10,4 @@ export async function loadEditor() {
 
 /** The page in place of the editor. */
 export const NOT_INSTALLED = `<!doctype html><title>rollup-accounts</title>
-<p>GraphiQL is not part of a production install: <code>npm ci</code> brings it. The API is at <code>/graphql</code>.</p>`;
+<p>GraphiQL is not part of a production install: a clone with <code>npm ci</code> has it. The API is at <code>/graphql</code>.</p>`;
