@@ -9,8 +9,8 @@ import { startServers } from '../test/kit/servers.js';
 import { createDataDirectory } from '../test/kit/test-database.js';
 
 /**
- * What hostile input costs a server process with the default limits: milliseconds of a request, and megabytes while the provider misbehaves or
- * many different requests arrive. Exits with 1 beyond a limit. Megabytes are measured on Linux only.
+ * What hostile input costs a server process with the default limits: milliseconds of a request, and megabytes while the
+ * provider misbehaves or many different requests arrive. Exits with 1 beyond a limit. Megabytes are measured on Linux only.
  */
 const MEGABYTE = 2 ** 20;
 const TIMES = 20;

@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventually } from './eventually.js';
+import { pathOf } from './needs.js';
 import { findFreePort } from './network.js';
 
 /** Starts haproxy, a load balancer, in front of servers on these ports. It sends requests to those whose `/readyz` returns 200. */
@@ -11,9 +12,7 @@ export async function startHaproxy(ports: readonly number[]) {
   const port = await findFreePort();
   const config = join(home, 'haproxy.cfg');
   await writeFile(config, settings(port, ports));
-  // Debian installs it in /usr/sbin, which is not in a user's PATH.
-  const env = { PATH: `${process.env['PATH'] ?? ''}:/usr/sbin` };
-  const child = spawn('haproxy', ['-db', '-q', '-f', config], { env, stdio: 'ignore' });
+  const child = spawn(pathOf('haproxy') ?? 'haproxy', ['-db', '-q', '-f', config], { stdio: 'ignore' });
   const exited = new Promise((resolve) => child.once('close', resolve));
   const url = `http://127.0.0.1:${port}`;
   const close = async (): Promise<void> => {

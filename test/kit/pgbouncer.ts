@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathOf } from './needs.js';
 import { findFreePort } from './network.js';
 import { findRunner } from './postgres-cluster.js';
 
@@ -13,11 +14,9 @@ export async function startPgBouncer(databaseUrl: string, poolSize: number) {
   const config = join(home, 'pgbouncer.ini');
   await writeFile(config, settings(new URL(databaseUrl), { port, poolSize }), { mode: 0o600 });
   for (const path of runner ? [home, config] : []) await chown(path, runner?.uid ?? 0, runner?.gid ?? 0);
-  const child = spawn('pgbouncer', [config], {
+  const child = spawn(pathOf('pgbouncer') ?? 'pgbouncer', [config], {
     ...runner,
     cwd: home,
-    // Debian installs it in /usr/sbin, which is not in a user's PATH.
-    env: { PATH: `${process.env['PATH'] ?? ''}:/usr/sbin` },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   const exited = new Promise((resolve) => child.once('close', resolve));

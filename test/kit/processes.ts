@@ -11,6 +11,12 @@ export interface Run {
   until(text: string): Promise<void>;
 }
 
+/** Where a server listens, from its ready line; waits for it. */
+export async function readyUrl(run: Run): Promise<string> {
+  await run.until('"msg":"ready"');
+  return /"url":"([^"]+)"[^\n]*"msg":"ready"/.exec(run.output())?.[1] ?? '';
+}
+
 /** Starts `rollup-accounts <args>` with this environment and `PATH` only. */
 export function runProgram(args: readonly string[], env: Readonly<Record<string, string>>): Run {
   return runCommand(process.execPath, ['dist/cli/main.js', ...args], env);

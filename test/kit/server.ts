@@ -4,7 +4,7 @@ import { type Database, openDatabase } from '../../src/database/orm.js';
 import { createLog } from '../../src/log.js';
 import { type Ask, createGraphqlClient } from './graphql-client.js';
 import { lineSink } from './line-sink.js';
-import { type Run, runProgram } from './processes.js';
+import { readyUrl, type Run, runProgram } from './processes.js';
 
 /** One server: a process of its own on PostgreSQL, part of this process on the embedded database. */
 export interface Server {
@@ -25,8 +25,7 @@ const START_LIMIT_MS = 60_000;
 export async function startProcess(env: Readonly<Record<string, string>>) {
   const run = runProgram(['serve'], env);
   const limit = setTimeout(() => run.process.kill('SIGKILL'), START_LIMIT_MS);
-  await run.until('"msg":"ready"').finally(() => clearTimeout(limit));
-  const url = /"url":"([^"]+)"[^\n]*"msg":"ready"/.exec(run.output())?.[1] ?? '';
+  const url = await readyUrl(run).finally(() => clearTimeout(limit));
   const stop = async (signal: NodeJS.Signals = 'SIGTERM'): Promise<number | string> => {
     run.process.kill(signal);
     return run.exited;

@@ -1,5 +1,9 @@
 import type { Mutation } from './mutation.js';
 
+const SELECT_AND_DELETE = `const { stateHash, linkTokenHash, now } = by;
+  const rows = await em.find(PendingLink, { stateHash, linkTokenHash, expiresAt: { $gt: now } });
+  await em.execute(`;
+
 /** Mutations of linking and the accounts. */
 export const accounts: readonly Mutation[] = [
   {
@@ -194,9 +198,7 @@ export const accounts: readonly Mutation[] = [
     breaks: 'a link attempt is consumed by select and delete',
     file: 'src/accounts/pending-link.repository.ts',
     from: 'const rows: PendingLinkRecord[] = await em.execute(',
-    to: `const { stateHash, linkTokenHash, now } = by;
-  const rows = await em.find(PendingLink, { stateHash, linkTokenHash, expiresAt: { $gt: now } });
-  await em.execute(`,
+    to: SELECT_AND_DELETE,
     test: 'test/accounts/pending-link.cases.ts',
     title: 'exactly one consumes the attempt',
   },
@@ -204,9 +206,7 @@ export const accounts: readonly Mutation[] = [
     breaks: 'a link attempt is consumed by select and delete, on several connections',
     file: 'src/accounts/pending-link.repository.ts',
     from: 'const rows: PendingLinkRecord[] = await em.execute(',
-    to: `const { stateHash, linkTokenHash, now } = by;
-  const rows = await em.find(PendingLink, { stateHash, linkTokenHash, expiresAt: { $gt: now } });
-  await em.execute(`,
+    to: SELECT_AND_DELETE,
     test: 'test/accounts/pending-link.cases.ts',
     title: 'exactly one links, and its code',
     needs: 'postgres',

@@ -12,6 +12,7 @@ import {
 import { join } from 'node:path';
 import { useDirectory } from '../kit/hooks.js';
 import { copyClone, INSTALL_LIMIT_MS, ROOT, useCommands } from '../kit/installs.js';
+import { readyUrl } from '../kit/processes.js';
 
 const directory = useDirectory();
 const { run, start } = useCommands();
@@ -41,8 +42,7 @@ describe('a production install', () => {
 
   test('is served by npm run serve, and says how to get GraphiQL', async () => {
     const server = start(clone, 'npm run serve', { PORT: '0' });
-    await server.until('"msg":"ready"');
-    const url = /"url":"([^"]+)"[^\n]*"msg":"ready"/.exec(server.output())?.[1] ?? '';
+    const url = await readyUrl(server);
     const graphiql = await fetch(`${url}/graphiql`);
     expect([graphiql.status, await graphiql.text()]).toEqual([200, expect.stringContaining('npm ci')]);
     const body = JSON.stringify({ query: '{ me { id } }' });

@@ -3,7 +3,7 @@ import { request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { useDirectory } from '../kit/hooks.js';
 import { hasLeftovers, ROOT, signalGroup, useCommands } from '../kit/installs.js';
-import type { Run } from '../kit/processes.js';
+import { readyUrl, type Run } from '../kit/processes.js';
 
 const BODY = JSON.stringify({ query: '{ me { id } }' });
 
@@ -24,9 +24,7 @@ describe('HTP-10 a signal', () => {
     '%s: the request in flight is answered, npm exits with 0, nothing is left',
     async (_title, command, send) => {
       const run = commands.start(ROOT, command, { DATA_DIR, PORT: '0', SHUTDOWN_DELAY_MS: '0' });
-      await run.until('"msg":"ready"');
-      const url = /"url":"([^"]+)"[^\n]*"msg":"ready"/.exec(run.output())?.[1] ?? '';
-      const finish = await beginRequest(`${url}/graphql`);
+      const finish = await beginRequest(`${await readyUrl(run)}/graphql`);
       send(run);
       await run.until('"msg":"stopping"');
       expect(await finish()).toBe('{"data":{"me":null}}\n');
