@@ -17,7 +17,7 @@ import { verifyRefreshResponse } from './rollup/grant.js';
 import { createRollup, hasKeys, type Rollup, warmUpKeys } from './rollup/rollup.js';
 import { startBackgroundRefresh } from './vault/background-refresh.js';
 import { checkKeys } from './vault/key-check.js';
-import { parseKeyRing } from './vault/keyring.js';
+import { parseKeyRing } from './vault/key-ring.js';
 import { createTokenCipher, type TokenCipher } from './vault/token-cipher.js';
 import { createTokenVault } from './vault/token-vault.js';
 

@@ -4,7 +4,7 @@ import { openDatabase } from '../database/orm.js';
 import { StartupError } from '../errors.js';
 import { createLog } from '../log.js';
 import type { Environment } from '../settings-reader.js';
-import { parseKeyRing } from '../vault/keyring.js';
+import { parseKeyRing } from '../vault/key-ring.js';
 import { rotateKeys } from '../vault/key-rotation.js';
 import { createTokenCipher } from '../vault/token-cipher.js';
 

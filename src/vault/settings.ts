@@ -1,5 +1,5 @@
 import type { DeepReadonly, SettingsReader } from '../settings-reader.js';
-import { findKeyProblems } from './keyring.js';
+import { findKeyProblems } from './key-ring.js';
 
 export type VaultSettings = DeepReadonly<ReturnType<typeof readVaultSettings>>;
 

@@ -1,7 +1,7 @@
 import { CompactEncrypt, compactDecrypt, errors as jose } from 'jose';
 import { SealBrokenError } from '../errors.js';
 import { parseObject } from '../json.js';
-import type { KeyRing } from './keyring.js';
+import type { KeyRing } from './key-ring.js';
 
 /** The one place where a sealed value may be opened. It travels inside the authenticated header. */
 export interface SealContext {

@@ -43,6 +43,6 @@ describe('an entry is stale', () => {
 });
 
 test('the cases of a family are run by the file that imports them', () => {
-  expect(findTestFile('test/vault/keyring.cases.ts')).toBe('test/vault/vault.test.ts');
+  expect(findTestFile('test/vault/key-ring.cases.ts')).toBe('test/vault/vault.test.ts');
   expect(findTestFile('test/vault/gone.cases.ts')).toBeUndefined();
 });

@@ -1,6 +1,6 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import type { Person } from '../../src/dev/rollup-id/people.js';
-import { parseKeyRing } from '../../src/vault/keyring.js';
+import { parseKeyRing } from '../../src/vault/key-ring.js';
 import { rotateKeys } from '../../src/vault/key-rotation.js';
 import { createTokenCipher, type TokenCipher } from '../../src/vault/token-cipher.js';
 import { sealContext, type TokenColumn } from '../../src/vault/sealed-token-set.js';

@@ -1,5 +1,5 @@
 import { SealBrokenError } from '../../src/errors.js';
-import { parseKeyRing } from '../../src/vault/keyring.js';
+import { parseKeyRing } from '../../src/vault/key-ring.js';
 import { createTokenCipher, type SealContext } from '../../src/vault/token-cipher.js';
 import { fc } from '../kit/properties.js';
 import { RUNS } from '../kit/random.js';

@@ -8,7 +8,7 @@ import {
 } from '../../src/errors.js';
 import type { TokenSet } from '../../src/token-set.js';
 import { CircuitBreaker } from '../../src/vault/circuit-breaker.js';
-import { parseKeyRing } from '../../src/vault/keyring.js';
+import { parseKeyRing } from '../../src/vault/key-ring.js';
 import { refreshLeaseRepository } from '../../src/vault/refresh-lease.repository.js';
 import { sealTokenSet } from '../../src/vault/sealed-token-set.js';
 import { putSealed } from '../../src/vault/sealed-tokens.repository.js';

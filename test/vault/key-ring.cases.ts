@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { findKeyProblems, parseKeyRing } from '../../src/vault/keyring.js';
+import { findKeyProblems, parseKeyRing } from '../../src/vault/key-ring.js';
 
 const good = randomBytes(32).toString('base64url');
 const other = randomBytes(32).toString('base64url');
