@@ -1,4 +1,5 @@
 /* oxlint-disable max-lines -- the composition root: all wiring in one place */
+import { hostname } from 'node:os';
 import { createAccounts } from './accounts/accounts.js';
 import type { CompleteConfig } from './config.js';
 import { type Database, openDatabase } from './database/orm.js';
@@ -15,10 +16,12 @@ import type { Fetch } from './provider-call.js';
 import { createAccessTokenVerifier } from './rollup/access-token-verifier.js';
 import { verifyRefreshResponse } from './rollup/grant.js';
 import { createRollup, hasKeys, type Rollup, warmUpKeys } from './rollup/rollup.js';
+import type { ClientRegistration } from './token-set.js';
 import { startBackgroundRefresh } from './vault/background-refresh.js';
-import { checkKeys } from './vault/key-check.js';
-import { parseKeyRing } from './vault/key-ring.js';
-import { createTokenCipher, type TokenCipher } from './vault/token-cipher.js';
+import { holdKeys } from './vault/key-holder.js';
+import { isRegistered } from './vault/key-registry.js';
+import { type KeyRing, parseKeyRing } from './vault/key-ring.js';
+import { createTokenCipher } from './vault/token-cipher.js';
 import { createTokenVault } from './vault/token-vault.js';
 
 /** What the application depends on outside itself. */
@@ -50,7 +53,7 @@ export interface App {
  * are not as the settings say, or the address cannot be listened on. A provider that is down does not keep it from starting.
  */
 export async function createApp(config: CompleteConfig, dependencies: AppDependencies): Promise<App> {
-  const cipher = createTokenCipher(parseKeyRing(config.vault.keys));
+  const ring = parseKeyRing(config.vault.keys);
   const open = dependencies.openDatabase ?? openDatabase;
   const database = await open(config.database, (sql) => dependencies.log.trace({ sql }, 'statement'));
   try {
@@ -59,7 +62,7 @@ export async function createApp(config: CompleteConfig, dependencies: AppDepende
     const rollup = createRollup(config.rollup, config.provider, { fetch, now, monotonicNow });
     const metrics = createMetrics(dependencies.processMetrics);
     const clocks = { now, monotonicNow };
-    return await start({ config, database, cipher, rollup, metrics, log, fetch, pages, ...clocks });
+    return await start({ config, database, ring, rollup, metrics, log, fetch, pages, ...clocks });
   } catch (error) {
     await database.close();
     throw error;
@@ -69,7 +72,7 @@ export async function createApp(config: CompleteConfig, dependencies: AppDepende
 interface Parts extends Required<Omit<AppDependencies, 'openDatabase' | 'processMetrics'>> {
   readonly config: CompleteConfig;
   readonly database: Database;
-  readonly cipher: TokenCipher;
+  readonly ring: KeyRing;
   readonly rollup: Rollup;
   readonly metrics: Metrics;
 }
@@ -79,16 +82,23 @@ async function start(parts: Parts): Promise<App> {
   const { http } = config;
   const migrated = await database.migrate();
   if (migrated.length > 0) log.info({ migrations: migrated }, 'migrated');
-  const domain = await startDomain(parts);
-  const { listener, draining, apollo, rateLimiter } = await createServer(parts, domain);
+  const releaseKeys = await holdKeys({
+    em: database.em,
+    ring: parts.ring,
+    server: `${hostname()} (pid ${process.pid})`,
+    onError: (err) => log.warn({ err }, 'heartbeat'),
+  });
+  const { domain, server } = await startRooms(parts).catch(async (error: unknown) => {
+    await releaseKeys();
+    throw error;
+  });
+  const { listener, draining, apollo, rateLimiter } = server;
   const stopBackgroundRefresh = startBackgroundRefresh({
     em: database.em,
     vault: domain.vault,
+    registration: registrationOf(config),
     aheadSeconds: config.vault.refreshAheadSeconds,
     onError: (err) => log.warn({ err }, 'background refresh'),
-  });
-  await listener.listen({ host: http.host, port: http.port }).catch((error: unknown) => {
-    throw explainListenError(error, 'PORT', http.port);
   });
   return {
     url: listener.listeningOrigin,
@@ -98,19 +108,32 @@ async function start(parts: Parts): Promise<App> {
       await apollo.stop();
       await stopBackgroundRefresh();
       await domain.vault.drain();
+      await releaseKeys();
       await rateLimiter.close();
       await database.close();
     },
   };
 }
 
+/** All rooms, and the listener that serves them. */
+async function startRooms(parts: Parts) {
+  const { host, port } = parts.config.http;
+  const domain = await startDomain(parts);
+  const server = await createServer(parts, domain);
+  await server.listener.listen({ host, port }).catch((error: unknown) => {
+    throw explainListenError(error, 'PORT', port);
+  });
+  return { domain, server };
+}
+
 /** The rooms with rules: the vault, the accounts and Galaxy. */
 async function startDomain(parts: Parts) {
-  const { config, cipher, rollup, log, metrics, fetch, now, monotonicNow } = parts;
+  const { config, ring, rollup, log, metrics, fetch, now, monotonicNow } = parts;
   const { em } = parts.database;
   const { issuer, client, verifier } = rollup;
   const vault = createTokenVault(em, config.vault, {
-    cipher,
+    cipher: createTokenCipher(ring, registrationOf(config)),
+    isKnownKey: (kid) => isRegistered(em.fork(), ring, kid),
     now,
     monotonicNow,
     refreshTokens: async ({ accessToken, refreshToken }) =>
@@ -122,7 +145,6 @@ async function startDomain(parts: Parts) {
     },
   });
   metrics.watch(vault);
-  await checkKeys(em, cipher);
   if (!config.galaxy.access) log.warn('GALAXY_URL and GALAXY_API_KEY are not set: Galaxy cannot be called');
   const galaxy = await createGalaxy(em, config.galaxy, {
     fetch,
@@ -137,7 +159,7 @@ async function startDomain(parts: Parts) {
   });
   await warmUpKeys(issuer, (err) => log.warn({ err }, 'the issuer is not reachable yet'));
   const { redirectUris } = config.rollup;
-  const deps = { em, client, verifier, vault, cipher, redirectUris, ...accountEvents(log) };
+  const deps = { em, client, verifier, vault, redirectUris, ...accountEvents(log) };
   return { vault, galaxy, accounts: createAccounts(config.accounts, deps) };
 }
 
@@ -174,4 +196,8 @@ async function createServer(
     renderMetrics: () => metrics.render(),
   });
   return { ...server, apollo: graphql.apollo, rateLimiter };
+}
+
+function registrationOf({ rollup: { issuer, clientId } }: CompleteConfig): ClientRegistration {
+  return { issuer, clientId };
 }

@@ -64,8 +64,8 @@ export function loadDatabaseConfig(env: Environment) {
   return load(env, readDatabaseSettings);
 }
 
-/** The settings of a key rotation: the database and its key ring. Throws `ConfigError`. */
-export function loadRotationConfig(env: Environment) {
+/** The settings of the database and of its key ring. Throws `ConfigError`. */
+export function loadKeysConfig(env: Environment) {
   return load(env, (read) => ({ database: readDatabaseSettings(read), keys: readKeyRing(read, true) ?? '' }));
 }
 

@@ -187,8 +187,8 @@ export class AccountNotFoundError extends AppError {
   }
 }
 
-/** Why a stored token does not open. */
-export type SealFault = 'MALFORMED' | 'UNKNOWN_KEY' | 'WRONG_CONTEXT' | 'TAMPERED';
+/** Why a stored token does not open; DATA_KEY: because the key of its account does not. */
+export type SealFault = 'MALFORMED' | 'UNKNOWN_KEY' | 'DATA_KEY' | 'WRONG_CONTEXT' | 'TAMPERED';
 
 /** A stored ciphertext does not open: damaged, moved to another place, or sealed with a key we lack. */
 export class SealBrokenError extends AppError {

@@ -5,7 +5,7 @@ import { describeOutcome, type Log, pseudonym, logContext } from './log.js';
 import type { KeyRotation } from './vault/key-rotation.js';
 import type { RefreshEvent } from './vault/refresh-event.js';
 
-const REFRESH_ERRORS = new Set<RefreshEvent['type']>(['misconfigured', 'seal_broken']);
+const REFRESH_ERRORS = new Set<RefreshEvent['type']>(['misconfigured', 'seal_broken', 'key_missing']);
 const REFRESH_WARNINGS = new Set<RefreshEvent['type']>([
   'failed',
   'response_lost',
@@ -58,15 +58,19 @@ export function accountEvents(
   };
 }
 
-/** A stored token that does not open, found while keys were rotated. */
+/** A data key that does not unwrap, found while keys were rotated. */
 export function logBrokenSeal(log: Log, accountId: string, err: unknown): void {
   log.error({ event: 'seal_broken', accountId, err }, 'keys');
 }
 
-/** The result of a key rotation. */
-export function logKeyRotation(log: Log, rotation: KeyRotation): void {
+/** How far a key rotation is. */
+export function logKeyRotation(
+  log: Log,
+  event: 'keys_rotating' | 'keys_rotated',
+  rotation: KeyRotation,
+): void {
   const outcome = rotation.broken + rotation.left > 0 ? 'incomplete' : 'complete';
-  log.info({ event: 'keys_rotated', outcome, ...rotation }, 'keys');
+  log.info({ event, ...(event === 'keys_rotated' && { outcome }), ...rotation }, 'keys');
 }
 
 /** Adds the caller to every later log line of the request, as a pseudonym. */

@@ -80,6 +80,7 @@ const OUTCOMES: readonly RefreshEvent['type'][] = [
   'response_lost',
   'misconfigured',
   'seal_broken',
+  'key_missing',
   'not_recorded',
 ];
 

@@ -36,3 +36,14 @@ export interface TokenState {
   readonly accessTokenExpiresAt: Date;
   readonly lastRefreshedAt: Date | null;
 }
+
+/** A client as an issuer knows it: tokens are of use to this one only. */
+export interface ClientRegistration {
+  readonly issuer: string;
+  readonly clientId: string;
+}
+
+/** Whether tokens were issued by this issuer to this client; both are compared byte for byte. */
+export function isOf(registration: ClientRegistration, tokens: ClientRegistration): boolean {
+  return registration.issuer === tokens.issuer && registration.clientId === tokens.clientId;
+}

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { loadConfig, loadDatabaseConfig, loadRotationConfig } from '../src/config.js';
+import { loadConfig, loadDatabaseConfig, loadKeysConfig } from '../src/config.js';
 import { useDirectory } from './kit/hooks.js';
 import { PRODUCTION } from './kit/server-env.js';
 
@@ -28,7 +28,7 @@ describe('a secret in a file', () => {
     const settings = loadConfig({ ...OTHERS, ...SECRETS });
     expect(loadConfig(env)).toEqual(settings);
     expect(loadDatabaseConfig(env)).toEqual(settings.database);
-    expect(loadRotationConfig(env)).toEqual({ database: settings.database, keys: TOKEN_KEYS });
+    expect(loadKeysConfig(env)).toEqual({ database: settings.database, keys: TOKEN_KEYS });
   });
 
   test.each(['ROLLUP_CLIENT_SECRET', 'GALAXY_API_KEY', 'TOKEN_KEYS', 'DATABASE_URL'] as const)(

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, createHmac, randomBytes } from 'node:crypto';
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import {
   CodeRejectedError,
@@ -10,7 +10,6 @@ import { type Grant, verifyGrant } from '../rollup/grant.js';
 import type { AuthorizationRequest, RollupClient } from '../rollup/rollup-client.js';
 import { isScopeName } from '../scope.js';
 import type { VerifierOptions } from '../rollup/token-verifier.js';
-import type { SealContext, TokenCipher } from '../vault/token-cipher.js';
 import { callbackFailure, matchesRedirectUri, parseCallback } from './callback-url.js';
 import { consumePendingLink, type PendingLinkRecord, insertPendingLink } from './pending-link.repository.js';
 import type { AccountsSettings } from './settings.js';
@@ -32,7 +31,6 @@ export interface LinkAttemptDeps extends AccountsSettings {
   readonly em: SqlEntityManager;
   readonly client: RollupClient;
   readonly verifier: VerifierOptions;
-  readonly cipher: TokenCipher;
   readonly redirectUris: readonly string[];
 }
 
@@ -49,7 +47,7 @@ export interface RedeemedLink {
  * `ProviderMisconfiguredError`.
  */
 export async function beginLink(
-  { em, client, cipher, redirectUris, allowedScopes, linkTtlSeconds, verifier }: LinkAttemptDeps,
+  { em, client, redirectUris, allowedScopes, linkTtlSeconds, verifier }: LinkAttemptDeps,
   request: LinkRequest,
   userId?: string,
 ): Promise<BegunLink> {
@@ -58,8 +56,8 @@ export async function beginLink(
   const scopes = [...new Set(request.scopes)];
   const allowed = scopes.every((scope) => isScopeName(scope) && allowedScopes.includes(scope));
   if (scopes.length === 0 || !allowed) throw new ScopeNotAllowedError();
-  const [state, nonce, codeVerifier, linkToken] = [secret(), secret(), secret(), secret()];
-  const codeChallenge = createHash('sha256').update(codeVerifier).digest('base64url');
+  const [state, nonce, linkToken] = [secret(), secret(), secret()];
+  const codeChallenge = createHash('sha256').update(codeVerifierOf(linkToken)).digest('base64url');
   const authorizationUrl = await client.authorizationUrl({
     redirectUri,
     scopes,
@@ -74,7 +72,6 @@ export async function beginLink(
     stateHash: hash(state),
     linkTokenHash: hash(linkToken),
     nonceHash: hash(nonce),
-    codeVerifier: await cipher.seal(codeVerifier, codeVerifierContext(hash(state))),
     redirectUri,
     userId: userId ?? null,
     expiresAt,
@@ -91,7 +88,7 @@ export async function beginLink(
  * `ProviderUnavailableError` or `ProviderMisconfiguredError`.
  */
 export async function redeemLink(
-  { em, client, cipher, verifier }: LinkAttemptDeps,
+  { em, client, verifier }: LinkAttemptDeps,
   url: string,
   linkToken: string,
   userId?: string,
@@ -104,8 +101,8 @@ export async function redeemLink(
     throw new CodeRejectedError();
   }
   if ('error' in callback.result) throw callbackFailure(callback.result.error);
-  const codeVerifier = await cipher.open(attempt.codeVerifier, codeVerifierContext(attempt.stateHash));
   const { code } = callback.result;
+  const codeVerifier = codeVerifierOf(linkToken);
   const response = await client.exchangeCode({ code, codeVerifier, redirectUri: attempt.redirectUri });
   const grant = await verifyGrant(response, client, verifier, attempt.nonceHash);
   return { grant, userId: attempt.userId ?? undefined };
@@ -120,6 +117,10 @@ function hash(value: string): string {
   return createHash('sha256').update(value).digest('hex');
 }
 
-function codeVerifierContext(stateHash: string): SealContext {
-  return { table: 'pending_link', column: 'code_verifier', account: stateHash, kind: 'code_verifier' };
+/**
+ * The PKCE verifier of an attempt (RFC 7636 §4.1): derived from the link token, so that nothing that completes a link is
+ * stored. Who holds the link token began the attempt.
+ */
+function codeVerifierOf(linkToken: string): string {
+  return createHmac('sha256', linkToken).update('code_verifier').digest('base64url');
 }

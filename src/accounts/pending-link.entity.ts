@@ -10,8 +10,6 @@ const PendingLinkSchema = defineEntity({
     linkTokenHash: p.text(),
     /** SHA-256 of the `nonce` sent to the provider, hex. */
     nonceHash: p.text(),
-    /** The PKCE verifier (RFC 7636 §4.1), sealed. */
-    codeVerifier: p.text(),
     redirectUri: p.text(),
     /** The signed-in user who began, or null when it was begun anonymously. */
     userId: p.uuid().nullable().index('pending_link_user_id_index'),
@@ -19,6 +17,6 @@ const PendingLinkSchema = defineEntity({
   },
 });
 
-/** A link that was begun and not yet completed. Secrets are here only as hash or ciphertext. */
+/** A link that was begun and not yet completed. Secrets are here only as hashes. */
 export class PendingLink extends PendingLinkSchema.class {}
 PendingLinkSchema.setClass(PendingLink);

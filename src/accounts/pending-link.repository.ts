@@ -6,8 +6,6 @@ export interface PendingLinkRecord {
   readonly stateHash: string;
   readonly linkTokenHash: string;
   readonly nonceHash: string;
-  /** Sealed. */
-  readonly codeVerifier: string;
   readonly redirectUri: string;
   /** The user who began; null for an anonymous caller. */
   readonly userId: string | null;
@@ -57,7 +55,7 @@ export async function consumePendingLink(
     `delete from pending_link
      where state_hash = ? and link_token_hash = ? and (user_id is null or user_id = ?) and expires_at > ?
      returning state_hash as "stateHash", link_token_hash as "linkTokenHash", nonce_hash as "nonceHash",
-       code_verifier as "codeVerifier", redirect_uri as "redirectUri", user_id as "userId"`,
+       redirect_uri as "redirectUri", user_id as "userId"`,
     [by.stateHash, by.linkTokenHash, by.userId ?? null, by.now],
   );
   return rows[0];

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { AppError } from '../errors.js';
 import type { Environment } from '../settings-reader.js';
+import { addKeysCommands } from './keys/keys.js';
 
 /**
  * Runs a command, or prints help or the version. Results go to standard output, everything else to standard error.
@@ -44,13 +45,7 @@ function createProgram(env: Environment): Command {
       'Brings the database up to date. Needs DATABASE_URL (or DATA_DIR for the embedded database) and nothing else. Safe to run several at once.',
     )
     .action(async () => (await import('./migrate.js')).migrateCommand(env));
-  program
-    .command('rotate-keys')
-    .summary('seal every stored token with the first key of TOKEN_KEYS and exit')
-    .description(
-      'Seals every stored token with the first key. Needs TOKEN_KEYS, and DATABASE_URL (or DATA_DIR for the embedded database). Servers may go on serving. When it is interrupted, run it again: it continues. Exits with 1 when a token was left with another key.',
-    )
-    .action(async () => (await import('./rotate-keys.js')).rotateKeysCommand(env));
+  addKeysCommands(program, env);
   program
     .command('schema')
     .summary('print the GraphQL schema')

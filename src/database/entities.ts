@@ -3,6 +3,16 @@ import { PendingLink } from '../accounts/pending-link.entity.js';
 import { RollupAccount } from '../accounts/rollup-account.entity.js';
 import { User } from '../accounts/user.entity.js';
 import { SealedTokens } from '../vault/sealed-tokens.entity.js';
+import { ServerHeartbeat } from '../vault/server-heartbeat.entity.js';
+import { TokenKey } from '../vault/token-key.entity.js';
 
 /** Every table of ours; nothing is discovered from the file system. */
-export const entities = [User, RollupAccount, PendingLink, SealedTokens, GalaxySlot];
+export const entities = [
+  User,
+  RollupAccount,
+  PendingLink,
+  TokenKey,
+  SealedTokens,
+  ServerHeartbeat,
+  GalaxySlot,
+];

@@ -4,12 +4,14 @@ import type { SqlEntityManager } from '@mikro-orm/sql';
 import { InitialMigration } from './migrations/migration20261123000000-initial.js';
 import { ConsentMigration } from './migrations/migration20261124000000-consent.js';
 import { PendingLinkUserMigration } from './migrations/migration20261124120000-pending-link-user.js';
+import { DataKeysMigration } from './migrations/migration20261126000000-data-keys.js';
 
 /** In the order in which they are applied. */
 export const migrationsList = [
   { name: 'migration20261123000000-initial', class: InitialMigration },
   { name: 'migration20261124000000-consent', class: ConsentMigration },
   { name: 'migration20261124120000-pending-link-user', class: PendingLinkUserMigration },
+  { name: 'migration20261126000000-data-keys', class: DataKeysMigration },
 ];
 
 /** Any number that every version of this program shares; it names the advisory lock around migrations. */

@@ -50,14 +50,14 @@ function pgliteOptions(dataDir: string): object {
   return { driver: PgliteDriver, dbName: join(dataDir, 'postgres') };
 }
 
-function postgresOptions({ url, poolMax, timeoutMs }: DatabaseSettings): object {
+function postgresOptions({ url, poolMax, timeoutMs, statementTimeoutMs }: DatabaseSettings): object {
   return {
     driver: HealingPostgresDriver,
     clientUrl: url,
     pool: { min: 0, max: poolMax },
     driverOptions: {
       connectionTimeoutMillis: timeoutMs,
-      query_timeout: timeoutMs,
+      query_timeout: statementTimeoutMs ?? timeoutMs,
       keepAlive: true,
       application_name: 'rollup-accounts',
     },

@@ -7,6 +7,8 @@ export interface DatabaseSettings {
   readonly poolMax: number;
   /** Milliseconds to get a connection, and for one statement. */
   readonly timeoutMs: number;
+  /** For one statement, where a command takes its time. */
+  readonly statementTimeoutMs?: number;
 }
 
 export function readDatabaseSettings(read: SettingsReader): DatabaseSettings {

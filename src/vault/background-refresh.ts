@@ -1,12 +1,15 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import { SingleFlight } from '../single-flight.js';
 import { findExpiring } from './sealed-tokens.repository.js';
+import type { ClientRegistration } from '../token-set.js';
 import type { TokenVault } from './token-vault.js';
 
 /** What the background refresh depends on. */
 export interface BackgroundRefreshDeps {
   readonly em: SqlEntityManager;
   readonly vault: Pick<TokenVault, 'accessToken'>;
+  /** Whose tokens they are. */
+  readonly registration: ClientRegistration;
   /** Tokens that expire within this many seconds are refreshed ahead of demand; 0 for none. */
   readonly aheadSeconds: number;
   /** Called when the database failed; the next round tries again. */
@@ -22,11 +25,11 @@ const ACCOUNTS_PER_ROUND = 100;
  * any number of processes. Returns the function that stops it and waits for the round in flight.
  */
 export function startBackgroundRefresh(deps: BackgroundRefreshDeps): () => Promise<void> {
-  const { em, vault, aheadSeconds, onError } = deps;
+  const { em, vault, registration, aheadSeconds, onError } = deps;
   if (aheadSeconds === 0) return async () => undefined;
   const rounds = new SingleFlight<void>();
   const refreshExpiring = async (): Promise<void> => {
-    const ids = await findExpiring(em.fork(), aheadSeconds, ACCOUNTS_PER_ROUND);
+    const ids = await findExpiring(em.fork(), registration, aheadSeconds, ACCOUNTS_PER_ROUND);
     // Each result is in its row and in the log.
     await Promise.allSettled(ids.map((id) => vault.accessToken(id, aheadSeconds)));
   };

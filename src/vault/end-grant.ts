@@ -16,19 +16,27 @@ export async function endGrant(
 }
 
 /**
- * Ends the grant of a row whose ciphertext is damaged or was moved, and returns the error for the caller. A key that
- * this process lacks ends nothing, because another process may have it.
+ * Ends the grant of a row whose ciphertext is damaged or was moved, and returns the error for the caller.
+ *
+ * A key that this process lacks, or has with other bytes than the database knows, is an operator's fault: it ends
+ * nothing, and the error is no message for a user.
  *
  * @param leaseId the lease that this process holds on the row, if any.
  */
 export async function endBrokenSeal(
-  { leases, onEvent }: Deps,
-  { accountId, generation }: SealedRow,
+  { leases, onEvent, isKnownKey }: Deps & Pick<RefreshLeaseDeps, 'isKnownKey'>,
+  { accountId, generation, keyId }: SealedRow,
   cause: SealBrokenError,
   leaseId?: string,
 ): Promise<Error> {
-  onEvent({ type: 'seal_broken', accountId, cause });
-  if (cause.code !== 'SEAL_UNKNOWN_KEY') await leases.markDead(accountId, generation);
-  else if (leaseId !== undefined) await leases.release(accountId, leaseId, 0);
-  return new ReauthenticationRequiredError({ cause });
+  const keyFault =
+    cause.code === 'SEAL_UNKNOWN_KEY' ||
+    (cause.code === 'SEAL_DATA_KEY' && keyId !== null && !(await isKnownKey(keyId)));
+  onEvent({ type: keyFault ? 'key_missing' : 'seal_broken', accountId, cause });
+  if (!keyFault) {
+    await leases.markDead(accountId, generation);
+    return new ReauthenticationRequiredError({ cause });
+  }
+  if (leaseId !== undefined) await leases.release(accountId, leaseId, 0);
+  return cause;
 }

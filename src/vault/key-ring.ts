@@ -1,10 +1,12 @@
 import { ConfigError } from '../errors.js';
 
-/** The keys that seal stored tokens: the first one encrypts, all of them decrypt. */
+/** The keys that wrap the data keys of stored tokens: the first one wraps, all of them unwrap. */
 export interface KeyRing {
-  /** `kid` of the key that encrypts. */
+  /** `kid` of the key that wraps. */
   readonly currentKid: string;
   readonly kids: readonly string[];
+  /** All keys, in the order of the ring. */
+  readonly entries: readonly (readonly [kid: string, key: Uint8Array])[];
   /** The 32 bytes of a key, or undefined when the ring does not hold it. */
   key(kid: string): Uint8Array | undefined;
 }
@@ -20,7 +22,7 @@ export function parseKeyRing(setting: string): KeyRing {
   const { keys, problems } = readEntries(setting);
   if (problems.length > 0) throw new ConfigError(problems);
   const kids = [...keys.keys()];
-  return { currentKid: kids[0] ?? '', kids, key: (kid) => keys.get(kid) };
+  return { currentKid: kids[0] ?? '', kids, entries: [...keys], key: (kid) => keys.get(kid) };
 }
 
 /**

@@ -1,54 +1,48 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
-import { changesRows, type SealedColumns } from './sealed-tokens.repository.js';
+import type { WrappedKey } from './data-key.js';
 
-/** The ciphertexts of an account. */
-export interface SealedAccount extends SealedColumns {
+/** An account and its data key, as it is stored. */
+export interface AccountKey extends WrappedKey {
   readonly accountId: string;
 }
 
 /** Sorts before every account id (RFC 9562 §5.9). */
 export const NIL_UUID = '00000000-0000-0000-0000-000000000000';
 
-/** Up to `limit` accounts after `afterId` whose tokens name another key than `kid`, in the order of their ids. */
-export async function findSealedWithOtherKeys(
+/** Up to `limit` accounts after `afterId` whose data keys `kid` wraps, in the order of their ids. */
+export function findKeysWrappedBy(
   em: SqlEntityManager,
   kid: string,
   afterId: string,
   limit: number,
-): Promise<SealedAccount[]> {
+): Promise<AccountKey[]> {
   return em.execute(
-    `select account_id as "accountId", access_token as "accessToken", id_token as "idToken",
-       refresh_token as "refreshToken"
-     from sealed_tokens where key_ids <> ? and account_id > ? order by account_id limit ?`,
+    `select account_id as "accountId", key_id as "keyId", data_key as "dataKey" from sealed_tokens
+     where key_id = ? and account_id > ? order by account_id limit ?`,
     [kid, afterId, limit],
   );
 }
 
 /**
- * Puts ciphertexts in the place of those that were read, and only of those. False when the row has others by now.
- *
- * Nothing else of the row moves: a refresh that is under way finds its generation and its lease as they were.
+ * Puts data keys, wrapped by `kid`, in the place of those that were read, and only of those. Nothing else of a row
+ * moves, so a refresh that is under way is not affected. Rows that another transaction holds are left for the next
+ * time. Resolves with the number of those that changed.
  */
-export async function replaceCiphertexts(
+export async function replaceDataKeys(
   em: SqlEntityManager,
-  read: SealedAccount,
-  sealed: SealedColumns,
   kid: string,
-): Promise<boolean> {
-  return changesRows(
-    em,
-    `update sealed_tokens set access_token = ?, id_token = ?, refresh_token = ?, key_ids = ?
-     where account_id = ? and access_token = ? and id_token is not distinct from ?
-       and refresh_token is not distinct from ?`,
-    [
-      sealed.accessToken,
-      sealed.idToken,
-      sealed.refreshToken,
-      kid,
-      read.accountId,
-      read.accessToken,
-      read.idToken,
-      read.refreshToken,
-    ],
+  pairs: readonly { readonly read: AccountKey; readonly dataKey: string }[],
+): Promise<number> {
+  const values = pairs.map(({ read, dataKey }) => [read.accountId, read.dataKey, dataKey]);
+  const result = await em.execute<{ affectedRows: number }>(
+    `with replaced as (
+       select t.account_id, v ->> 2 as data_key from jsonb_array_elements(?::jsonb) as v
+       join sealed_tokens t on t.account_id = (v ->> 0)::uuid and t.data_key = v ->> 1
+       order by t.account_id for update of t skip locked)
+     update sealed_tokens t set key_id = ?, data_key = replaced.data_key
+     from replaced where t.account_id = replaced.account_id`,
+    [JSON.stringify(values), kid],
+    'run',
   );
+  return result.affectedRows;
 }

@@ -11,7 +11,6 @@ import type { CircuitBreaker } from './circuit-breaker.js';
 import { endBrokenSeal, endGrant } from './end-grant.js';
 import { remainingMs } from './refresh-decision.js';
 import { RefreshLease, type RefreshLeaseDeps } from './refresh-lease.js';
-import { keyIdsOf, openRenewableTokens, sealTokenSet } from './sealed-token-set.js';
 import type { SealedRow } from './sealed-tokens.repository.js';
 import type { VaultSettings } from './settings.js';
 import type { TokenCipher } from './token-cipher.js';
@@ -85,7 +84,13 @@ export class RefreshAttempt {
   }
 
   async #request(row: SealedRow): Promise<TokenSet> {
-    const current = await openRenewableTokens(this.#deps.cipher, row);
+    const { cipher } = this.#deps;
+    // Nobody needs the ID token, but a response may leave it in its place: a damaged one is noticed before the call.
+    if (row.idToken !== null) await cipher.open(row, 'idToken');
+    const current = {
+      accessToken: await cipher.open(row, 'accessToken'),
+      refreshToken: await cipher.open(row, 'refreshToken'),
+    };
     const tokens = await this.#deps.refreshTokens(current);
     // The same refresh token again is no rotation.
     return tokens.refreshToken === current.refreshToken ? { ...tokens, refreshToken: undefined } : tokens;
@@ -94,14 +99,10 @@ export class RefreshAttempt {
   async #store(row: SealedRow, tokens: TokenSet, durationMs: number): Promise<Outcome> {
     const { leases, cipher, now, onEvent, marginMs, rotation } = this.#deps;
     const { accountId, generation } = row;
-    const sealed = await sealTokenSet(cipher, accountId, tokens);
-    const idToken = sealed.idToken ?? row.idToken;
-    const refreshToken = sealed.refreshToken ?? row.refreshToken;
     const shortLived = remainingMs(tokens.accessTokenExpiresAt, now()) < 2 * marginMs;
     const learned = row.refreshTokenRotates || tokens.refreshToken !== undefined;
     const refresh = {
-      ...sealed,
-      keyIds: keyIdsOf(cipher, { ...sealed, idToken, refreshToken }),
+      ...(await cipher.sealRefresh(row, tokens)),
       refreshTokenRotates: rotation === 'auto' ? learned : rotation === 'always',
       delayMs: shortLived ? SHORT_LIVED_DELAY_MS : 0,
     };

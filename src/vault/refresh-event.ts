@@ -8,5 +8,8 @@ export type RefreshEvent = { readonly accountId: string } & (
       readonly durationMs: number;
       readonly backOffMs: number;
     }
-  | { readonly type: 'misconfigured' | 'seal_broken' | 'not_recorded'; readonly cause: unknown }
+  | {
+      readonly type: 'misconfigured' | 'seal_broken' | 'key_missing' | 'not_recorded';
+      readonly cause: unknown;
+    }
 );

@@ -1,8 +1,8 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
-import { changesRows, readSealed, type SealedLink, type SealedRow } from './sealed-tokens.repository.js';
+import { changesRows, readSealed, type SealedColumns, type SealedRow } from './sealed-tokens.repository.js';
 
 /** Ciphertexts and clear columns of a refresh. `null` keeps what the row holds. */
-export interface SealedRefresh extends SealedLink {
+export interface SealedRefresh extends SealedColumns {
   readonly refreshTokenRotates: boolean;
   /** Milliseconds before the next refresh; 0 for none. */
   readonly delayMs: number;
@@ -72,7 +72,7 @@ export function refreshLeaseRepository(em: SqlEntityManager): RefreshLeaseReposi
       changes(
         `update sealed_tokens set
            status = 'ACTIVE', scope = ?, access_token = ?, id_token = coalesce(?, id_token),
-           refresh_token = coalesce(?, refresh_token), key_ids = ?, access_token_expires_at = ?,
+           refresh_token = coalesce(?, refresh_token), access_token_expires_at = ?,
            refresh_token_rotates = ?, generation = generation + 1, last_refreshed_at = clock_timestamp(),
            lease_id = null, lease_expires_at = null, failure_count = 0,
            retry_at = clock_timestamp() + nullif(?::float8, 0) * interval '1 millisecond'
@@ -82,7 +82,6 @@ export function refreshLeaseRepository(em: SqlEntityManager): RefreshLeaseReposi
           tokens.accessToken,
           tokens.idToken,
           tokens.refreshToken,
-          tokens.keyIds,
           tokens.accessTokenExpiresAt,
           tokens.refreshTokenRotates,
           tokens.delayMs,

@@ -6,6 +6,8 @@ import type { LeaseClaim, RefreshLeaseRepository } from './refresh-lease.reposit
 export interface RefreshLeaseDeps extends Timer {
   readonly leases: RefreshLeaseRepository;
   readonly onEvent: (event: RefreshEvent) => void;
+  /** Whether the ring of this process has a key with the bytes that the database knows. */
+  readonly isKnownKey: (kid: string) => Promise<boolean>;
 }
 
 /** How long a write is retried while the database fails. */

@@ -1,22 +1,34 @@
 import { defineEntity, p } from '@mikro-orm/core';
 import type { TokenStatus } from '../token-set.js';
+import { TokenKey } from './token-key.entity.js';
 
 const SealedTokensSchema = defineEntity({
   name: 'SealedTokens',
   tableName: 'sealed_tokens',
   checks: [
     { name: 'sealed_tokens_status_check', expression: "status in ('ACTIVE', 'REAUTHENTICATION_REQUIRED')" },
+    {
+      name: 'sealed_tokens_data_key_check',
+      expression: '(key_id is null) = (data_key is null) and (data_key is null) = (access_token is null)',
+    },
   ],
+  indexes: [{ name: 'sealed_tokens_key_id_index', properties: ['key', 'accountId'] }],
   properties: {
     accountId: p.uuid().primary(),
     status: p.text().$type<TokenStatus>(),
     /** Scopes of the access token, space-separated as in the token (RFC 6749 §3.3). */
     scope: p.text(),
-    accessToken: p.text(),
+    /** Whom the tokens were issued by and to: they are of use nowhere else. */
+    issuer: p.text(),
+    clientId: p.text(),
+    /** The key of the ring that wraps the data key. */
+    key: () =>
+      p.manyToOne(TokenKey).fieldName('key_id').nullable().updateRule('no action').deleteRule('restrict'),
+    /** The data key of the account, wrapped. Without it the tokens do not open. */
+    dataKey: p.text().nullable(),
+    accessToken: p.text().nullable(),
     idToken: p.text().nullable(),
     refreshToken: p.text().nullable(),
-    /** The kids that the three ciphertexts name, space-separated. */
-    keyIds: p.text(),
     accessTokenExpiresAt: p.datetime(3),
     lastRefreshedAt: p.datetime(3).nullable(),
     /** Incremented by every change of the tokens: optimistic concurrency. */

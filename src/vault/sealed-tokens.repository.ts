@@ -1,9 +1,13 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import { parseScope } from '../scope.js';
-import type { TokenState } from '../token-set.js';
+import type { ClientRegistration, TokenState } from '../token-set.js';
+import type { WrappedKey } from './data-key.js';
 
 /** A row as the refresh reads it. Every duration was computed by the clock of the database. */
-export interface SealedRow extends TokenState, SealedColumns {
+export interface SealedRow extends TokenState, ClientRegistration, Ciphertexts {
+  /** The key of the ring that wraps the data key; null once that one was given up, with all ciphertexts. */
+  readonly keyId: string | null;
+  readonly dataKey: string | null;
   readonly generation: number;
   readonly refreshTokenRotates: boolean;
   readonly leaseId: string | null;
@@ -15,18 +19,20 @@ export interface SealedRow extends TokenState, SealedColumns {
 }
 
 /** The ciphertexts of a row. */
-export interface SealedColumns {
-  readonly accessToken: string;
+export interface Ciphertexts {
+  readonly accessToken: string | null;
   readonly idToken: string | null;
   readonly refreshToken: string | null;
 }
 
-/** Ciphertexts and clear columns of a link, as they go into the row. */
-export interface SealedLink extends SealedColumns {
+/** Ciphertexts and clear columns of a token set, as they go into the row. */
+export interface SealedColumns extends Ciphertexts {
   readonly scope: string;
-  readonly keyIds: string;
   readonly accessTokenExpiresAt: Date;
 }
+
+/** The tokens of a link, with the data key that opens them and whom they were issued by and to. */
+export interface SealedLink extends SealedColumns, WrappedKey, ClientRegistration {}
 
 const STATE_COLUMNS = `account_id as "accountId", status, scope,
   extract(epoch from access_token_expires_at)::float8 * 1000 as "expiresMs",
@@ -50,20 +56,21 @@ export async function findTokenStates(
   return rows.map(toState);
 }
 
-/** Accounts whose access token ends within so many seconds, or has ended, and that may be refreshed now. */
+/** Accounts of a client whose access token ends within so many seconds, or has ended, and that may be refreshed now. */
 export async function findExpiring(
   em: SqlEntityManager,
+  { issuer, clientId }: ClientRegistration,
   withinSeconds: number,
   limit: number,
 ): Promise<string[]> {
   const rows: { accountId: string }[] = await em.execute(
     `select account_id as "accountId" from sealed_tokens
-     where status = 'ACTIVE' and refresh_token is not null
+     where status = 'ACTIVE' and refresh_token is not null and issuer = ? and client_id = ?
        and (lease_id is null or (lease_expires_at <= clock_timestamp() and not refresh_token_rotates))
        and (retry_at is null or retry_at <= clock_timestamp())
        and access_token_expires_at < clock_timestamp() + ? * interval '1 second'
      order by access_token_expires_at limit ?`,
-    [withinSeconds, limit],
+    [issuer, clientId, withinSeconds, limit],
   );
   return rows.map(({ accountId }) => accountId);
 }
@@ -71,8 +78,9 @@ export async function findExpiring(
 /** Everything the refresh decides by, or undefined when the account is not linked. */
 export async function readSealed(em: SqlEntityManager, accountId: string): Promise<SealedRow | undefined> {
   const rows: Raw<SealedRow>[] = await em.execute(
-    `select ${STATE_COLUMNS}, access_token as "accessToken", id_token as "idToken",
-       refresh_token as "refreshToken", generation, refresh_token_rotates as "refreshTokenRotates", lease_id as "leaseId", failure_count as "failureCount",
+    `select ${STATE_COLUMNS}, issuer, client_id as "clientId", key_id as "keyId", data_key as "dataKey",
+       access_token as "accessToken", id_token as "idToken", refresh_token as "refreshToken",
+       generation, refresh_token_rotates as "refreshTokenRotates", lease_id as "leaseId", failure_count as "failureCount",
        coalesce(extract(epoch from lease_expires_at - clock_timestamp())::float8 * 1000, 0) as "leaseRemainingMs",
        coalesce(extract(epoch from retry_at - clock_timestamp())::float8 * 1000, 0) as "retryInMs"
      from sealed_tokens where account_id = ?`,
@@ -88,41 +96,28 @@ export async function readSealed(em: SqlEntityManager, accountId: string): Promi
  */
 export async function putSealed(em: SqlEntityManager, accountId: string, tokens: SealedLink): Promise<void> {
   await em.execute(
-    `insert into sealed_tokens (account_id, status, scope, access_token, id_token, refresh_token, key_ids,
-       access_token_expires_at, generation)
-     values (?, 'ACTIVE', ?, ?, ?, ?, ?, ?, 1)
+    `insert into sealed_tokens (account_id, issuer, client_id, key_id, data_key, access_token, id_token, refresh_token,
+       scope, access_token_expires_at, status, generation)
+     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'ACTIVE', 1)
      on conflict (account_id) do update set
-       status = 'ACTIVE', scope = excluded.scope, access_token = excluded.access_token,
-       id_token = excluded.id_token, refresh_token = excluded.refresh_token, key_ids = excluded.key_ids,
-       access_token_expires_at = excluded.access_token_expires_at, generation = sealed_tokens.generation + 1,
-       last_refreshed_at = null, lease_id = null, lease_expires_at = null,
-       failure_count = 0, retry_at = null`,
+       issuer = excluded.issuer, client_id = excluded.client_id, key_id = excluded.key_id,
+       data_key = excluded.data_key, access_token = excluded.access_token, id_token = excluded.id_token,
+       refresh_token = excluded.refresh_token, scope = excluded.scope,
+       access_token_expires_at = excluded.access_token_expires_at, status = 'ACTIVE',
+       generation = sealed_tokens.generation + 1, last_refreshed_at = null,
+       lease_id = null, lease_expires_at = null, failure_count = 0, retry_at = null`,
     [
       accountId,
-      tokens.scope,
+      tokens.issuer,
+      tokens.clientId,
+      tokens.keyId,
+      tokens.dataKey,
       tokens.accessToken,
       tokens.idToken,
       tokens.refreshToken,
-      tokens.keyIds,
+      tokens.scope,
       tokens.accessTokenExpiresAt,
     ],
-  );
-}
-
-/** A row that names a kid, to try the key on. */
-export interface CiphertextSample extends SealedColumns {
-  readonly kid: string;
-  readonly accountId: string;
-}
-
-/** For every kid that rows name: up to five of them. */
-export async function sampleCiphertexts(em: SqlEntityManager): Promise<CiphertextSample[]> {
-  return em.execute(
-    `select kid, account_id as "accountId", access_token as "accessToken", id_token as "idToken",
-       refresh_token as "refreshToken"
-     from (select *, row_number() over (partition by kid order by account_id) as place
-           from sealed_tokens cross join lateral regexp_split_to_table(key_ids, ' ') as kid) as named
-     where place <= 5 order by kid`,
   );
 }
 

@@ -7,11 +7,10 @@ import {
   SealBrokenError,
 } from '../errors.js';
 import { SingleFlight } from '../single-flight.js';
-import type { FreshAccessToken } from '../token-set.js';
+import { type FreshAccessToken, isOf } from '../token-set.js';
 import { endBrokenSeal } from './end-grant.js';
 import { type Outcome, RefreshAttempt, type RefreshDeps } from './refresh-attempt.js';
 import { decideRefresh, remainingMs } from './refresh-decision.js';
-import { openToken } from './sealed-token-set.js';
 import type { SealedRow } from './sealed-tokens.repository.js';
 
 const FIRST_POLL_MS = 25;
@@ -123,16 +122,18 @@ export class TokenRefresher {
   }
 
   async #read(accountId: string): Promise<SealedRow> {
-    const { leases, rotation } = this.#deps;
+    const { leases, rotation, cipher } = this.#deps;
     const row = await leases.read(accountId);
     if (!row) throw new AccountNotFoundError();
+    // Tokens of another issuer or client rest: they are shown to nobody else, and come back with the settings.
+    if (!isOf(cipher.registration, row)) throw new ReauthenticationRequiredError();
     return rotation === 'auto' ? row : { ...row, refreshTokenRotates: rotation === 'always' };
   }
 
   async #open(row: SealedRow): Promise<FreshAccessToken> {
-    const { accountId, accessTokenExpiresAt, generation } = row;
+    const { accessTokenExpiresAt, generation } = row;
     try {
-      const accessToken = await openToken(this.#deps.cipher, accountId, row, 'accessToken');
+      const accessToken = await this.#deps.cipher.open(row, 'accessToken');
       return { accessToken, accessTokenExpiresAt, generation };
     } catch (error) {
       throw error instanceof SealBrokenError ? await endBrokenSeal(this.#deps, row, error) : error;

@@ -1,12 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { SqlEntityManager } from '@mikro-orm/sql';
-import type { FreshAccessToken, TokenSet, TokenState } from '../token-set.js';
+import { type FreshAccessToken, isOf, type TokenSet, type TokenState } from '../token-set.js';
 import { CircuitBreaker } from './circuit-breaker.js';
 import { endGrant } from './end-grant.js';
 import type { RefreshDeps } from './refresh-attempt.js';
 import { refreshLeaseRepository } from './refresh-lease.repository.js';
-import { openToken, sealTokenSet } from './sealed-token-set.js';
 import { findTokenStates, putSealed, readSealed } from './sealed-tokens.repository.js';
 import type { VaultSettings } from './settings.js';
 import { TokenRefresher } from './token-refresher.js';
@@ -35,7 +34,10 @@ export interface TokenVault {
 }
 
 /** What the vault depends on. It does not know Rollup ID: it is handed the functions that refresh and revoke. */
-export interface TokenVaultDeps extends Pick<RefreshDeps, 'cipher' | 'refreshTokens' | 'onEvent' | 'now'> {
+export interface TokenVaultDeps extends Pick<
+  RefreshDeps,
+  'cipher' | 'refreshTokens' | 'onEvent' | 'now' | 'isKnownKey'
+> {
   /** Revokes a refresh token at the provider (RFC 7009). Throws `ProviderUnavailableError`. */
   readonly revoke: (refreshToken: string) => Promise<void>;
   /** Milliseconds, never goes backwards: for the circuit breaker. */
@@ -56,12 +58,11 @@ export function createTokenVault(
   const runtime = { sleep, random: Math.random, newId: randomUUID };
   const refresher = new TokenRefresher({ ...refresh, ...deps, ...runtime, leases, breaker });
   return {
-    put: async (tx, accountId, tokens) =>
-      putSealed(tx, accountId, await sealTokenSet(cipher, accountId, tokens)),
+    put: async (tx, accountId, tokens) => putSealed(tx, accountId, await cipher.sealLink(accountId, tokens)),
     prepareRevocation: async (tx, accountId) => {
       const row = await readSealed(tx, accountId);
-      if (!row || row.refreshToken === null) return undefined;
-      const token = await openToken(cipher, accountId, row, 'refreshToken').catch(() => undefined);
+      if (!row || row.refreshToken === null || !isOf(cipher.registration, row)) return undefined;
+      const token = await cipher.open(row, 'refreshToken').catch(() => undefined);
       return token === undefined ? undefined : () => revoke(token);
     },
     states: findTokenStates,

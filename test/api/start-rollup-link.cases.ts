@@ -146,7 +146,7 @@ describe('startRollupLink', () => {
     },
   );
 
-  test('LNK-01 stores state, nonce, verifier and link token only as hash or ciphertext', async () => {
+  test('LNK-01 stores state, nonce and link token only as hashes, and the verifier not at all', async () => {
     const begun = await start();
     const rows = await pendingLinks();
     const { state = '', nonce = '' } = parametersOf(begun);

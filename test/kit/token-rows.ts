@@ -1,5 +1,16 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
 
+/** Keys that a database knows, for rows whose data keys nobody unwraps. */
+export const [KEY_ID, NEXT_KEY_ID] = ['k1', 'k2'] as const;
+
+/** Makes the keys known. */
+export async function insertKeys(em: SqlEntityManager): Promise<void> {
+  await em.execute(`insert into token_key (kid, check_value) values (?, 'any'), (?, 'any')`, [
+    KEY_ID,
+    NEXT_KEY_ID,
+  ]);
+}
+
 export type TokenRows = ReturnType<typeof tokenRows>;
 
 /** The stored tokens, which a test reads and edits past the servers. */

@@ -2,6 +2,7 @@ import type { SqlEntityManager } from '@mikro-orm/sql';
 import { openDatabase } from '../../src/database/orm.js';
 import { useStarted } from './hooks.js';
 import { createTestDatabase } from './test-database.js';
+import { insertKeys } from './token-rows.js';
 
 /**
  * A database whose clock is this far ahead of the tests': what is judged by the clock of a process, or by the start of
@@ -38,6 +39,7 @@ async function startVaultDatabase(): Promise<VaultDatabase> {
   const database = await openDatabase({ ...settings, url, poolMax: 2, timeoutMs: 5_000 });
   const em = (): SqlEntityManager => database.em.fork();
   await em().execute('alter table sealed_tokens drop constraint sealed_tokens_account_id_fkey');
+  await insertKeys(em());
   await em().execute('create schema ahead');
   await em().execute(`create function ahead.clock_timestamp() returns timestamptz language sql volatile
     as $$ select pg_catalog.clock_timestamp() + interval '1 millisecond' * ${DATABASE_AHEAD_MS} $$`);

@@ -61,8 +61,8 @@ const EMPTY = [
   'update galaxy_slot set taken_at = to_timestamp(0)',
 ];
 
-/** Worlds on one database find each other's tokens when they start. */
-const KEYS = randomKey('k1');
+/** Worlds on one database find each other's keys when they start. */
+export const KEYS = randomKey('k1');
 
 async function empty(em: SqlEntityManager): Promise<void> {
   for (const statement of EMPTY) await em.execute(statement);

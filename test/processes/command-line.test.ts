@@ -11,7 +11,7 @@ const { version, engines } = JSON.parse(readFileSync('package.json', 'utf8')) as
 const run = (...args: string[]): Run => runProgram(args, {});
 
 describe('the command line', () => {
-  test.each(['serve', 'migrate', 'rotate-keys', 'schema'])('explains %s', async (command) => {
+  test.each(['serve', 'migrate', 'keys', 'schema'])('explains %s', async (command) => {
     const help = run(command, '--help');
     expect(await help.exited).toBe(0);
     expect(help.output()).toContain(`Usage: rollup-accounts ${command}`);
@@ -29,7 +29,7 @@ describe('the command line', () => {
   test.each([
     [[], 'Usage: rollup-accounts'],
     [['unlikely'], "unknown command 'unlikely'"],
-    [['rotate-key'], 'Did you mean rotate-keys?'],
+    [['kyes'], 'Did you mean keys?'],
     [['serve', 'twice'], 'too many arguments'],
     [['migrate', '--fast'], "unknown option '--fast'"],
   ])('rejects %j with exit code 2, and says why on standard error', async (args, text) => {

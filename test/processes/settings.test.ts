@@ -29,15 +29,15 @@ describe('settings', () => {
   });
 });
 
-test('rotate-keys needs a key ring, and reports problems of key ring and database together', async () => {
-  const run = runProgram(['rotate-keys'], {
+test('keys rotate needs a key ring, and reports problems of key ring and database together', async () => {
+  const run = runProgram(['keys', 'rotate'], {
     DATABASE_URL: 'mysql://secret',
     TOKEN_KEYS: 'k1:c2hvcnQtc2VjcmV0',
   });
   expect(await run.exited).toBe(1);
   expect(run.output()).toContain('DATABASE_URL must start with postgresql://');
   expect(run.output()).toContain('TOKEN_KEYS entry 1 (kid k1) is not 32 bytes');
-  const without = runProgram(['rotate-keys'], {});
+  const without = runProgram(['keys', 'rotate'], {});
   expect(await without.exited).toBe(1);
   expect(without.output()).toContain('TOKEN_KEYS is required');
 });

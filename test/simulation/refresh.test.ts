@@ -4,11 +4,13 @@ import type { SqlEntityManager } from '@mikro-orm/sql';
 import { ormOptions } from '../../src/database/orm.js';
 import { RUNS, SEED } from '../kit/random.js';
 import { createDataDirectory } from '../kit/test-database.js';
+import { insertKeys } from '../kit/token-rows.js';
 import { findViolations } from './invariants.js';
 import { type Plan, Simulation } from './simulation.js';
 
 /**
- * Interleavings of readers, processes, provider outcomes, crashes, freezes, database outages, unlinks and relinks, on
+ * Interleavings of readers, processes, provider outcomes, rotations of keys, crashes, freezes, database outages, unlinks
+ * and relinks, on
  * the real engine and the real SQL, in virtual time. A failing run reports its seed, which `TEST_SEED` makes the first one.
  * What only a late seed would find is in the table of the SQL steps (`refresh-steps.cases.ts`).
  */
@@ -22,6 +24,7 @@ beforeAll(async () => {
   orm = await MikroORM.init(ormOptions({ dataDir, poolMax: 2, timeoutMs: 5_000 }));
   // Only the vault: no accounts, and a database clock that the simulation moves.
   await em().execute('alter table sealed_tokens drop constraint sealed_tokens_account_id_fkey');
+  await insertKeys(em());
   await em().execute('create schema simulation');
   await em().execute(`create function simulation.clock_timestamp() returns timestamptz language sql stable
     as $$ select to_timestamp(current_setting('simulation.now')::float8 / 1000) $$`);

@@ -4,7 +4,9 @@ import {
   type RefreshLeaseRepository,
   refreshLeaseRepository,
 } from '../../src/vault/refresh-lease.repository.js';
-import type { TokenCipher } from '../../src/vault/token-cipher.js';
+import type { TokenCipher, TokenName } from '../../src/vault/token-cipher.js';
+import { formatScope } from '../../src/scope.js';
+import { KEY_ID } from '../kit/token-rows.js';
 import { TokenRefresher } from '../../src/vault/token-refresher.js';
 import type { Random } from '../kit/random.js';
 import type { EventLoop, Host } from './event-loop.js';
@@ -55,6 +57,7 @@ export class SimulatedServers {
       random: () => random.next(),
       newId: () => this.newId(),
       onEvent: () => undefined,
+      isKnownKey: async () => true,
       rotation,
       marginMs: MARGIN_MS,
       leaseMs: LEASE_MS,
@@ -107,12 +110,35 @@ export class SimulatedServers {
 
 /** Stores plaintext, so that a run depends on nothing but its seed. */
 export const plaintextCipher: TokenCipher = {
-  currentKid: 'plain',
-  kidOf: () => 'plain',
-  seal: async (plaintext, { account, column }) => `${account}|${column}|${plaintext}`,
-  open: async (sealed, { account, column }) => {
-    const place = `${account}|${column}|`;
+  registration: { issuer: 'simulated', clientId: 'simulated' },
+  sealLink: async (accountId, tokens) => ({
+    ...plaintextCipher.registration,
+    keyId: KEY_ID,
+    dataKey: accountId,
+    ...(await plaintextCipher.sealRefresh({ ...NOTHING, accountId }, tokens)),
+  }),
+  sealRefresh: async ({ accountId }, tokens) => {
+    const seal = (token: string | undefined, name: TokenName): string | null =>
+      token === undefined ? null : `${placeOf(accountId, name)}${token}`;
+    return {
+      accessToken: seal(tokens.accessToken, 'accessToken'),
+      idToken: seal(tokens.idToken, 'idToken'),
+      refreshToken: seal(tokens.refreshToken, 'refreshToken'),
+      scope: formatScope(tokens.scopes),
+      accessTokenExpiresAt: tokens.accessTokenExpiresAt,
+    };
+  },
+  open: async (row, name) => {
+    const place = placeOf(row.accountId, name);
+    const sealed = row[name] ?? '';
+    if (row.dataKey !== row.accountId) throw new Error('a data key of another account');
     if (!sealed.startsWith(place)) throw new Error('sealed for another account or column');
     return sealed.slice(place.length);
   },
 };
+
+const NOTHING = { keyId: null, dataKey: null, accessToken: null, idToken: null, refreshToken: null };
+
+function placeOf(accountId: string, name: TokenName): string {
+  return `${accountId}|${name}|`;
+}

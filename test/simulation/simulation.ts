@@ -1,10 +1,11 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import { AccountNotFoundError, ReauthenticationRequiredError } from '../../src/errors.js';
+import { findKeysWrappedBy, NIL_UUID, replaceDataKeys } from '../../src/vault/key-rotation.repository.js';
 import { putSealed } from '../../src/vault/sealed-tokens.repository.js';
 
-import { sealTokenSet } from '../../src/vault/sealed-token-set.js';
 import type { FreshAccessToken } from '../../src/token-set.js';
 import { Random } from '../kit/random.js';
+import { KEY_ID, NEXT_KEY_ID } from '../kit/token-rows.js';
 import { EventLoop, type Host } from './event-loop.js';
 import { SimulatedProvider } from './simulated-provider.js';
 import { LEASE_MS, MARGIN_MS, plaintextCipher, SimulatedServers } from './simulated-servers.js';
@@ -82,6 +83,7 @@ export class Simulation {
     for (let count = this.#random.between(4, 12); count > 0; count -= 1) {
       this.loop.after(this.#random.between(0, this.plan.faulty ? HORIZON_MS : 8_000), () => this.#request());
     }
+    this.loop.after(this.#random.between(0, 8_000), () => this.#rotateKeys());
     if (this.plan.faulty) this.#scheduleDisturbances();
     await this.loop.run();
   }
@@ -104,6 +106,16 @@ export class Simulation {
     const result = refresher.accessToken(this.#account).catch((error: Error) => error);
     await this.loop.run();
     return result;
+  }
+
+  /** Wraps the data key by another key: nothing that a refresh reads or writes. */
+  async #rotateKeys(): Promise<void> {
+    if (this.#isDatabaseDown()) return;
+    await this.#servers.atDatabase(async () => {
+      const rows = await findKeysWrappedBy(this.#em(), KEY_ID, NIL_UUID, 1);
+      const pairs = rows.map((read) => ({ read, dataKey: read.dataKey }));
+      await replaceDataKeys(this.#em(), NEXT_KEY_ID, pairs);
+    });
   }
 
   #isDatabaseDown(): boolean {
@@ -166,8 +178,7 @@ export class Simulation {
     // An unlinked account never returns: the identity gets a new one.
     if (this.history.links.at(-2)?.kind !== 'link') this.#account = this.#servers.newId();
     const rotationKnown = this.plan.rotation === 'always' || (await this.row())?.rotates === true;
-    const sealed = await sealTokenSet(
-      plaintextCipher,
+    const sealed = await plaintextCipher.sealLink(
       this.#account,
       this.provider.link(PERSON, remainingMs, rotationKnown),
     );

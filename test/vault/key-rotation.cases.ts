@@ -1,125 +1,149 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import type { Person } from '../../src/dev/rollup-id/people.js';
-import { parseKeyRing } from '../../src/vault/key-ring.js';
-import { rotateKeys } from '../../src/vault/key-rotation.js';
-import { createTokenCipher, type TokenCipher } from '../../src/vault/token-cipher.js';
-import { sealContext, type TokenColumn } from '../../src/vault/sealed-token-set.js';
+import { StartupError } from '../../src/errors.js';
+import { type KeyRing, parseKeyRing } from '../../src/vault/key-ring.js';
+import { type KeyRotation, type KeyRotationDeps, rotateKeys } from '../../src/vault/key-rotation.js';
+import { createTokenCipher } from '../../src/vault/token-cipher.js';
+import { readSealed, type SealedRow } from '../../src/vault/sealed-tokens.repository.js';
 import { RenewAccessTokenDocument } from '../generated/graphql.js';
-import { startWorld, type World } from '../kit/world.js';
 import { randomKey } from '../kit/server-env.js';
+import { createTestDatabase, type TestDatabase } from '../kit/test-database.js';
+import { KEYS, startWorld, type World } from '../kit/world.js';
 
-interface Row extends Record<TokenColumn, string> {
+interface Row {
   readonly account_id: string;
-  readonly key_ids: string;
-  readonly generation: number;
+  readonly key_id: string;
+  readonly data_key: string;
 }
 
 describe('rotating keys', () => {
+  let database: TestDatabase;
   let world: World;
   let people: Person[];
-  let both: TokenCipher;
-  let onlyNew: TokenCipher;
+  const added = randomKey('k2');
+  const both = parseKeyRing(`${added},${KEYS}`);
   beforeAll(async () => {
-    const added = randomKey('k2');
-    // The server of this world has both keys and still seals with the first.
-    const first = randomKey('k1');
-    world = await startWorld({ env: { TOKEN_KEYS: `${first},${added}` } });
-    both = createTokenCipher(parseKeyRing(`${added},${first}`));
-    onlyNew = createTokenCipher(parseKeyRing(added));
+    // The server of this world has both keys, and seals with the first. No other one may lack the second.
+    database = await createTestDatabase();
+    world = await startWorld({ env: { ...database.env, TOKEN_KEYS: `${KEYS},${added}` } });
   });
-  afterAll(() => world.close());
+  afterAll(async () => {
+    await world.close();
+    await database.close();
+  });
   beforeEach(async () => {
     await world.reset();
     people = world.rollup.people;
   });
 
-  test('STO-20 leaves no row on the old key, moves nothing else, and the tokens are the same', async () => {
+  test('STO-20 VLT-02 wraps every data key anew, touches no token, and the old key is not needed any more', async () => {
     const tokens = [await link(people[0]), await link(people[1]), await link(people[2])];
     const before = await rows();
-    expect(await rotate()).toEqual({ kid: 'k2', resealed: 3, broken: 0, left: 0 });
+    expect(await rotate()).toEqual({ kid: 'k2', rewrapped: 3, broken: 0, left: 0 });
     const after = await rows();
-    expect(after.map(({ key_ids }) => key_ids)).toEqual(['k2', 'k2', 'k2']);
+    expect(after.map(({ key_id }) => key_id)).toEqual(['k2', 'k2', 'k2']);
     expect(after.map(others)).toEqual(before.map(others));
-    const opened = await Promise.all(
-      after.map((row) => onlyNew.open(row.access_token, sealContext(row.account_id, 'access_token'))),
-    );
-    expect(opened.toSorted()).toEqual(tokens.toSorted());
-    for (const row of after) {
-      await onlyNew.open(row.id_token, sealContext(row.account_id, 'id_token'));
-      await onlyNew.open(row.refresh_token, sealContext(row.account_id, 'refresh_token'));
-    }
-    expect(await rotate()).toEqual({ kid: 'k2', resealed: 0, broken: 0, left: 0 });
+    expect((await openAll(parseKeyRing(added))).toSorted()).toEqual(tokens.toSorted());
+    expect(await rotate()).toEqual({ kid: 'k2', rewrapped: 0, broken: 0, left: 0 });
   });
 
-  test('STO-20 leaves a token alone that does not open, tells whose, and does the rest', async () => {
+  test('STO-20 leaves a data key alone that does not unwrap, tells whose, and does the rest', async () => {
     await link(people[0]);
     await link(people[1]);
     const [victim] = await rows();
     await world
       .em()
-      .execute(`update sealed_tokens set refresh_token = 'x' || refresh_token where account_id = ?`, [
+      .execute(`update sealed_tokens set data_key = 'x' || data_key where account_id = ?`, [
         victim?.account_id,
       ]);
     const told: unknown[] = [];
-    const rotation = await rotateKeys(world.em(), both, (accountId, { code }) =>
-      told.push([accountId, code]),
-    );
-    expect(rotation).toEqual({ kid: 'k2', resealed: 1, broken: 1, left: 0 });
-    expect(told).toEqual([[victim?.account_id, 'SEAL_MALFORMED']]);
-    expect((await rows()).map(({ key_ids }) => key_ids)).toEqual(['k1', 'k2']);
+    const rotation = await rotate({ onBroken: (accountId, { code }) => told.push([accountId, code]) });
+    expect(rotation).toEqual({ kid: 'k2', rewrapped: 1, broken: 1, left: 0 });
+    expect(told).toEqual([[victim?.account_id, 'SEAL_DATA_KEY']]);
+    expect((await rows()).map(({ key_id }) => key_id)).toEqual(['k1', 'k2']);
   });
 
   test.each(['a refresh', 'a new link', 'an unlink'])(
-    'STO-20 never writes over %s that comes between reading and writing',
+    'STO-20 VLT-02 never writes over %s that comes between reading and writing',
     async (change) => {
       const token = await link(people[0]);
-      let changed = '';
-      const meanwhile: TokenCipher = {
-        ...both,
-        seal: async (plaintext, context) => {
-          if (changed === '') {
-            changed = 'under way';
-            changed = await make(change, token);
-          }
-          return both.seal(plaintext, context);
-        },
-      };
-      const rotation = await rotateKeys(world.em(), meanwhile, () => undefined);
-      expect(rotation).toMatchObject({ broken: 0, left: 0 });
-      const after = await rows();
-      expect(after.map(({ key_ids }) => key_ids)).toEqual(change === 'an unlink' ? [] : ['k2']);
-      const opened = await Promise.all(
-        after.map((row) => onlyNew.open(row.access_token, sealContext(row.account_id, 'access_token'))),
-      );
-      expect(opened).toEqual(change === 'an unlink' ? [] : [changed]);
+      let changed = token;
+      let made = false;
+      const em = beforeUpdates(async () => {
+        if (made) return;
+        made = true;
+        changed = await make(change, token);
+      });
+      expect(await rotate({ em })).toMatchObject({ broken: 0, left: 0 });
+      expect(made).toBe(true);
+      expect((await rows()).map(({ key_id }) => key_id)).toEqual(change === 'an unlink' ? [] : ['k2']);
+      expect(await openAll(parseKeyRing(added))).toEqual(change === 'an unlink' ? [] : [changed]);
     },
   );
 
-  test('refuses a first key with other bytes than the one that rows are sealed with, and changes nothing', async () => {
+  test('refuses a first key with other bytes than the database knows, and changes nothing', async () => {
     await link(people[0]);
-    await link(people[1]);
     await rotate();
     const before = await rows();
-    const mistyped = createTokenCipher(parseKeyRing(randomKey('k2')));
-    await expect(rotateKeys(world.em(), mistyped, () => undefined)).rejects.toThrow('the key "k2"');
+    const mistyped = parseKeyRing(`${randomKey('k2')},${KEYS}`);
+    await expect(rotate({ ring: mistyped })).rejects.toThrow('has the key "k2" with other bytes');
     expect(await rows()).toEqual(before);
   });
 
-  test('gives up, and says how many are left, while a server goes on sealing with another key', async () => {
+  test('VLT-05 refuses while a server lacks the key, and names it; --force goes on', async () => {
     await link(people[0]);
-    const stubborn: TokenCipher = { ...both, currentKid: 'k3' };
-    const em = world.em();
-    const undone = { fork: () => refusing(em) } as unknown as SqlEntityManager;
-    expect(await rotateKeys(undone, stubborn, () => undefined)).toMatchObject({ resealed: 0, left: 1 });
+    const ring = parseKeyRing(`${randomKey('k3')},${added},${KEYS}`);
+    const refused = await rotate({ ring }).catch((error: unknown) => error);
+    expect(refused).toBeInstanceOf(StartupError);
+    expect(refused).toMatchObject({ message: expect.stringMatching(/lack the key "k3": .+ \(pid \d+\)/) });
+    expect((await rows()).map(({ key_id }) => key_id)).toEqual(['k1']);
+    expect(await world.rows('token_key')).not.toContainEqual(expect.objectContaining({ kid: 'k3' }));
+    expect(await rotate({ ring, force: true })).toMatchObject({ kid: 'k3', rewrapped: 1 });
+    await expect(rotate()).rejects.toThrow('need the key "k3"');
+    const all = parseKeyRing(`${added},${KEYS},${entryOf(ring)}`);
+    expect(await rotate({ ring: all })).toMatchObject({ kid: 'k2', rewrapped: 1 });
   });
 
-  /** Somebody else is always faster. */
-  function refusing(em: SqlEntityManager): SqlEntityManager {
-    const fork = em.fork();
-    const execute = fork.execute.bind(fork);
-    fork.execute = (async (sql: string, params: unknown[], method: 'run') =>
-      sql.startsWith('update') ? { affectedRows: 0 } : execute(sql, params, method)) as typeof fork.execute;
-    return fork;
+  test('gives up after ten looks, and says how many are left, while somebody else is always faster', async () => {
+    await link(people[0]);
+    let relinks = 0;
+    const em = beforeUpdates(async () => {
+      relinks += 1;
+      await link(people[0]);
+    });
+    expect(await rotate({ em })).toMatchObject({ rewrapped: 0, left: 1 });
+    expect(relinks).toBe(10);
+  });
+
+  test('VLT-06 keeps to a rate, by the time it takes', async () => {
+    for (const person of people.slice(0, 3)) await link(person);
+    const slept: number[] = [];
+    const progress: KeyRotation[] = [];
+    await rotate({
+      maxRate: 2,
+      now: () => 1_000,
+      sleep: async (ms) => void slept.push(ms),
+      onProgress: (rotation) => progress.push(rotation),
+    });
+    expect(slept).toEqual([1_000, 1_500]);
+    expect(progress.map(({ rewrapped, left }) => [rewrapped, left])).toEqual([
+      [2, 1],
+      [3, 0],
+    ]);
+  });
+
+  /** Runs `act` before each statement that writes data keys. */
+  function beforeUpdates(act: () => Promise<void>): SqlEntityManager {
+    const fork = (): SqlEntityManager => {
+      const em = world.em();
+      const execute = em.execute.bind(em);
+      em.execute = (async (sql: string, params: unknown[], method: 'run') => {
+        if (sql.includes('update sealed_tokens')) await act();
+        return execute(sql, params, method);
+      }) as typeof em.execute;
+      return em;
+    };
+    return { fork } as unknown as SqlEntityManager;
   }
 
   async function make(change: string, token: string): Promise<string> {
@@ -137,17 +161,45 @@ describe('rotating keys', () => {
     return (await world.linkPerson(person)).token;
   }
 
-  function rotate(): ReturnType<typeof rotateKeys> {
-    return rotateKeys(world.em(), both, () => undefined);
+  function rotate(special: Partial<KeyRotationDeps> = {}): Promise<KeyRotation> {
+    return rotateKeys({
+      em: world.em(),
+      ring: both,
+      maxRate: Number.POSITIVE_INFINITY,
+      force: false,
+      now: () => 0,
+      sleep: async () => undefined,
+      onProgress: () => undefined,
+      onBroken: () => undefined,
+      ...special,
+    });
   }
 
   function rows(): Promise<Row[]> {
     return world.em().execute('select * from sealed_tokens order by account_id');
   }
 
-  function others({ access_token, id_token, refresh_token, key_ids, ...rest }: Row): unknown {
-    expect([access_token, id_token, refresh_token].every((sealed) => sealed.length > 100)).toBe(true);
-    expect(key_ids).not.toBe('');
+  /** The access tokens of all rows, opened by this ring; each row's other tokens are opened too. */
+  async function openAll(ring: KeyRing): Promise<string[]> {
+    const { issuer, clientId } = world.config.rollup;
+    const cipher = createTokenCipher(ring, { issuer, clientId });
+    const opened: string[] = [];
+    for (const { account_id } of await rows()) {
+      const row = (await readSealed(world.em(), account_id)) as SealedRow;
+      await cipher.open(row, 'idToken');
+      await cipher.open(row, 'refreshToken');
+      opened.push(await cipher.open(row, 'accessToken'));
+    }
+    return opened;
+  }
+
+  function others({ key_id, data_key, ...rest }: Row): unknown {
+    expect([key_id, data_key]).not.toContain('');
     return rest;
   }
 });
+
+/** The first key of a ring, as an entry. */
+function entryOf(ring: KeyRing): string {
+  return `${ring.currentKid}:${Buffer.from(ring.key(ring.currentKid) ?? []).toString('base64url')}`;
+}

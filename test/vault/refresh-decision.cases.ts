@@ -8,6 +8,10 @@ const MARGIN_MS = 60_000;
 
 const fresh: SealedRow = {
   accountId: 'a',
+  issuer: 'https://issuer.example',
+  clientId: 'client',
+  keyId: 'k1',
+  dataKey: 'wrapped',
   status: 'ACTIVE',
   scopes: ['openid'],
   accessToken: 'sealed',

@@ -14,7 +14,8 @@ interface Row {
   readonly accessToken: string;
   readonly idToken: string | null;
   readonly refreshToken: string | null;
-  readonly keyIds: string;
+  readonly keyId: string;
+  readonly dataKey: string;
   readonly expiresIn: number;
   readonly refreshedIn: number | null;
   readonly generation: number;
@@ -32,6 +33,7 @@ const ACCOUNT = '00000000-0000-4000-8000-00000000000a';
 const MINE = '00000000-0000-4000-8000-000000000001';
 const THEIRS = '00000000-0000-4000-8000-000000000002';
 const HOUR_MS = 3_600_000;
+const REGISTRATION = { issuer: 'https://issuer.example', clientId: 'client' };
 
 const resting: Row = {
   status: 'ACTIVE',
@@ -39,7 +41,8 @@ const resting: Row = {
   accessToken: 'old access token',
   idToken: 'old ID token',
   refreshToken: 'old refresh token',
-  keyIds: 'k1',
+  keyId: 'k1',
+  dataKey: 'old data key',
   expiresIn: -3,
   refreshedIn: -4,
   generation: 4,
@@ -99,7 +102,6 @@ describe('the SQL of a refresh', () => {
       accessToken: 'new access token',
       idToken: 'new ID token',
       refreshToken: 'new refresh token',
-      keyIds: 'k2',
       refreshTokenRotates: true,
       delayMs: 0,
     };
@@ -109,7 +111,8 @@ describe('the SQL of a refresh', () => {
       accessToken: 'new access token',
       idToken: 'new ID token',
       refreshToken: 'new refresh token',
-      keyIds: 'k2',
+      keyId: 'k1',
+      dataKey: 'old data key',
       expiresIn: 6,
       refreshedIn: 0,
       generation: 5,
@@ -205,12 +208,13 @@ describe('the SQL of a refresh', () => {
   });
 
   describe('a relink', () => {
-    const link: Omit<SealedLink, 'accessTokenExpiresAt'> = {
+    const link: Omit<SealedLink, 'accessTokenExpiresAt' | 'issuer' | 'clientId'> = {
       scope: 'openid email',
       accessToken: 'linked access token',
       idToken: null,
       refreshToken: null,
-      keyIds: 'k2',
+      keyId: 'k2',
+      dataKey: 'linked data key',
     };
     const linked = {
       ...link,
@@ -223,7 +227,11 @@ describe('the SQL of a refresh', () => {
       retryIn: null,
     };
     const relink = () =>
-      putSealed(database.em(), ACCOUNT, { ...link, accessTokenExpiresAt: inHours(linked.expiresIn) });
+      putSealed(database.em(), ACCOUNT, {
+        ...link,
+        ...REGISTRATION,
+        accessTokenExpiresAt: inHours(linked.expiresIn),
+      });
 
     test.each<[string, Partial<Row>]>([
       ['tokens at rest', atRest],
@@ -311,7 +319,15 @@ describe('the SQL of a refresh', () => {
       ['finds a token after the back-off', afterBackOff, true],
     ])('%s', async (_title, state, finds) => {
       await insert({ ...resting, ...state });
-      expect(await findExpiring(database.em(), 2 * 3_600, 1)).toEqual(finds ? [ACCOUNT] : []);
+      expect(await findExpiring(database.em(), REGISTRATION, 2 * 3_600, 1)).toEqual(finds ? [ACCOUNT] : []);
+    });
+
+    test.each([
+      ['issuer', { issuer: 'https://another.example' }],
+      ['client', { clientId: 'another' }],
+    ])('VLT-03 leaves tokens of another %s', async (_title, other) => {
+      await insert(resting);
+      expect(await findExpiring(database.em(), { ...REGISTRATION, ...other }, 2 * 3_600, 1)).toEqual([]);
     });
   });
 
@@ -335,10 +351,10 @@ describe('the SQL of a refresh', () => {
   async function insert(row: Row): Promise<void> {
     const moment = `clock_timestamp() + interval '1 hour' * ?::int`;
     await database.em().execute(
-      `insert into sealed_tokens (account_id, status, scope, access_token, id_token, refresh_token, key_ids,
-       generation, refresh_token_rotates, lease_id, failure_count,
+      `insert into sealed_tokens (account_id, status, scope, access_token, id_token, refresh_token, key_id, data_key,
+       issuer, client_id, generation, refresh_token_rotates, lease_id, failure_count,
        access_token_expires_at, last_refreshed_at, lease_expires_at, retry_at)
-     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ${moment}, ${moment}, ${moment}, ${moment})`,
+     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ${moment}, ${moment}, ${moment}, ${moment})`,
       [
         ACCOUNT,
         row.status,
@@ -346,7 +362,10 @@ describe('the SQL of a refresh', () => {
         row.accessToken,
         row.idToken,
         row.refreshToken,
-        row.keyIds,
+        row.keyId,
+        row.dataKey,
+        REGISTRATION.issuer,
+        REGISTRATION.clientId,
         row.generation,
         row.rotates,
         row.leaseId,
@@ -364,7 +383,7 @@ describe('the SQL of a refresh', () => {
       `round(extract(epoch from ${column} - clock_timestamp()) / 3600)::int`;
     const rows = await database.em().execute<Row[]>(
       `select status, scope, access_token as "accessToken", id_token as "idToken", refresh_token as "refreshToken",
-       key_ids as "keyIds", generation, refresh_token_rotates as "rotates", lease_id as "leaseId",
+       key_id as "keyId", data_key as "dataKey", generation, refresh_token_rotates as "rotates", lease_id as "leaseId",
        failure_count as "failures", ${hours('access_token_expires_at')} as "expiresIn",
        ${hours('last_refreshed_at')} as "refreshedIn", ${hours('lease_expires_at')} as "leaseIn",
        ${hours('retry_at')} as "retryIn"

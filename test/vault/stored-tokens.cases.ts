@@ -73,7 +73,7 @@ describe('stored tokens', () => {
     ['without the kid that rows use', randomKey('k9')],
     ['with the wrong bytes for it', randomKey('k1')],
   ])(
-    'STO-17 the server refuses to start %s, says which key it needs, and changes no row',
+    'STO-17 VLT-04 the server refuses to start %s, says which key it needs, and changes no row',
     async (_title, keys) => {
       await world.linkPerson();
       const before = await world.rows('sealed_tokens');

@@ -1,65 +1,71 @@
 import { SealBrokenError } from '../../src/errors.js';
+import type { TokenSet } from '../../src/token-set.js';
+import { createDataKey, unwrapDataKey, wrapDataKey } from '../../src/vault/data-key.js';
+import { openJwe, type SealContext, sealJwe } from '../../src/vault/jwe.js';
 import { parseKeyRing } from '../../src/vault/key-ring.js';
-import { createTokenCipher, type SealContext } from '../../src/vault/token-cipher.js';
+import { createTokenCipher, type OpenableRow, type TokenName } from '../../src/vault/token-cipher.js';
 import { fc } from '../kit/properties.js';
 import { RUNS } from '../kit/random.js';
 import { randomKey } from '../kit/server-env.js';
 
-const ring = parseKeyRing(`${randomKey('k2')},${randomKey('k1')}`);
-const cipher = createTokenCipher(ring);
+const [k1, k2] = [randomKey('k1'), randomKey('k2')];
+const ring = parseKeyRing(`${k2},${k1}`);
+const registration = { issuer: 'https://issuer.example', clientId: 'client-1' };
+const cipher = createTokenCipher(ring, registration);
+const key = createDataKey();
 const context: SealContext = {
   table: 'sealed_tokens',
   column: 'access_token',
   account: 'a-1',
   kind: 'access_token',
+  issuer: 'https://issuer.example',
+  client_id: 'client-1',
 };
 const token = fc.string({ unit: 'grapheme', maxLength: 400 });
+const tokens: TokenSet = {
+  accessToken: 'an access token',
+  idToken: 'an ID token',
+  refreshToken: 'a refresh token',
+  accessTokenExpiresAt: new Date(0),
+  scopes: ['openid'],
+};
+const NAMES: readonly TokenName[] = ['accessToken', 'idToken', 'refreshToken'];
 
-describe('the token cipher', () => {
+describe('a sealed token', () => {
   test('gives back what was sealed', async () => {
     await fc.assert(
       fc.asyncProperty(token, async (text) => {
-        expect(await cipher.open(await cipher.seal(text, context), context)).toBe(text);
+        expect(await openJwe(await sealJwe(text, key, context), key, context)).toBe(text);
       }),
     );
   });
 
-  test('STO-08 gives different ciphertext for the same token in the same place', async () => {
+  test('STO-08 is different ciphertext for the same token in the same place', async () => {
     await fc.assert(
       fc.asyncProperty(token, async (text) => {
-        expect(await cipher.seal(text, context)).not.toBe(await cipher.seal(text, context));
+        expect(await sealJwe(text, key, context)).not.toBe(await sealJwe(text, key, context));
       }),
     );
   });
 
-  test('STO-06 writes JWE with A256KW and A256GCM, a kid, a 96-bit IV, a fresh content key and no compression', async () => {
+  test('STO-06 VLT-01 is a JWE with dir and A256GCM, a 96-bit IV, no compression, and its place in the header', async () => {
     const seen = new Set<string>();
     for (let count = 0; count < 500; count += 1) {
-      const [header = '', wrappedKey = '', iv = ''] = (await cipher.seal('token', context)).split('.');
+      const [header = '', wrappedKey, iv = ''] = (await sealJwe('token', key, context)).split('.');
       expect(JSON.parse(Buffer.from(header, 'base64url').toString())).toEqual({
-        alg: 'A256KW',
+        alg: 'dir',
         enc: 'A256GCM',
-        kid: 'k2',
         ...context,
       });
+      expect(wrappedKey).toBe('');
       expect(Buffer.from(iv, 'base64url')).toHaveLength(12);
-      seen.add(wrappedKey).add(iv);
+      seen.add(iv);
     }
-    expect(seen.size).toBe(1_000);
-  });
-
-  test('STO-07 STO-09 never repeats an IV or a content key, so that no budget of nonces binds a ring key', async () => {
-    const COUNT = 2_000;
-    const seen = new Set<string>();
-    for (let count = 0; count < COUNT; count += 1) {
-      const [, wrappedKey = '', iv = ''] = (await cipher.seal('t', context)).split('.');
-      seen.add(wrappedKey).add(iv);
-    }
-    expect(seen.size).toBe(2 * COUNT);
+    expect(seen.size).toBe(500);
   });
 
   test.each<[string, object]>([
-    ['alg dir', { alg: 'dir' }],
+    ['alg A256KW', { alg: 'A256KW' }],
     ['alg none', { alg: 'none' }],
     ['alg RSA1_5', { alg: 'RSA1_5' }],
     ['ten million rounds of PBES2', { alg: 'PBES2-HS256+A128KW', p2c: 10_000_000, p2s: 'c2FsdHNhbHQ' }],
@@ -67,24 +73,23 @@ describe('the token cipher', () => {
     ['compression', { zip: 'DEF' }],
     ['a key address', { jku: 'http://127.0.0.1:1/jwks.json' }],
     ['a key of its own', { jwk: { kty: 'oct', k: 'AAAA' } }],
-    ['another key of the ring', { kid: 'k1' }],
-    ['a key that is not in the ring', { kid: 'k9' }],
+    ['a key id', { kid: 'k1' }],
   ])('STO-16 refuses a header that was edited to %s', async (_what, edit) => {
-    const [header = '', ...rest] = (await cipher.seal('token', context)).split('.');
+    const [header = '', ...rest] = (await sealJwe('token', key, context)).split('.');
     const written = JSON.parse(Buffer.from(header, 'base64url').toString()) as object;
     const edited = Buffer.from(JSON.stringify({ ...written, ...edit })).toString('base64url');
-    await expectBroken(cipher.open([edited, ...rest].join('.'), context));
+    await expectBroken(openJwe([edited, ...rest].join('.'), key, context), 'SEAL_WRONG_CONTEXT');
   });
 
   test('refuses every ciphertext in which one character was changed', async () => {
-    const sealed = await cipher.seal('a refresh token', context);
+    const sealed = await sealJwe('a refresh token', key, context);
     await fc.assert(
       fc.asyncProperty(
         fc.nat(sealed.length - 1),
         fc.constantFrom(...'AZaz09-_.=!'.split('')),
         async (at, character) => {
           fc.pre(sealed[at] !== character);
-          await expectBroken(cipher.open(sealed.slice(0, at) + character + sealed.slice(at + 1), context));
+          await expectBroken(openJwe(sealed.slice(0, at) + character + sealed.slice(at + 1), key, context));
         },
       ),
       { numRuns: 2_000 * RUNS },
@@ -92,71 +97,135 @@ describe('the token cipher', () => {
   });
 
   test('refuses a changed spare bit at the end of a segment, which decoders do not even see', async () => {
-    const sealed = await cipher.seal('a refresh token', context);
+    const sealed = await sealJwe('a refresh token', key, context);
     const tag = sealed.slice(sealed.lastIndexOf('.') + 1);
     const twin = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
       .split('')
       .map((last) => tag.slice(0, -1) + last)
       .filter((text) => text !== tag && Buffer.from(text, 'base64url').equals(Buffer.from(tag, 'base64url')));
     expect(twin.length).toBeGreaterThan(0);
-    await expectBroken(cipher.open(sealed.slice(0, -tag.length) + twin[0], context), 'SEAL_MALFORMED');
+    await expectBroken(openJwe(sealed.slice(0, -tag.length) + twin[0], key, context), 'SEAL_MALFORMED');
   });
 
-  test('STO-10 refuses a flipped bit at 200 places over the five segments', async () => {
-    const sealed = await cipher.seal('a refresh token', context);
+  test('STO-10 refuses a flipped bit at 200 places over the segments', async () => {
+    const sealed = await sealJwe('a refresh token', key, context);
     for (let place = 0; place < 200; place += 1) {
       const at = Math.floor((place * sealed.length) / 200);
       const flipped = String.fromCodePoint((sealed.codePointAt(at) ?? 0) ^ (1 << (place % 7)));
-      await expectBroken(cipher.open(sealed.slice(0, at) + flipped + sealed.slice(at + 1), context));
+      await expectBroken(openJwe(sealed.slice(0, at) + flipped + sealed.slice(at + 1), key, context));
     }
   });
 
   test('STO-11 refuses every truncation, the empty text and a sixth segment as malformed or tampered', async () => {
-    const sealed = await cipher.seal('a refresh token', context);
+    const sealed = await sealJwe('a refresh token', key, context);
     for (let end = 0; end < sealed.length; end += 1) {
-      await expectBroken(cipher.open(sealed.slice(0, end), context));
+      await expectBroken(openJwe(sealed.slice(0, end), key, context));
     }
-    await expectBroken(cipher.open('', context), 'SEAL_MALFORMED');
-    await expectBroken(cipher.open(`${sealed}.AA`, context), 'SEAL_MALFORMED');
+    await expectBroken(openJwe('', key, context), 'SEAL_MALFORMED');
+    await expectBroken(openJwe(`${sealed}.AA`, key, context), 'SEAL_MALFORMED');
   });
 
-  test.each(['table', 'column', 'account', 'kind'] as const)(
-    'refuses a ciphertext moved to another %s',
+  test.each(['table', 'column', 'account', 'kind', 'issuer', 'client_id'] as const)(
+    'VLT-01 does not open for another %s',
     async (name) => {
-      const sealed = await cipher.seal('token', context);
-      await expectBroken(cipher.open(sealed, { ...context, [name]: 'another' }), 'SEAL_WRONG_CONTEXT');
+      const sealed = await sealJwe('token', key, context);
+      const elsewhere = { ...context, [name]: 'another' };
+      await expectBroken(openJwe(sealed, key, elsewhere), 'SEAL_WRONG_CONTEXT');
     },
   );
 
-  test('refuses a key that is not in the ring, and other bytes under a known kid', async () => {
-    const sealed = await cipher.seal('token', context);
-    const lacking = createTokenCipher(parseKeyRing(randomKey('k9')));
-    const other = createTokenCipher(parseKeyRing(randomKey('k2')));
-    await expectBroken(lacking.open(sealed, context), 'SEAL_UNKNOWN_KEY');
-    await expectBroken(other.open(sealed, context), 'SEAL_TAMPERED');
-  });
-
-  test('opens what an older key of the ring sealed, and seals with the first', async () => {
-    const older = createTokenCipher(
-      parseKeyRing(`k1:${Buffer.from(ring.key('k1') ?? []).toString('base64url')}`),
+  test('does not open with another data key', async () => {
+    await expectBroken(
+      openJwe(await sealJwe('token', key, context), createDataKey(), context),
+      'SEAL_TAMPERED',
     );
-    const sealed = await older.seal('token', context);
-    expect(cipher.kidOf(sealed)).toBe('k1');
-    expect(await cipher.open(sealed, context)).toBe('token');
-    expect(cipher.kidOf(await cipher.seal('token', context))).toBe('k2');
-  });
-
-  test('still opens a ciphertext that was frozen when the form was decided', async () => {
-    const frozen = createTokenCipher(parseKeyRing('frozen-1:vhCwpPVWx7aSSgmZNDK45FPeXbznhgTWLS3imfbx2qA'));
-    const place = {
-      table: 'sealed_tokens',
-      column: 'refresh_token',
-      account: 'account-1',
-      kind: 'refresh_token',
-    };
-    expect(await frozen.open(FROZEN, place)).toBe('a token sealed in 2026');
   });
 });
+
+describe('the tokens of an account', () => {
+  test('VLT-01 open with the data key of their row alone, which a refresh keeps and a link replaces', async () => {
+    const linked = rowOf(await cipher.sealLink('a-1', tokens));
+    const refreshed = {
+      ...linked,
+      ...(await cipher.sealRefresh(linked, { ...tokens, accessToken: 'newer' })),
+    };
+    expect(await Promise.all(NAMES.map((name) => cipher.open(linked, name)))).toEqual(
+      NAMES.map((name) => tokens[name]),
+    );
+    expect(await cipher.open(refreshed, 'accessToken')).toBe('newer');
+    const relinked = rowOf(await cipher.sealLink('a-1', tokens));
+    expect(relinked.dataKey).not.toBe(linked.dataKey);
+    for (const name of NAMES) {
+      await expectBroken(cipher.open({ ...relinked, [name]: linked[name] }, name), 'SEAL_TAMPERED');
+      await expectBroken(cipher.open({ ...linked, accountId: 'a-2' }, name), 'SEAL_WRONG_CONTEXT');
+    }
+  });
+
+  test('VLT-01 without their data key are lost', async () => {
+    const row = rowOf(await cipher.sealLink('a-1', tokens));
+    const without = { ...row, dataKey: null };
+    for (const name of NAMES) await expectBroken(cipher.open(without, name), 'SEAL_DATA_KEY');
+  });
+
+  test.each([
+    ['issuer', { ...registration, issuer: 'https://another.example' }],
+    ['client', { ...registration, clientId: 'client-2' }],
+  ])('VLT-01 do not open for another %s', async (_what, other) => {
+    const row = rowOf(await cipher.sealLink('a-1', tokens));
+    await expectBroken(createTokenCipher(ring, other).open(row, 'refreshToken'), 'SEAL_WRONG_CONTEXT');
+  });
+
+  test('still open when they were sealed as the form was decided', async () => {
+    const frozen = createTokenCipher(parseKeyRing(FROZEN.ring), FROZEN.registration);
+    expect(await frozen.open(FROZEN.row, 'refreshToken')).toBe('a token sealed in 2026');
+  });
+});
+
+describe('a data key', () => {
+  test('STO-07 STO-09 is random, and its wrapping has no nonce that could repeat', () => {
+    const keys = Array.from({ length: 2_000 }, () => createDataKey());
+    expect(new Set(keys.map((bytes) => Buffer.from(bytes).toString('hex'))).size).toBe(2_000);
+    expect(keys.every((bytes) => bytes.length === 32)).toBe(true);
+    expect(wrapDataKey(ring, key)).toEqual(wrapDataKey(ring, key));
+  });
+
+  test('is wrapped by the first key of the ring, and unwraps with each', () => {
+    const older = parseKeyRing(k1);
+    expect(wrapDataKey(older, key).keyId).toBe('k1');
+    expect(wrapDataKey(ring, key).keyId).toBe('k2');
+    for (const wrapped of [wrapDataKey(older, key), wrapDataKey(ring, key)]) {
+      expect(Buffer.from(unwrapDataKey(ring, wrapped))).toEqual(Buffer.from(key));
+    }
+  });
+
+  test('refuses a key that is not in the ring, and other bytes under a known kid', () => {
+    const wrapped = wrapDataKey(ring, key);
+    expect(codeOf(() => unwrapDataKey(parseKeyRing(k1), wrapped))).toBe('SEAL_UNKNOWN_KEY');
+    expect(codeOf(() => unwrapDataKey(parseKeyRing(randomKey('k2')), wrapped))).toBe('SEAL_DATA_KEY');
+  });
+
+  test('STO-10 STO-11 refuses every changed character and every truncation', () => {
+    const { keyId, dataKey } = wrapDataKey(ring, key);
+    for (let at = 0; at < dataKey.length; at += 1) {
+      const changed = dataKey.slice(0, at) + (dataKey[at] === 'A' ? 'B' : 'A') + dataKey.slice(at + 1);
+      for (const damaged of [changed, dataKey.slice(0, at)]) {
+        expect(codeOf(() => unwrapDataKey(ring, { keyId, dataKey: damaged }))).toBe('SEAL_DATA_KEY');
+      }
+    }
+  });
+});
+
+function rowOf(sealed: Omit<OpenableRow, 'accountId'>): OpenableRow {
+  return { ...sealed, accountId: 'a-1' };
+}
+
+function codeOf(act: () => unknown): unknown {
+  try {
+    return act();
+  } catch (error) {
+    return error instanceof SealBrokenError ? error.code : error;
+  }
+}
 
 async function expectBroken(
   opening: Promise<string>,
@@ -170,5 +239,16 @@ async function expectBroken(
   expect(error).toMatchObject({ code });
 }
 
-const FROZEN =
-  'eyJhbGciOiJBMjU2S1ciLCJlbmMiOiJBMjU2R0NNIiwia2lkIjoiZnJvemVuLTEiLCJ0YWJsZSI6InNlYWxlZF90b2tlbnMiLCJjb2x1bW4iOiJyZWZyZXNoX3Rva2VuIiwiYWNjb3VudCI6ImFjY291bnQtMSIsImtpbmQiOiJyZWZyZXNoX3Rva2VuIn0.LnycoD4Ne0_aHCv9mDhc9c_rl6TR-Ws14LypZlWkpJrXSgBVfBfZVg.Zv5rCAk0mnhSs8LY.eBzOjw15mAxXWx8QzpfN34fVg1trfA.dldPr1PrjAZo2O3J3v8Pig';
+const FROZEN = {
+  ring: 'frozen-1:vhCwpPVWx7aSSgmZNDK45FPeXbznhgTWLS3imfbx2qA',
+  registration,
+  row: {
+    accountId: 'account-1',
+    keyId: 'frozen-1',
+    dataKey: 'Lz0nxYp99iT-uM7qOVmUMO4VB3fWx2s2xXgqx85STMwAoR5yFTtdBQ',
+    accessToken: null,
+    idToken: null,
+    refreshToken:
+      'eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIiwidGFibGUiOiJzZWFsZWRfdG9rZW5zIiwiY29sdW1uIjoicmVmcmVzaF90b2tlbiIsImFjY291bnQiOiJhY2NvdW50LTEiLCJraW5kIjoicmVmcmVzaF90b2tlbiIsImlzc3VlciI6Imh0dHBzOi8vaXNzdWVyLmV4YW1wbGUiLCJjbGllbnRfaWQiOiJjbGllbnQtMSJ9..EqPPEdZerlegmpJy.B5ibBkpiAv2nXwnSVB62eVYyb1UwRw.oIW9WLNkJARv_PHl7I36MQ',
+  },
+};

@@ -10,7 +10,6 @@ import type { TokenSet } from '../../src/token-set.js';
 import { CircuitBreaker } from '../../src/vault/circuit-breaker.js';
 import { parseKeyRing } from '../../src/vault/key-ring.js';
 import { refreshLeaseRepository } from '../../src/vault/refresh-lease.repository.js';
-import { sealTokenSet } from '../../src/vault/sealed-token-set.js';
 import { putSealed } from '../../src/vault/sealed-tokens.repository.js';
 import { createTokenCipher } from '../../src/vault/token-cipher.js';
 import { TokenRefresher } from '../../src/vault/token-refresher.js';
@@ -22,7 +21,8 @@ const ACCOUNT = '00000000-0000-4000-8000-00000000000a';
 const MINE = '00000000-0000-4000-8000-000000000001';
 const NOW = Date.UTC(2027, 0, 1);
 
-const cipher = createTokenCipher(parseKeyRing(randomKey('k1')));
+const REGISTRATION = { issuer: 'https://issuer.example', clientId: 'client' };
+const cipher = createTokenCipher(parseKeyRing(randomKey('k1')), REGISTRATION);
 describe('the refresher', () => {
   const database = useVaultDatabase();
   const em = (): SqlEntityManager => database.em();
@@ -241,6 +241,7 @@ describe('the refresher', () => {
       random: () => 0,
       newId: () => MINE,
       onEvent: () => undefined,
+      isKnownKey: async () => true,
     });
     return {
       refresher,
@@ -264,6 +265,6 @@ describe('the refresher', () => {
   /** Stores the tokens of a link. */
   async function putTokens(leftMs: number, accessToken: string): Promise<void> {
     const tokens = { ...expiringIn(leftMs, accessToken), refreshToken: 'refresh token' };
-    await putSealed(em(), ACCOUNT, await sealTokenSet(cipher, ACCOUNT, tokens));
+    await putSealed(em(), ACCOUNT, await cipher.sealLink(ACCOUNT, tokens));
   }
 });

@@ -1,0 +1,50 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { createInterface } from 'node:readline/promises';
+import type { SqlEntityManager } from '@mikro-orm/sql';
+import { loadDatabaseConfig } from '../../config.js';
+import { StartupError } from '../../errors.js';
+import type { Environment } from '../../settings-reader.js';
+import { giveUpKey } from '../../vault/lost-key.js';
+import { nameServers } from '../../vault/key-registry.js';
+import { findLiveServers } from '../../vault/server-heartbeat.repository.js';
+import { countAccounts } from '../../vault/token-key.repository.js';
+import { findKey, withDatabase } from './with-database.js';
+
+/**
+ * Gives a lost key up. Throws `StartupError` when a server that runs holds it, or when it was not confirmed.
+ *
+ * May be ended at any moment and run again.
+ */
+export async function giveUpCommand(
+  env: Environment,
+  kid: string,
+  { yes = false }: { yes?: boolean },
+): Promise<void> {
+  const ended = await withDatabase(loadDatabaseConfig(env), async (em) => {
+    await findKey(em, kid);
+    await refuseHeld(em, kid);
+    if (!yes) await confirm(kid, await countAccounts(em.fork(), kid));
+    return giveUpKey(em, kid, (ms) => delay(ms));
+  });
+  process.stdout.write(`gave up the key "${kid}": ${ended} accounts have to be linked again\n`);
+}
+
+async function refuseHeld(em: SqlEntityManager, kid: string): Promise<void> {
+  const holding = (await findLiveServers(em.fork())).filter(({ kids }) => kids.includes(kid));
+  if (holding.length === 0) return;
+  throw new StartupError(
+    `The key "${kid}" is not lost: servers that run hold it: ${nameServers(holding)}. To stop using it, run "keys rotate".`,
+  );
+}
+
+async function confirm(kid: string, accounts: number): Promise<void> {
+  if (!process.stdin.isTTY) {
+    throw new StartupError(`This ends ${accounts} accounts. Run it on a terminal, or with --yes.`);
+  }
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  const answer = await terminal.question(
+    `This ends ${accounts} accounts: their users have to link again. Type ${kid} to go on: `,
+  );
+  terminal.close();
+  if (answer.trim() !== kid) throw new StartupError('Nothing was changed.');
+}

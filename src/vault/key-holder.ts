@@ -1,0 +1,51 @@
+import { randomUUID } from 'node:crypto';
+import type { SqlEntityManager } from '@mikro-orm/sql';
+import { StartupError } from '../errors.js';
+import { SingleFlight } from '../single-flight.js';
+import { findServersWithout, nameServers, registerRing } from './key-registry.js';
+import type { KeyRing } from './key-ring.js';
+import { deleteHeartbeat, putHeartbeat, SERVER_GONE_AFTER_SECONDS } from './server-heartbeat.repository.js';
+
+/** What a server that holds keys depends on. `em` is forked for every use. */
+export interface KeyHolderDeps {
+  readonly em: SqlEntityManager;
+  readonly ring: KeyRing;
+  /** Host and process id, for an operator to recognize. */
+  readonly server: string;
+  /** Called when the database failed; the next heartbeat tries again. */
+  readonly onError: (error: unknown) => void;
+}
+
+const BEATS_PER_LIFE = 6;
+
+/**
+ * Checks the ring of a server that starts, and notes from then on that it runs with it. Returns the function that ends
+ * that.
+ *
+ * Throws `StartupError` when the ring is not one for this database, or when a server that runs lacks the key that this
+ * one would seal with. Of two servers that start at once, at least one sees the other.
+ */
+export async function holdKeys({ em, ring, server, onError }: KeyHolderDeps): Promise<() => Promise<void>> {
+  await registerRing(em, ring);
+  const holder = { id: randomUUID(), server, kids: ring.kids };
+  await putHeartbeat(em.fork(), holder);
+  const others = await findServersWithout(em, ring.currentKid);
+  if (others.length > 0) {
+    await deleteHeartbeat(em.fork(), holder.id);
+    throw new StartupError(
+      `The key "${ring.currentKid}" is the first of TOKEN_KEYS, and a server that runs lacks it: ${nameServers(others)}. ` +
+        `Add it to the ring of every server before it is put first. A server that ended without stopping counts as running for ${SERVER_GONE_AFTER_SECONDS} s.`,
+    );
+  }
+  const beats = new SingleFlight<void>();
+  const timer = setInterval(
+    () => void beats.run('beat', () => putHeartbeat(em.fork(), holder).catch(onError)),
+    (SERVER_GONE_AFTER_SECONDS * 1_000) / BEATS_PER_LIFE,
+  );
+  return async () => {
+    clearInterval(timer);
+    await beats.drain();
+    // One that stays is gone in half a minute.
+    await deleteHeartbeat(em.fork(), holder.id).catch(onError);
+  };
+}

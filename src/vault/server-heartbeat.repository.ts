@@ -1,0 +1,50 @@
+import type { SqlEntityManager } from '@mikro-orm/sql';
+
+/** A server that was seen lately. */
+export interface LiveServer {
+  readonly id: string;
+  /** Host and process id. */
+  readonly server: string;
+  /** In the order of its ring: it seals with the first. */
+  readonly kids: readonly string[];
+  /** Seconds since it was seen, by the clock of the database. */
+  readonly seenSecondsAgo: number;
+}
+
+/** A server that has not been seen for as long is gone. */
+export const SERVER_GONE_AFTER_SECONDS = 30;
+
+/** Notes that a server runs, and which keys it holds. */
+export async function putHeartbeat(
+  em: SqlEntityManager,
+  { id, server, kids }: Pick<LiveServer, 'id' | 'server' | 'kids'>,
+): Promise<void> {
+  await em.execute(
+    `insert into server_heartbeat (id, server, kids) values (?, ?, ?)
+     on conflict (id) do update set seen_at = clock_timestamp()`,
+    [id, server, kids.join(' ')],
+  );
+}
+
+/** Removes a server that stops, and those that have been gone for long. */
+export async function deleteHeartbeat(em: SqlEntityManager, id: string): Promise<void> {
+  await em.execute(
+    `delete from server_heartbeat where id = ? or seen_at < clock_timestamp() - interval '1 day'`,
+    [id],
+  );
+}
+
+/** The servers that run, by name. */
+export async function findLiveServers(em: SqlEntityManager): Promise<LiveServer[]> {
+  const rows = await em.execute<(Omit<LiveServer, 'kids'> & { kids: string })[]>(
+    `select id, server, kids, floor(extract(epoch from clock_timestamp() - seen_at))::int as "seenSecondsAgo"
+     from server_heartbeat where seen_at > clock_timestamp() - ? * interval '1 second' order by server, id`,
+    [SERVER_GONE_AFTER_SECONDS],
+  );
+  return rows.map(({ id, server, kids, seenSecondsAgo }) => ({
+    id,
+    server,
+    kids: kids.split(' '),
+    seenSecondsAgo,
+  }));
+}

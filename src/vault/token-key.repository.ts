@@ -1,0 +1,85 @@
+import type { SqlEntityManager } from '@mikro-orm/sql';
+import { changesRows } from './sealed-tokens.repository.js';
+
+/** A key that a ring has or had. */
+export interface TokenKeyRecord {
+  readonly kid: string;
+  readonly checkValue: string;
+  readonly retired: boolean;
+  readonly givenUp: boolean;
+}
+
+/** All of them, the oldest first: a few. */
+export function findTokenKeys(em: SqlEntityManager): Promise<TokenKeyRecord[]> {
+  return em.execute(
+    `select kid, check_value as "checkValue", retired_at is not null as retired, given_up_at is not null as "givenUp"
+     from token_key order by created_at, kid`,
+  );
+}
+
+/** Adds a key unless its `kid` is known; then compare what is known. */
+export async function insertTokenKey(em: SqlEntityManager, kid: string, checkValue: string): Promise<void> {
+  await em.execute('insert into token_key (kid, check_value) values (?, ?) on conflict (kid) do nothing', [
+    kid,
+    checkValue,
+  ]);
+}
+
+/** Whether the database knows the key with this check value. */
+export async function isKnownKey(em: SqlEntityManager, kid: string, checkValue: string): Promise<boolean> {
+  const rows = await em.execute('select from token_key where kid = ? and check_value = ?', [kid, checkValue]);
+  return rows.length > 0;
+}
+
+/** Whether rows need the key; a look at the index, however many there are. */
+export async function isNeeded(em: SqlEntityManager, kid: string): Promise<boolean> {
+  return (await em.execute('select from sealed_tokens where key_id = ? limit 1', [kid])).length > 0;
+}
+
+/** How many accounts need the key, from the index. */
+export async function countAccounts(em: SqlEntityManager, kid: string): Promise<number> {
+  const [row] = await em.execute<{ accounts: number }[]>(
+    'select count(*)::int as accounts from sealed_tokens where key_id = ?',
+    [kid],
+  );
+  return row?.accounts ?? 0;
+}
+
+/** Marks a key as one that no row needs. False when rows need it. */
+export function markRetired(em: SqlEntityManager, kid: string): Promise<boolean> {
+  return em.transactional(async (tx) => {
+    // Waits for links that are being stored with it: a foreign key holds the row that it refers to.
+    await tx.execute('select from token_key where kid = ? for update', [kid]);
+    return changesRows(
+      tx,
+      `update token_key set retired_at = coalesce(retired_at, clock_timestamp())
+       where kid = ? and not exists (select from sealed_tokens where key_id = kid)`,
+      [kid],
+    );
+  });
+}
+
+/** Marks a key as lost. From now on a server starts without it. */
+export async function markGivenUp(em: SqlEntityManager, kid: string): Promise<void> {
+  await em.execute(
+    'update token_key set given_up_at = coalesce(given_up_at, clock_timestamp()) where kid = ?',
+    [kid],
+  );
+}
+
+/**
+ * Ends up to `limit` accounts whose data keys are wrapped by a lost key, and removes what cannot be opened any more.
+ * Rows that another transaction holds are left for the next time. Resolves with their number.
+ */
+export async function endAccountsOf(em: SqlEntityManager, kid: string, limit: number): Promise<number> {
+  const result = await em.execute<{ affectedRows: number }>(
+    `update sealed_tokens set status = 'REAUTHENTICATION_REQUIRED', generation = generation + 1,
+       key_id = null, data_key = null, access_token = null, id_token = null, refresh_token = null,
+       lease_id = null, lease_expires_at = null, retry_at = null
+     where account_id in (
+       select account_id from sealed_tokens where key_id = ? order by account_id limit ? for update skip locked)`,
+    [kid, limit],
+    'run',
+  );
+  return result.affectedRows;
+}
