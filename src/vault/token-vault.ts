@@ -62,7 +62,10 @@ export function createTokenVault(
     prepareRevocation: async (tx, accountId) => {
       const row = await readSealed(tx, accountId);
       if (!row || row.refreshToken === null || !isOf(cipher.registration, row)) return undefined;
-      const token = await cipher.open(row, 'refreshToken').catch(() => undefined);
+      const token = await cipher.open(row, 'refreshToken').catch((cause: unknown) => {
+        onEvent({ type: 'seal_broken', accountId, cause });
+        return undefined;
+      });
       return token === undefined ? undefined : () => revoke(token);
     },
     states: findTokenStates,

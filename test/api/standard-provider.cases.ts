@@ -184,12 +184,29 @@ describe('with a standard OpenID provider', () => {
     expect(await world.rows('rollup_account')).toEqual([]);
     expect(await refresh()).toHaveProperty('access_token');
     expect(world.logLines.filter((line) => line.includes('"msg":"revocation"'))).toHaveLength(1);
-
-    async function unlink({ accessToken, account }: LinkPayload) {
-      const input = { accountId: account?.id ?? '' };
-      return world.ask(UnlinkRollupAccountDocument, { input }, { token: accessToken ?? '' });
-    }
   });
+
+  test.each([
+    ['that was issued to another client', `client_id = 'another'`, false],
+    ['that does not open, which is logged', `data_key = 'damaged'`, true],
+  ])('VLT-03 an unlink sends nobody a refresh token %s', async (_title, change, logged) => {
+    const linked = await finish(await approve());
+    await world.em().execute(`update sealed_tokens set ${change}`);
+    let revoked = 0;
+    revocation = async () => {
+      revoked += 1;
+      return new Response();
+    };
+    expect((await unlink(linked)).errors).toEqual([]);
+    revocation = undefined;
+    expect(revoked).toBe(0);
+    expect(world.logLines.some((line) => line.includes('seal_broken'))).toBe(logged);
+  });
+
+  async function unlink({ accessToken, account }: LinkPayload) {
+    const input = { accountId: account?.id ?? '' };
+    return world.ask(UnlinkRollupAccountDocument, { input }, { token: accessToken ?? '' });
+  }
 
   test('LNK-01 detects a revoked grant at the next renewal, and a new link reactivates the account', async () => {
     standard.accessTokenLifetimeSeconds = 50;

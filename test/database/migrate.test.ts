@@ -1,5 +1,5 @@
 import { MikroORM } from '@mikro-orm/core';
-import type { SqlMikroORM } from '@mikro-orm/sql';
+import type { SqlEntityManager, SqlMikroORM } from '@mikro-orm/sql';
 import { MIGRATION_LOCK } from '../../src/database/migrate.js';
 import { openDatabase, ormOptions } from '../../src/database/orm.js';
 import { waitUntil } from '../kit/eventually.js';
@@ -81,6 +81,39 @@ test('the migrations create the tables that the entities describe', async () => 
   expect(difference.trim()).toBe(
     'alter table "sealed_tokens" drop constraint "sealed_tokens_account_id_fkey";',
   );
+});
+
+const fresh = useDirectory();
+
+test('VLT-12 tokens of an earlier development version are told in one sentence, and stay as they are', async () => {
+  const database = await createEmptyDatabase();
+  const { DATABASE_URL } = database.env;
+  const env = { DATA_DIR: fresh, ...(DATABASE_URL !== undefined && { DATABASE_URL }) };
+  const settings = { url: DATABASE_URL, dataDir: fresh, poolMax: 2, timeoutMs: 5_000 };
+  const orm = await MikroORM.init(ormOptions(settings));
+  const em = orm.em.fork() as SqlEntityManager;
+  await orm.migrator.up({ to: 'migration20261124120000-pending-link-user' });
+  await em.execute(`insert into app_user (id) values (gen_random_uuid())`);
+  await em.execute(
+    `insert into rollup_account (id, user_id, issuer, sub) select gen_random_uuid(), id, 'issuer', 'sub' from app_user`,
+  );
+  await em.execute(
+    `insert into sealed_tokens (account_id, status, scope, access_token, key_ids, access_token_expires_at, generation)
+     select id, 'ACTIVE', 'openid', 'sealed', 'k1', clock_timestamp(), 1 from rollup_account`,
+  );
+  const readRows = `select * from sealed_tokens`;
+  const before = await em.execute(readRows);
+  await orm.close(true);
+  const run = runProgram(['migrate'], env);
+  expect(await run.exited).toBe(1);
+  expect(run.output().split('\n')[0]).toMatch(
+    /^rollup-accounts: This database holds tokens that an earlier .+ link again; nothing was changed\.$/,
+  );
+  expect(run.output().trim()).not.toContain('\n');
+  const after = await MikroORM.init(ormOptions(settings));
+  expect(await (after.em.fork() as SqlEntityManager).execute(readRows)).toEqual(before);
+  await after.close(true);
+  await database.close();
 });
 
 test('HTP-25 a database that never starts ends the command with a clear message', async () => {

@@ -1,4 +1,6 @@
 import type { Fault } from '../../src/dev/instruments/faults.js';
+import { parseKeyRing } from '../../src/vault/key-ring.js';
+import { rotateKeys } from '../../src/vault/key-rotation.js';
 import type { RandomRun } from './random-run.js';
 
 const FROZEN_CALLERS = 4;
@@ -29,6 +31,7 @@ export class Nemesis {
       () => this.#cut(),
       () => this.#outage(),
       () => this.#expireLeases(),
+      () => this.#rotateKeys(),
     ];
     while (!this.#run.isDone()) {
       await this.#run.waitForProgress(20);
@@ -63,6 +66,24 @@ export class Nemesis {
     server.run?.process.kill('SIGCONT');
     this.#run.addServer(server);
     await Promise.all(callers);
+  }
+
+  /** Wraps every data key by the other key: no fault, and it costs no call. */
+  async #rotateKeys(): Promise<void> {
+    const { keys, world } = this.#run.deps;
+    keys.reverse();
+    await rotateKeys({
+      em: world.em(),
+      ring: parseKeyRing(keys.join(',')),
+      maxRate: Number.POSITIVE_INFINITY,
+      force: false,
+      now: () => 0,
+      sleep: async () => undefined,
+      onProgress: () => undefined,
+      onBroken: (accountId, error) => {
+        throw new Error(`the data key of ${accountId} is broken`, { cause: error });
+      },
+    });
   }
 
   async #failProvider(): Promise<void> {

@@ -12,6 +12,8 @@ export interface RandomRunDeps {
   readonly proxy: TcpProxy;
   readonly actors: readonly Actor[];
   readonly operations: ActorOperations;
+  /** The entries of the ring, which every server has; a rotation reverses them. */
+  readonly keys: string[];
   /** The only source of randomness. */
   readonly random: Random;
   /** Whether the run ends after this many operations. */

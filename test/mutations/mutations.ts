@@ -4,6 +4,7 @@ import { dev } from './dev.js';
 import { galaxy } from './galaxy.js';
 import { graphql } from './graphql.js';
 import { http } from './http.js';
+import { keys } from './keys.js';
 import type { Mutation } from './mutation.js';
 import { process } from './process.js';
 import { rollup } from './rollup.js';
@@ -19,6 +20,7 @@ export const MUTATIONS: Readonly<Record<string, readonly Mutation[]>> = {
   galaxy,
   graphql,
   http,
+  keys,
   process,
   rollup,
   settings,

@@ -4,6 +4,7 @@ import { eventually } from '../kit/eventually.js';
 import { findViolations, History, type Operation } from '../kit/history.js';
 import { Nemesis } from '../kit/nemesis.js';
 import { startProxiedServers } from '../kit/servers.js';
+import { randomKey } from '../kit/server-env.js';
 import { useStarted } from '../kit/hooks.js';
 import { onPostgres } from '../kit/needs.js';
 import { Random, RUNS, SEED } from '../kit/random.js';
@@ -13,16 +14,18 @@ const OPERATIONS = 1_500 * RUNS;
 const LEASE_SECONDS = 2;
 
 onPostgres('a random run', () => {
+  const keys = [randomKey('k1'), randomKey('k2')];
   const env = {
     REFRESH_LEASE_SECONDS: String(LEASE_SECONDS),
     ROLLUP_TIMEOUT_MS: '1500',
     REFRESH_BACKOFF_MS: '50',
     DATABASE_TIMEOUT_MS: '1000',
+    TOKEN_KEYS: keys.join(','),
   };
   const world = useStarted(() => startProxiedServers(4, env));
 
   test(
-    'RFR-32 with kills, freezes, cuts and a failing provider: every invariant holds in what callers observed',
+    'RFR-32 with kills, freezes, cuts, rotations of keys and a failing provider: every invariant holds in what callers observed',
     async () => {
       const { proxy } = world;
       const history = new History();
@@ -30,7 +33,7 @@ onPostgres('a random run', () => {
       const actors = await Promise.all(Array.from({ length: 6 }, () => createActor(world)));
       for (const actor of actors) await operations.link(world.server, actor);
       const isDone = (completed: number): boolean => completed >= OPERATIONS;
-      const run = new RandomRun({ world, proxy, actors, operations, random: new Random(SEED), isDone });
+      const run = new RandomRun({ world, proxy, actors, operations, keys, random: new Random(SEED), isDone });
       await Promise.all([new Nemesis(run).run(), run.work()]);
 
       const leases = 'select 1 from sealed_tokens where lease_expires_at > clock_timestamp()';

@@ -23,7 +23,7 @@ describe('stored tokens', () => {
     }
   });
 
-  test.each(['access_token', 'refresh_token'])(
+  test.each(['access_token', 'refresh_token', 'data_key'])(
     'STO-10 a %s with a flipped bit ends that link, tells the operator, and touches nobody else',
     async (column) => {
       const [victim, other] = [await world.linkPerson(), await world.linkPerson(world.people[1])];

@@ -22,7 +22,8 @@ const MINE = '00000000-0000-4000-8000-000000000001';
 const NOW = Date.UTC(2027, 0, 1);
 
 const REGISTRATION = { issuer: 'https://issuer.example', clientId: 'client' };
-const cipher = createTokenCipher(parseKeyRing(randomKey('k1')), REGISTRATION);
+const ring = parseKeyRing(randomKey('k1'));
+const cipher = createTokenCipher(ring, REGISTRATION);
 describe('the refresher', () => {
   const database = useVaultDatabase();
   const em = (): SqlEntityManager => database.em();
@@ -107,6 +108,19 @@ describe('the refresher', () => {
       expect(await resultOf(refresher)).toBe('REAUTHENTICATION_REQUIRED');
       expect(calls()).toBe(0);
     });
+  });
+
+  test.each([
+    ['another issuer', { issuer: 'https://another.example' }],
+    ['another client', { clientId: 'another' }],
+  ])('VLT-03 tokens of %s rest: nobody is asked, and they come back', async (_title, other) => {
+    const { refresher, calls } = startRefresher({}, { registration: { ...REGISTRATION, ...other } });
+    await putTokens(0, 'of ours');
+    const before = await em().execute('select * from sealed_tokens');
+    expect(await resultOf(refresher)).toBe('REAUTHENTICATION_REQUIRED');
+    expect(calls()).toBe(0);
+    expect(await em().execute('select * from sealed_tokens')).toEqual(before);
+    expect(await resultOf(startRefresher({}).refresher)).toBe('refreshed');
   });
 
   test('a claim that was stored and not acknowledged is released, and nobody is asked', async () => {
@@ -199,6 +213,8 @@ describe('the refresher', () => {
     readonly refreshToken?: string | undefined;
     /** The provider's answer to a refresh. */
     readonly answer?: () => Promise<TokenSet>;
+    /** Whose tokens this refresher uses. */
+    readonly registration?: typeof REGISTRATION;
     /** Runs after the first look at the row. */
     readonly afterRead?: () => Promise<unknown>;
     /** Runs after a claim. */
@@ -208,7 +224,7 @@ describe('the refresher', () => {
   /** A refresher with the settings of an environment, at a provider that answers every refresh. No time passes. */
   function startRefresher(
     env: Record<string, string>,
-    { refreshToken, answer, afterRead, afterClaim }: Specials = {},
+    { refreshToken, answer, registration, afterRead, afterClaim }: Specials = {},
   ) {
     const leases = refreshLeaseRepository(em());
     let reads = 0;
@@ -217,7 +233,7 @@ describe('the refresher', () => {
     const { refresh, circuit } = loadConfig(env).vault;
     const refresher = new TokenRefresher({
       ...refresh,
-      cipher,
+      cipher: createTokenCipher(ring, registration ?? REGISTRATION),
       now,
       breaker: new CircuitBreaker({ ...circuit, now }),
       leases: {
