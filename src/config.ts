@@ -69,6 +69,21 @@ export function loadKeysConfig(env: Environment) {
   return load(env, (read) => ({ database: readDatabaseSettings(read), keys: readKeyRing(read, true) ?? '' }));
 }
 
+/** The values that nothing may print, as they are configured. An empty one stands for one that is not set. */
+export function secretsOf(config: Config): readonly string[] {
+  return [
+    config.rollup?.clientSecret ?? '',
+    config.galaxy.access?.apiKey ?? '',
+    config.vault.keys ?? '',
+    passwordOf(config.database.url),
+    passwordOf(config.http.rateLimits.redisUrl),
+  ];
+}
+
+function passwordOf(url: string | undefined): string {
+  return (url === undefined ? null : URL.parse(url))?.password ?? '';
+}
+
 function load<T extends object>(env: Environment, readAll: (read: SettingsReader) => T): DeepReadonly<T> {
   const read = new SettingsReader(env);
   const settings = readAll(read);

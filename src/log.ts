@@ -38,10 +38,7 @@ const SECRET_SHAPES = [
  * what looks like a token, a code or a secret, and for `secrets`, the configured ones, as literal text.
  */
 export function createLog(level: string, secrets: readonly string[], destination?: DestinationStream): Log {
-  // As a line of JSON has them: a quote or a backslash is escaped.
-  const literals = secrets
-    .filter((secret) => secret.length >= 8)
-    .map((secret) => JSON.stringify(secret).slice(1, -1));
+  const redact = createRedaction(secrets);
   const options = {
     level,
     base: null,
@@ -50,15 +47,20 @@ export function createLog(level: string, secrets: readonly string[], destination
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
     serializers: { err: describeError },
-    hooks: { streamWrite: (line: string) => redact(line, literals) },
+    hooks: { streamWrite: redact },
   };
   return destination ? pino(options, destination) : pino(options);
 }
 
-function redact(line: string, literals: readonly string[]): string {
-  let text = redactSecrets(line);
-  for (const literal of literals) text = text.replaceAll(literal, '[redacted]');
-  return text;
+/** Removes from a text what `redactSecrets` does, and these secrets, as they are and as JSON has them. */
+export function createRedaction(secrets: readonly string[]): (text: string) => string {
+  // In a line of JSON a quote or a backslash is escaped.
+  const forms = secrets.flatMap((secret) =>
+    secret.length < 8 ? [] : [secret, JSON.stringify(secret).slice(1, -1)],
+  );
+  const literals = [...new Set(forms)];
+  return (text) =>
+    literals.reduce((rest, literal) => rest.replaceAll(literal, '[redacted]'), redactSecrets(text));
 }
 
 /** Text without what looks like a token, a code or a secret of ours. */

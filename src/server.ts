@@ -1,6 +1,6 @@
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { createApp } from './app.js';
-import { type Config, loadConfig } from './config.js';
+import { type Config, loadConfig, secretsOf } from './config.js';
 import { ConfigError } from './errors.js';
 import { createLog, type Log } from './log.js';
 import type { Environment } from './settings-reader.js';
@@ -12,14 +12,7 @@ import type { Environment } from './settings-reader.js';
 export async function serve(env: Environment): Promise<void> {
   const embedded = await completeConfig(loadConfig(env));
   const { config, pages, rollupIdUrl } = embedded;
-  const secrets = [
-    config.rollup.clientSecret,
-    config.galaxy.access?.apiKey ?? '',
-    config.vault.keys,
-    passwordOf(config.database.url),
-    passwordOf(config.http.rateLimits.redisUrl),
-  ];
-  const log = createLog(config.logLevel, secrets, embedded.logDestination);
+  const log = createLog(config.logLevel, secretsOf(config), embedded.logDestination);
   exitOnFatal(log);
   const metrics = new Registry();
   collectDefaultMetrics({ register: metrics });
@@ -91,8 +84,4 @@ function exitOnFatal(log: Log): void {
   process.on('SIGUSR1', () => log.warn('SIGUSR1 is ignored'));
   process.on('uncaughtException', fatal);
   process.on('unhandledRejection', fatal);
-}
-
-function passwordOf(url: string | undefined): string {
-  return (url === undefined ? null : URL.parse(url))?.password ?? '';
 }

@@ -154,7 +154,7 @@ export const process: readonly Mutation[] = [
   },
   {
     breaks: 'the password of Redis is logged',
-    file: 'src/server.ts',
+    file: 'src/config.ts',
     from: `    passwordOf(config.http.rateLimits.redisUrl),
 `,
     to: '',
@@ -163,7 +163,7 @@ export const process: readonly Mutation[] = [
   },
   {
     breaks: 'the key of Galaxy is logged',
-    file: 'src/server.ts',
+    file: 'src/config.ts',
     from: `    config.galaxy.access?.apiKey ?? '',
 `,
     to: '',
@@ -172,8 +172,8 @@ export const process: readonly Mutation[] = [
   },
   {
     breaks: 'the client secret is logged',
-    file: 'src/server.ts',
-    from: `    config.rollup.clientSecret,
+    file: 'src/config.ts',
+    from: `    config.rollup?.clientSecret ?? '',
 `,
     to: '',
     test: 'test/processes/redacted-settings.test.ts',
@@ -181,7 +181,7 @@ export const process: readonly Mutation[] = [
   },
   {
     breaks: 'the password of the database is logged',
-    file: 'src/server.ts',
+    file: 'src/config.ts',
     from: `    passwordOf(config.database.url),
 `,
     to: '',
