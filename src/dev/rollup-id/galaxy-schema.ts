@@ -11,6 +11,7 @@ export const GALAXY_SCHEMA = buildSchema(/* GraphQL */ `
     profile(targetIdentityURN: String): Profile
     connectedAccounts(targetIdentityURN: String): [Node!]
     authorizedApps: [App]
+    accountProfiles(accountURNList: [String!]!): [AccountProfile!]!
   }
 
   type Profile {
@@ -41,23 +42,41 @@ export const GALAXY_SCHEMA = buildSchema(/* GraphQL */ `
     title: String!
     timestamp: Float!
   }
+
+  type AccountProfile {
+    id: String!
+    type: String
+    address: String
+    title: String
+    icon: String
+  }
 `);
 
-/** Authenticates the caller and returns the requested `sub`, or else the one of its token; throws without either. */
-export type GalaxyTarget = (requested?: string | null) => Promise<string>;
+/** What the resolvers know of the caller; each throws when a guard refuses it. */
+export interface GalaxyCaller {
+  /** The requested `sub`, or else the one of the caller's token; throws without either. */
+  readonly target: (requested?: string | null) => Promise<string>;
+  /** For what needs a key only. */
+  readonly authenticate: () => Promise<unknown>;
+}
 
 interface Arguments {
   targetIdentityURN?: string | null;
 }
 
-/** The resolvers of Galaxy's query type; each calls `target`. */
-export function galaxyResolvers(state: ProviderState, target: GalaxyTarget) {
+/** The resolvers of Galaxy's query type; each asks for the caller. */
+export function galaxyResolvers(state: ProviderState, { target, authenticate }: GalaxyCaller) {
   const find = (sub: string): Person | undefined => state.people.find((person) => person.sub === sub);
   return {
     profile: async ({ targetIdentityURN: sub }: Arguments) => profileOf(find(await target(sub))),
     connectedAccounts: async ({ targetIdentityURN: sub }: Arguments) =>
       find(await target(sub))?.publicAccounts.map(nodeOf),
     authorizedApps: async () => appsOf(state, await target()),
+    accountProfiles: async ({ accountURNList }: { accountURNList: readonly string[] }) => {
+      await authenticate();
+      const accounts = state.people.flatMap(({ publicAccounts }) => publicAccounts);
+      return accountURNList.map((id) => profileOfAccount(accounts, id));
+    },
   };
 }
 
@@ -83,6 +102,12 @@ function nodeOf({ type, identifier }: LinkedAccount) {
       node_type: CRYPTO_TYPES.has(type) ? 'crypto' : type === 'email' ? 'vault' : 'oauth',
     },
   };
+}
+
+function profileOfAccount(accounts: readonly LinkedAccount[], id: string) {
+  const account = accounts.find((candidate) => nodeOf(candidate).baseUrn === id);
+  if (account === undefined) throw new Error('missing address or type');
+  return { id, type: account.type, address: account.identifier, title: account.identifier, icon: null };
 }
 
 function appsOf(state: ProviderState, sub: string) {

@@ -3,7 +3,7 @@ import { decodeJwt } from 'jose';
 import type { FastifyRequest } from 'fastify';
 import { graphql, type GraphQLError } from 'graphql';
 import { asObject, parseObject } from '../../json.js';
-import { GALAXY_SCHEMA, galaxyResolvers, type GalaxyTarget } from './galaxy-schema.js';
+import { GALAXY_SCHEMA, type GalaxyCaller, galaxyResolvers } from './galaxy-schema.js';
 import { ProviderError } from './provider-errors.js';
 import type { ProviderState } from './provider-state.js';
 import { urlOf } from './request.js';
@@ -28,7 +28,7 @@ export async function handleGalaxy(state: ProviderState, request: FastifyRequest
   const caller = authenticate(state, request.headers);
   // A query may have no field that awaits it, and an unhandled rejection would end the process.
   caller.catch(() => undefined);
-  const target: GalaxyTarget = async (requested) => {
+  const target: GalaxyCaller['target'] = async (requested) => {
     const own = await caller;
     const sub = requested ?? own;
     if (sub === undefined) throw new GuardError('You are not authenticated!', 401);
@@ -37,7 +37,7 @@ export async function handleGalaxy(state: ProviderState, request: FastifyRequest
   const result = await graphql({
     schema: GALAXY_SCHEMA,
     source: query,
-    rootValue: galaxyResolvers(state, target),
+    rootValue: galaxyResolvers(state, { target, authenticate: () => caller }),
     variableValues: variables,
   });
   if (result.errors === undefined) return json(result);

@@ -55,6 +55,21 @@ describe('Galaxy', () => {
     });
   });
 
+  test('returns the profiles of accounts to whoever has the key', async () => {
+    const { body } = await query('{ connectedAccounts { baseUrn } }', await bearer());
+    const { baseUrn } = (body as { data: { connectedAccounts: { baseUrn: string }[] } }).data
+      .connectedAccounts[0] ?? { baseUrn: '' };
+    const source = 'query ($urns: [String!]!) { accountProfiles(accountURNList: $urns) { id type address } }';
+    expect((await query(source, {}, { urns: [baseUrn] })).body).toEqual({
+      data: { accountProfiles: [{ id: baseUrn, type: 'github', address: 'ada' }] },
+    });
+    expect((await query(source, {}, { urns: [] })).body).toEqual({ data: { accountProfiles: [] } });
+    expect((await query(source, { 'x-galaxy-key': 'wrong' }, { urns: [] })).body).toMatchObject({
+      errors: [{}],
+    });
+    expect((await query(source, {}, { urns: ['urn:rollupid:account/0x0'] })).body).toHaveProperty('errors');
+  });
+
   test("shows public accounts only, even with the user's own token", async () => {
     const { body } = await query('{ connectedAccounts { baseUrn qc rc } }', await bearer());
     expect(body).toEqual({
