@@ -16,7 +16,7 @@ const allowed = {
   '^src/(back-off|errors|json|scope|single-flight|token-set)\\.ts$': '^$',
   '^src/listen-error\\.ts$': '^src/errors\\.ts$',
   '^src/provider-call\\.ts$': '^src/(errors|json)\\.ts$',
-  '^src/cli/': `^src/(app|config|errors|log|log-events|server)\\.ts$|^src/(cli|database)/|^src/vault/|^src/graphql/schema\\.ts$|${READER}`,
+  '^src/cli/': `^src/(app|config|errors|log|log-events|server)\\.ts$|^src/(cli|database|galaxy|rollup|vault)/|^src/provider-call\\.ts$|^src/graphql/schema\\.ts$|${READER}`,
   '^src/accounts/': `^src/(accounts|vault|rollup)/|${SHARED}|${READER}`,
   '^src/galaxy/': `^src/galaxy/|${SHARED}|${READER}`,
   '^src/vault/': `^src/vault/|${SHARED}|${READER}`,

@@ -46,12 +46,24 @@ function createProgram(env: Environment): Command {
     )
     .action(async () => (await import('./migrate.js')).migrateCommand(env));
   addKeysCommands(program, env);
+  addDoctor(program, env);
   program
     .command('schema')
     .summary('print the GraphQL schema')
     .description('Prints the public schema as SDL. The file schema/schema.graphql holds the same text.')
     .action(async () => (await import('./schema.js')).schemaCommand());
   return program;
+}
+
+function addDoctor(program: Command, env: Environment): void {
+  program
+    .command('doctor')
+    .summary('check settings, database, provider and Galaxy, and exit')
+    .description(
+      'Checks what a server needs with the settings of the environment, and says what to do: settings, database, provider, client credentials, redirect URIs, Galaxy key and clocks. Changes nothing, and uses one request of the budget of Galaxy. Exits with 1 when a check failed.',
+    )
+    .option('--json', 'print one JSON document')
+    .action(async (options: { json?: boolean }) => (await import('./doctor.js')).doctorCommand(env, options));
 }
 
 function packageVersion(): string {

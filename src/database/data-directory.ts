@@ -27,6 +27,11 @@ export function claimDataDirectory(dataDir: string): () => void {
   );
 }
 
+/** Where the embedded database is in the data directory. */
+export function embeddedPath(dataDir: string): string {
+  return join(dataDir, 'postgres');
+}
+
 function isAlive(pid: number): boolean {
   // A container that restarts gives the same small pid again: a lock with our own pid is an old one.
   if (!Number.isInteger(pid) || pid <= 0 || pid === process.pid) return false;

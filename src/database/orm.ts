@@ -1,11 +1,10 @@
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { MikroORM, type Options } from '@mikro-orm/core';
 import { Migrator } from '@mikro-orm/migrations';
 import { PgliteDriver } from '@mikro-orm/pglite';
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import { StartupError } from '../errors.js';
-import { claimDataDirectory } from './data-directory.js';
+import { claimDataDirectory, embeddedPath } from './data-directory.js';
 import { entities } from './entities.js';
 import { migrate, migrationsList } from './migrate.js';
 import { HealingPostgresDriver } from './postgres-driver.js';
@@ -47,7 +46,7 @@ export function ormOptions(settings: DatabaseSettings, onStatement?: OnStatement
 }
 
 function pgliteOptions(dataDir: string): object {
-  return { driver: PgliteDriver, dbName: join(dataDir, 'postgres') };
+  return { driver: PgliteDriver, dbName: embeddedPath(dataDir) };
 }
 
 function postgresOptions({ url, poolMax, timeoutMs, statementTimeoutMs }: DatabaseSettings): object {

@@ -6,13 +6,17 @@ import { pathOf } from './needs.js';
 import { findFreePort } from './network.js';
 import { findRunner } from './postgres-cluster.js';
 
-/** Starts a connection pooler in transaction mode, with `poolSize` connections to the server of `databaseUrl`. */
-export async function startPgBouncer(databaseUrl: string, poolSize: number) {
+/** Starts a connection pooler with `poolSize` connections to the server of `databaseUrl`. */
+export async function startPgBouncer(
+  databaseUrl: string,
+  poolSize: number,
+  mode: 'transaction' | 'statement' = 'transaction',
+) {
   const runner = await findRunner();
   const home = await mkdtemp(join(tmpdir(), 'rollup-accounts-bouncer-'));
   const port = await findFreePort();
   const config = join(home, 'pgbouncer.ini');
-  await writeFile(config, settings(new URL(databaseUrl), { port, poolSize }), { mode: 0o600 });
+  await writeFile(config, settings(new URL(databaseUrl), { port, poolSize, mode }), { mode: 0o600 });
   for (const path of runner ? [home, config] : []) await chown(path, runner?.uid ?? 0, runner?.gid ?? 0);
   const child = spawn(pathOf('pgbouncer') ?? 'pgbouncer', [config], {
     ...runner,
@@ -37,7 +41,10 @@ export async function startPgBouncer(databaseUrl: string, poolSize: number) {
   return { url: url.href, close };
 }
 
-function settings(url: URL, { port, poolSize }: { port: number; poolSize: number }): string {
+function settings(
+  url: URL,
+  { port, poolSize, mode }: { port: number; poolSize: number; mode: string },
+): string {
   const server = {
     host: url.hostname,
     port: url.port || '5432',
@@ -54,7 +61,7 @@ function settings(url: URL, { port, poolSize }: { port: number; poolSize: number
     `listen_port = ${port}`,
     'unix_socket_dir =',
     'auth_type = any',
-    'pool_mode = transaction',
+    `pool_mode = ${mode}`,
     `default_pool_size = ${poolSize}`,
     'max_client_conn = 500',
     '',

@@ -1,4 +1,5 @@
 import { accounts } from './accounts.js';
+import { cli } from './cli.js';
 import { database } from './database.js';
 import { dev } from './dev.js';
 import { galaxy } from './galaxy.js';
@@ -15,6 +16,7 @@ import { vault } from './vault.js';
 /** Every mutation, by the room of the sources that it changes. */
 export const MUTATIONS: Readonly<Record<string, readonly Mutation[]>> = {
   accounts,
+  cli,
   database,
   dev,
   galaxy,

@@ -11,7 +11,7 @@ const { version, engines } = JSON.parse(readFileSync('package.json', 'utf8')) as
 const run = (...args: string[]): Run => runProgram(args, {});
 
 describe('the command line', () => {
-  test.each(['serve', 'migrate', 'keys', 'schema'])('explains %s', async (command) => {
+  test.each(['serve', 'migrate', 'keys', 'doctor', 'schema'])('explains %s', async (command) => {
     const help = run(command, '--help');
     expect(await help.exited).toBe(0);
     expect(help.output()).toContain(`Usage: rollup-accounts ${command}`);

@@ -1,0 +1,32 @@
+import { secretsOf } from '../config.js';
+import { StartupError } from '../errors.js';
+import { createRedaction } from '../log.js';
+import type { Environment } from '../settings-reader.js';
+import type { CheckResult } from './doctor/check.js';
+import { checkDatabase } from './doctor/database-checks.js';
+import { checkGalaxy } from './doctor/galaxy-check.js';
+import { checkProvider } from './doctor/provider-checks.js';
+import { formatJson, formatLines } from './doctor/report.js';
+import { checkSettings } from './doctor/settings-check.js';
+
+/**
+ * Checks everything that a server needs, and prints a line for each check, or one JSON document. Changes nothing.
+ *
+ * Throws `StartupError` when a check failed.
+ */
+export async function doctorCommand(env: Environment, options: { readonly json?: boolean }): Promise<void> {
+  const { config, results } = checkSettings(env);
+  const world = { fetch: globalThis.fetch, now: Date.now };
+  const groups = config
+    ? [checkDatabase(config, world), checkProvider(config, world), checkGalaxy(config, world)]
+    : [];
+  const all = [...results, ...(await Promise.all(groups)).flat()];
+  const redact = createRedaction(config ? secretsOf(config) : []);
+  process.stdout.write(redact(options.json ? formatJson(all) : formatLines(all)));
+  complainOf(all);
+}
+
+function complainOf(results: readonly CheckResult[]): void {
+  const failures = results.filter(({ status }) => status === 'failed').length;
+  if (failures > 0) throw new StartupError(`${failures} of ${results.length} checks failed.`);
+}

@@ -1,0 +1,26 @@
+import { causeOf } from './cause.js';
+import { failed, type Finding } from './check.js';
+
+const ADVICE: readonly (readonly [RegExp, string, string])[] = [
+  [
+    /^28/,
+    'The server rejects the user or the password',
+    'Check both in DATABASE_URL, and pg_hba.conf of the server.',
+  ],
+  [/^3D000$/, 'The database does not exist', 'Create it, or run migrate with a role that may.'],
+  [/^53300$/, 'The server has no connection left', 'Raise max_connections, or end what holds them.'],
+  [/^42501$/, 'The role lacks a right', 'See the other lines, or run doctor with the role of the server.'],
+  [/^57P03$/, 'The server is starting or stopping', 'Run doctor again in a moment.'],
+  [/^[\dFHPX][\dA-Z]{4}$/, 'The database rejects a statement', 'Its own log says more.'],
+];
+
+/** Why a database cannot be used, by its SQLSTATE or the code of the system. */
+export function explainDatabaseError(error: unknown): Finding {
+  const cause = causeOf(error);
+  const [, message, advice] = ADVICE.find(([codes]) => codes.test(cause)) ?? [
+    undefined,
+    'It cannot be reached',
+    'Check host and port in DATABASE_URL, and that this machine may connect.',
+  ];
+  return failed(`${message}: ${cause}.`, advice);
+}

@@ -1,0 +1,22 @@
+import { readMigrations } from '../../database/server-facts.js';
+import { findRingProblems, findServersWithout, nameServers } from '../../vault/key-registry.js';
+import { parseKeyRing } from '../../vault/key-ring.js';
+import { failed, type Finding, ok, skipped, warning } from './check.js';
+import type { Inspection } from './inspection.js';
+
+/** `TOKEN_KEYS` against the keys that the database knows, and those of the servers that run on it. */
+export async function checkTokenKeys({ em, keys }: Pick<Inspection, 'em' | 'keys'>): Promise<Finding> {
+  if (keys === undefined) return skipped('The server generates them in DATA_DIR.');
+  const database = await em();
+  const { pending } = await readMigrations(database);
+  if (pending.length > 0) return skipped('Needs migrations that are not applied yet.');
+  const ring = parseKeyRing(keys);
+  const problems = await findRingProblems(database, ring);
+  if (problems.length > 0) return failed(problems.join(' '), 'No server starts like this.');
+  const without = await findServersWithout(database, ring.currentKid);
+  if (without.length === 0) return ok(`"${ring.currentKid}" seals, and no key is missing.`);
+  return warning(
+    `Servers run without "${ring.currentKid}", which seals: ${nameServers(without)}.`,
+    'Give them the key before it comes first here.',
+  );
+}
