@@ -110,9 +110,16 @@ describe('rollup-accounts doctor', () => {
 });
 
 describe('rollup-accounts doctor finds that', () => {
+  const directory = useDirectory();
+  /** Whatever database there is: it costs a second to open. */
+  const withoutDatabase = () => {
+    const { DATABASE_URL: _url, ...env } = goodEnv();
+    return { ...env, DATA_DIR: join(directory, 'none') };
+  };
+
   test('VLT-42 the provider is down', async () => {
     const ROLLUP_ISSUER = `http://127.0.0.1:${await findFreePort()}`;
-    const diagnosis = await runDoctor({ ...goodEnv(), ROLLUP_ISSUER });
+    const diagnosis = await runDoctor({ ...withoutDatabase(), ROLLUP_ISSUER });
     await expectFailure(diagnosis, 'provider discovery', 'ECONNREFUSED. Check ROLLUP_ISSUER');
     for (const name of ['signing keys', 'client credentials', 'provider clock', 'redirect URI']) {
       expect(diagnosis.line(name)).toBe(`skipped  ${name}  Needs "provider discovery", which failed.`);
@@ -124,22 +131,22 @@ describe('rollup-accounts doctor finds that', () => {
     rollup.switches.faults.discovery.standing = {
       transform: (body) => ({ ...body, issuer: 'https://x.example' }),
     };
-    const diagnosis = await runDoctor(goodEnv());
+    const diagnosis = await runDoctor(withoutDatabase());
     await expectFailure(diagnosis, 'provider discovery', 'another issuer than ROLLUP_ISSUER');
   });
 
   test('VLT-42 the provider has no usable key', async () => {
     rollup.switches.faults.jwks.standing = { body: { keys: [] } };
-    await expectFailure(await runDoctor(goodEnv()), 'signing keys', 'no usable keys for ES256');
+    await expectFailure(await runDoctor(withoutDatabase()), 'signing keys', 'no usable keys for ES256');
   });
 
   test.each([500, 401] as const)(
     'VLT-42 the client secret is wrong, where an unknown code is %d',
     async (status) => {
       rollup.switches.expiredCodeStatus = status;
-      const diagnosis = await runDoctor({ ...goodEnv(), ROLLUP_CLIENT_SECRET: 'a-wrong-secret' });
+      const diagnosis = await runDoctor({ ...withoutDatabase(), ROLLUP_CLIENT_SECRET: 'a-wrong-secret' });
       await expectFailure(diagnosis, 'client credentials', 'Set ROLLUP_CLIENT_ID and ROLLUP_CLIENT_SECRET');
-      expect((await runDoctor(goodEnv())).line('client credentials')).toContain('ok');
+      expect((await runDoctor(withoutDatabase())).line('client credentials')).toContain('ok');
     },
   );
 
@@ -147,12 +154,12 @@ describe('rollup-accounts doctor finds that', () => {
     const date = new Date(Date.now() + seconds * 1_000).toUTCString();
     rollup.switches.faults.discovery.standing = { headers: { date } };
     const text = seconds > 0 ? 's ahead of this machine' : 's behind this machine';
-    await expectFailure(await runDoctor(goodEnv()), 'provider clock', text);
+    await expectFailure(await runDoctor(withoutDatabase()), 'provider clock', text);
   });
 
   test('VLT-42 a redirect URI is refused, and another is not', async () => {
     const good = rollup.redirectUris[0] ?? '';
-    const env = { ...goodEnv(), ROLLUP_REDIRECT_URIS: `${good},https://other.example/callback` };
+    const env = { ...withoutDatabase(), ROLLUP_REDIRECT_URIS: `${good},https://other.example/callback` };
     const diagnosis = await runDoctor(env);
     await expectFailure(diagnosis, 'redirect URI', `${good} is not refused before sign-in`);
     expect(diagnosis.failures[0]).toContain('https://other.example/callback is refused with 400');
@@ -163,19 +170,20 @@ describe('rollup-accounts doctor finds that', () => {
     'VLT-42 the key of Galaxy is wrong, with %s errors',
     async (errors) => {
       rollup.switches.galaxyErrors = errors;
-      const diagnosis = await runDoctor({ ...goodEnv(), GALAXY_API_KEY: 'a-wrong-key' });
+      const diagnosis = await runDoctor({ ...withoutDatabase(), GALAXY_API_KEY: 'a-wrong-key' });
       await expectFailure(diagnosis, 'Galaxy key', 'Galaxy rejects it');
     },
   );
 
   test('VLT-42 Galaxy is down', async () => {
     rollup.switches.faults.galaxy.standing = { status: 503 };
-    await expectFailure(await runDoctor(goodEnv()), 'Galaxy key', 'Check GALAXY_URL');
+    await expectFailure(await runDoctor(withoutDatabase()), 'Galaxy key', 'Check GALAXY_URL');
   });
 });
 
 needs('script')('rollup-accounts doctor, on a terminal', () => {
   const ESCAPE = '\u001b[';
+  const directory = useDirectory();
   const onTerminal = async (env: Readonly<Record<string, string>>): Promise<string> => {
     const command = `exec '${process.execPath}' dist/cli/main.js doctor`;
     const run = runCommand('script', ['-qec', command, '/dev/null'], {
@@ -188,8 +196,9 @@ needs('script')('rollup-accounts doctor, on a terminal', () => {
   };
 
   test('VLT-40 marks in colours, unless NO_COLOR is set', async () => {
-    expect(await onTerminal(goodEnv())).toContain(`${ESCAPE}32mok`);
-    expect(await onTerminal({ ...goodEnv(), NO_COLOR: '1' })).not.toContain(ESCAPE);
+    const env = { ...goodEnv(), DATABASE_URL: '', DATA_DIR: join(directory, 'none') };
+    expect(await onTerminal(env)).toContain(`${ESCAPE}32mok`);
+    expect(await onTerminal({ ...env, NO_COLOR: '1' })).not.toContain(ESCAPE);
   });
 });
 
