@@ -9,7 +9,10 @@ export interface AccountKey extends WrappedKey {
 /** Sorts before every account id (RFC 9562 §5.9). */
 export const NIL_UUID = '00000000-0000-0000-0000-000000000000';
 
-/** Up to `limit` accounts after `afterId` whose data keys `kid` wraps, in the order of their ids. */
+/**
+ * Up to `limit` accounts after `afterId` whose data keys `kid` wraps, in the order of their ids: the order of the index,
+ * whatever the statistics say (see `isNeeded`).
+ */
 export function findKeysWrappedBy(
   em: SqlEntityManager,
   kid: string,
@@ -18,8 +21,8 @@ export function findKeysWrappedBy(
 ): Promise<AccountKey[]> {
   return em.execute(
     `select account_id as "accountId", key_id as "keyId", data_key as "dataKey" from sealed_tokens
-     where key_id = ? and account_id > ? order by account_id limit ?`,
-    [kid, afterId, limit],
+     where (key_id, account_id) > (?, ?) and key_id <= ? order by key_id, account_id limit ?`,
+    [kid, afterId, kid, limit],
   );
 }
 

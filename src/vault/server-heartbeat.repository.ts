@@ -26,7 +26,7 @@ export async function putHeartbeat(
   );
 }
 
-/** Removes a server that stops, and those that have been gone for long. */
+/** Removes a server that stops, and those that have been gone for a day. */
 export async function deleteHeartbeat(em: SqlEntityManager, id: string): Promise<void> {
   await em.execute(
     `delete from server_heartbeat where id = ? or seen_at < clock_timestamp() - interval '1 day'`,

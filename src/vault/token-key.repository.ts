@@ -31,18 +31,30 @@ export async function isKnownKey(em: SqlEntityManager, kid: string, checkValue: 
   return rows.length > 0;
 }
 
-/** Whether rows need the key; a look at the index, however many there are. */
+/**
+ * Whether accounts need the key. A range in the order of the index, and no `=`: statistics from before a rotation would
+ * have PostgreSQL read the whole table for a row that is not there.
+ */
 export async function isNeeded(em: SqlEntityManager, kid: string): Promise<boolean> {
-  return (await em.execute('select from sealed_tokens where key_id = ? limit 1', [kid])).length > 0;
+  const rows = await em.execute(
+    'select from sealed_tokens where key_id between ? and ? order by key_id, account_id limit 1',
+    [kid, kid],
+  );
+  return rows.length > 0;
 }
 
-/** How many accounts need the key, from the index. */
-export async function countAccounts(em: SqlEntityManager, kid: string): Promise<number> {
-  const [row] = await em.execute<{ accounts: number }[]>(
-    'select count(*)::int as accounts from sealed_tokens where key_id = ?',
-    [kid],
-  );
-  return row?.accounts ?? 0;
+/** How many accounts need the key, from the index alone. */
+export function countAccounts(em: SqlEntityManager, kid: string): Promise<number> {
+  return em.transactional(async (tx) => {
+    await tx.execute(
+      `select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true)`,
+    );
+    const [row] = await tx.execute<{ accounts: number }[]>(
+      'select count(*)::int as accounts from sealed_tokens where key_id = ?',
+      [kid],
+    );
+    return row?.accounts ?? 0;
+  });
 }
 
 /** Marks a key as one that no row needs. False when rows need it. */
@@ -50,10 +62,11 @@ export function markRetired(em: SqlEntityManager, kid: string): Promise<boolean>
   return em.transactional(async (tx) => {
     // Waits for links that are being stored with it: a foreign key holds the row that it refers to.
     await tx.execute('select from token_key where kid = ? for update', [kid]);
+    if (await isNeeded(tx, kid)) return false;
     return changesRows(
       tx,
       `update token_key set retired_at = coalesce(retired_at, clock_timestamp())
-       where kid = ? and not exists (select from sealed_tokens where key_id = kid)`,
+       where kid = ?`,
       [kid],
     );
   });
@@ -76,9 +89,10 @@ export async function endAccountsOf(em: SqlEntityManager, kid: string, limit: nu
     `update sealed_tokens set status = 'REAUTHENTICATION_REQUIRED', generation = generation + 1,
        key_id = null, data_key = null, access_token = null, id_token = null, refresh_token = null,
        lease_id = null, lease_expires_at = null, retry_at = null
-     where account_id in (
-       select account_id from sealed_tokens where key_id = ? order by account_id limit ? for update skip locked)`,
-    [kid, limit],
+     where account_id = any(array(
+       select account_id from sealed_tokens where key_id between ? and ? order by key_id, account_id limit ?
+       for update skip locked))`,
+    [kid, kid, limit],
     'run',
   );
   return result.affectedRows;

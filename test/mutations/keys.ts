@@ -171,4 +171,12 @@ export const keys: readonly Mutation[] = [
     test: 'test/vault/refresh-steps.cases.ts',
     title: 'VLT-03 leaves tokens of another',
   },
+  {
+    breaks: 'the check of a ring may read the table',
+    file: 'src/vault/token-key.repository.ts',
+    from: "'select from sealed_tokens where key_id between ? and ? order by key_id, account_id limit 1',\n    [kid, kid],",
+    to: "'select from sealed_tokens where key_id = ? limit 1',\n    [kid],",
+    test: 'test/vault/key-plans.cases.ts',
+    title: 'walks along an index',
+  },
 ];

@@ -1,4 +1,5 @@
 import './stored-tokens.cases.js';
+import './key-plans.cases.js';
 import './key-rotation.cases.js';
 import './refresh-decision.cases.js';
 import './circuit-breaker.cases.js';
