@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { SqlEntityManager } from '@mikro-orm/sql';
-import { StartupError } from '../errors.js';
 import { SingleFlight } from '../single-flight.js';
-import { findServersWithout, nameServers, registerRing } from './key-registry.js';
+import { refuseServersWithout, registerRing } from './key-registry.js';
 import type { KeyRing } from './key-ring.js';
 import { deleteHeartbeat, putHeartbeat, SERVER_GONE_AFTER_SECONDS } from './server-heartbeat.repository.js';
 
@@ -29,14 +28,10 @@ export async function holdKeys({ em, ring, server, onError }: KeyHolderDeps): Pr
   await registerRing(em, ring);
   const holder = { id: randomUUID(), server, kids: ring.kids };
   await putHeartbeat(em.fork(), holder);
-  const others = await findServersWithout(em, ring.currentKid);
-  if (others.length > 0) {
+  await refuseServersWithout(em, ring.currentKid).catch(async (error: unknown) => {
     await deleteHeartbeat(em.fork(), holder.id);
-    throw new StartupError(
-      `The key "${ring.currentKid}" is the first of TOKEN_KEYS, and a server that runs lacks it: ${nameServers(others)}. ` +
-        `Add it to the ring of every server before it is put first. A server that ended without stopping counts as running for ${SERVER_GONE_AFTER_SECONDS} s.`,
-    );
-  }
+    throw error;
+  });
   const beats = new SingleFlight<void>();
   const timer = setInterval(
     () => void beats.run('beat', () => putHeartbeat(em.fork(), holder).catch(onError)),

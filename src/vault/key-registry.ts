@@ -2,7 +2,11 @@ import type { SqlEntityManager } from '@mikro-orm/sql';
 import { StartupError } from '../errors.js';
 import { checkValueOf } from './data-key.js';
 import type { KeyRing } from './key-ring.js';
-import { findLiveServers, type LiveServer } from './server-heartbeat.repository.js';
+import {
+  findLiveServers,
+  type LiveServer,
+  SERVER_GONE_AFTER_SECONDS,
+} from './server-heartbeat.repository.js';
 import { findTokenKeys, insertTokenKey, isKnownKey, isNeeded } from './token-key.repository.js';
 
 /**
@@ -35,6 +39,20 @@ export async function findRingProblems(em: SqlEntityManager, ring: KeyRing): Pro
 /** The servers that run without a key. What it seals would not open there. */
 export async function findServersWithout(em: SqlEntityManager, kid: string): Promise<LiveServer[]> {
   return (await findLiveServers(em.fork())).filter(({ kids }) => !kids.includes(kid));
+}
+
+/**
+ * Throws `StartupError`, naming them, when servers run without a key. One that ended without stopping counts for
+ * `SERVER_GONE_AFTER_SECONDS`.
+ */
+export async function refuseServersWithout(em: SqlEntityManager, kid: string): Promise<void> {
+  const servers = await findServersWithout(em, kid);
+  if (servers.length === 0) return;
+  throw new StartupError(
+    `Servers that run lack the key "${kid}": ${nameServers(servers)}. What it seals would not open there: ` +
+      'add it to the ring of every server before it comes first. ' +
+      `A server that ended without stopping counts as running for ${SERVER_GONE_AFTER_SECONDS} s.`,
+  );
 }
 
 /**

@@ -6,6 +6,9 @@ export interface AccountKey extends WrappedKey {
   readonly accountId: string;
 }
 
+/** The data key of an account, as it was read and as it is to be. */
+export type DataKeyChange = readonly [accountId: string, read: string, rewrapped: string];
+
 /** Sorts before every account id (RFC 9562 §5.9). */
 export const NIL_UUID = '00000000-0000-0000-0000-000000000000';
 
@@ -34,9 +37,8 @@ export function findKeysWrappedBy(
 export async function replaceDataKeys(
   em: SqlEntityManager,
   kid: string,
-  pairs: readonly { readonly read: AccountKey; readonly dataKey: string }[],
+  changes: readonly DataKeyChange[],
 ): Promise<number> {
-  const values = pairs.map(({ read, dataKey }) => [read.accountId, read.dataKey, dataKey]);
   const result = await em.execute<{ affectedRows: number }>(
     `with replaced as (
        select t.account_id, v ->> 2 as data_key from jsonb_array_elements(?::jsonb) as v
@@ -44,7 +46,7 @@ export async function replaceDataKeys(
        order by t.account_id for update of t skip locked)
      update sealed_tokens t set key_id = ?, data_key = replaced.data_key
      from replaced where t.account_id = replaced.account_id`,
-    [JSON.stringify(values), kid],
+    [JSON.stringify(changes), kid],
     'run',
   );
   return result.affectedRows;

@@ -1,10 +1,16 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import type { Timer } from '../back-off.js';
-import { SealBrokenError, StartupError } from '../errors.js';
+import { SealBrokenError } from '../errors.js';
 import { unwrapDataKey, wrapDataKey } from './data-key.js';
-import { findServersWithout, nameServers, registerRing } from './key-registry.js';
+import { refuseServersWithout, registerRing } from './key-registry.js';
 import type { KeyRing } from './key-ring.js';
-import { type AccountKey, findKeysWrappedBy, NIL_UUID, replaceDataKeys } from './key-rotation.repository.js';
+import {
+  type AccountKey,
+  type DataKeyChange,
+  findKeysWrappedBy,
+  NIL_UUID,
+  replaceDataKeys,
+} from './key-rotation.repository.js';
 import { countAccounts, findTokenKeys } from './token-key.repository.js';
 
 /** How far a rotation is, in accounts. */
@@ -46,93 +52,68 @@ const PASS_DELAY_MS = 200;
  * Throws `StartupError` when the ring is not one for this database, and when a server that runs lacks the key.
  */
 export async function rotateKeys(deps: KeyRotationDeps): Promise<KeyRotation> {
-  const { em, ring } = deps;
-  await refuseServersWithout(deps);
+  const { em, ring, maxRate, now, sleep } = deps;
+  const kid = ring.currentKid;
+  if (!deps.force) await refuseServersWithout(em, kid);
   await registerRing(em, ring);
-  const rotation = new Rotation(deps);
-  for (let pass = 1; pass <= MAX_PASSES && (await rotation.count()) > 0; pass += 1) {
-    if (pass > 1) await deps.sleep(PASS_DELAY_MS);
-    await rotation.pass();
+  const startedAt = now();
+  const broken = new Set<string>();
+  let rewrapped = 0;
+  let left = await countOthers(deps);
+  const state = () => ({ kid, rewrapped, broken: broken.size, left: Math.max(left - broken.size, 0) });
+  for (let pass = 1; pass <= MAX_PASSES && left > broken.size; pass += 1) {
+    if (pass > 1) await sleep(PASS_DELAY_MS);
+    for await (const rows of batches(deps)) {
+      if (!deps.force) await refuseServersWithout(em, kid);
+      const changed = await replaceDataKeys(em.fork(), kid, rewrap(deps, rows, broken));
+      rewrapped += changed;
+      left -= changed;
+      deps.onProgress(state());
+      await sleep(Math.max((rewrapped / maxRate) * 1_000 - (now() - startedAt), 0));
+    }
+    left = await countOthers(deps);
   }
-  return rotation.state;
+  return state();
 }
 
-class Rotation {
-  readonly #deps: KeyRotationDeps;
-  readonly #broken = new Set<string>();
-  readonly #startedAt: number;
-  #rewrapped = 0;
-  #left = 0;
-
-  constructor(deps: KeyRotationDeps) {
-    this.#deps = deps;
-    this.#startedAt = deps.now();
-  }
-
-  get state(): KeyRotation {
-    const { ring } = this.#deps;
-    const broken = this.#broken.size;
-    return { kid: ring.currentKid, rewrapped: this.#rewrapped, broken, left: Math.max(this.#left, 0) };
-  }
-
-  /** Counts what is left, without the broken ones. */
-  async count(): Promise<number> {
-    let others = 0;
-    for (const kid of await this.#otherKids()) others += await countAccounts(this.#deps.em.fork(), kid);
-    return (this.#left = others - this.#broken.size);
-  }
-
-  async pass(): Promise<void> {
-    const { em, maxRate, now, sleep, onProgress } = this.#deps;
-    for (const kid of await this.#otherKids()) {
-      for (let after = NIL_UUID; ;) {
-        const rows = await findKeysWrappedBy(em.fork(), kid, after, Math.min(BATCH, maxRate));
-        const last = rows.at(-1);
-        if (!last) break;
-        after = last.accountId;
-        await refuseServersWithout(this.#deps);
-        await this.#rewrap(rows);
-        onProgress(this.state);
-        const dueMs = (this.#rewrapped / maxRate) * 1_000;
-        await sleep(Math.max(dueMs - (now() - this.#startedAt), 0));
-      }
+/** The accounts that other keys wrap, a batch at a time. */
+async function* batches({ em, ring, maxRate }: KeyRotationDeps): AsyncGenerator<AccountKey[]> {
+  for (const kid of await otherKids(em, ring)) {
+    for (let after = NIL_UUID; ;) {
+      const rows = await findKeysWrappedBy(em.fork(), kid, after, Math.min(BATCH, maxRate));
+      const last = rows.at(-1);
+      if (!last) break;
+      yield rows;
+      after = last.accountId;
     }
   }
+}
 
-  async #rewrap(rows: readonly AccountKey[]): Promise<void> {
-    const { em, ring } = this.#deps;
-    const pairs = rows.flatMap((read) => {
-      const dataKey = this.#rewrapOne(read);
-      return dataKey === undefined ? [] : [{ read, dataKey }];
-    });
-    const changed = await replaceDataKeys(em.fork(), ring.currentKid, pairs);
-    this.#rewrapped += changed;
-    this.#left -= changed;
-  }
-
-  #rewrapOne(read: AccountKey): string | undefined {
-    const { ring, onBroken } = this.#deps;
+/** Wraps data keys anew; those that do not unwrap are told once, and left out. */
+function rewrap(
+  { ring, onBroken }: KeyRotationDeps,
+  rows: readonly AccountKey[],
+  broken: Set<string>,
+): DataKeyChange[] {
+  return rows.flatMap((row): DataKeyChange[] => {
     try {
-      return wrapDataKey(ring, unwrapDataKey(ring, read)).dataKey;
+      return [[row.accountId, row.dataKey, wrapDataKey(ring, unwrapDataKey(ring, row)).dataKey]];
     } catch (error) {
       if (!(error instanceof SealBrokenError)) throw error;
-      if (!this.#broken.has(read.accountId)) onBroken(read.accountId, error);
-      this.#broken.add(read.accountId);
-      return undefined;
+      if (!broken.has(row.accountId)) onBroken(row.accountId, error);
+      broken.add(row.accountId);
+      return [];
     }
-  }
-
-  async #otherKids(): Promise<string[]> {
-    const keys = await findTokenKeys(this.#deps.em.fork());
-    return keys.map(({ kid }) => kid).filter((kid) => kid !== this.#deps.ring.currentKid);
-  }
+  });
 }
 
-async function refuseServersWithout({ em, ring, force }: KeyRotationDeps): Promise<void> {
-  const servers = force ? [] : await findServersWithout(em, ring.currentKid);
-  if (servers.length === 0) return;
-  throw new StartupError(
-    `Servers that run lack the key "${ring.currentKid}": ${nameServers(servers)}. What it wraps would not open there. ` +
-      'Add it to the ring of every server first.',
-  );
+async function countOthers({ em, ring }: KeyRotationDeps): Promise<number> {
+  let accounts = 0;
+  for (const kid of await otherKids(em, ring)) accounts += await countAccounts(em.fork(), kid);
+  return accounts;
+}
+
+async function otherKids(em: SqlEntityManager, ring: KeyRing): Promise<string[]> {
+  const keys = await findTokenKeys(em.fork());
+  return keys.map(({ kid }) => kid).filter((kid) => kid !== ring.currentKid);
 }

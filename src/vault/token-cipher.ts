@@ -10,8 +10,6 @@ import type { SealedColumns, SealedLink, SealedRow } from './sealed-tokens.repos
 const COLUMNS = { accessToken: 'access_token', idToken: 'id_token', refreshToken: 'refresh_token' } as const;
 
 export type TokenName = keyof typeof COLUMNS;
-/** The columns of the three tokens. */
-export type TokenColumn = (typeof COLUMNS)[TokenName];
 
 /** What a row needs to have a token of it opened. */
 export type OpenableRow = Pick<SealedRow, 'accountId' | 'keyId' | 'dataKey' | TokenName>;
@@ -29,8 +27,12 @@ export interface TokenCipher {
 }
 
 export function createTokenCipher(ring: KeyRing, registration: ClientRegistration): TokenCipher {
-  const context = (accountId: string, name: TokenName): SealContext =>
-    sealContext(registration, accountId, COLUMNS[name]);
+  const { issuer, clientId } = registration;
+  /** The only place where this token of this account can be opened. */
+  const context = (account: string, name: TokenName): SealContext => {
+    const column = COLUMNS[name];
+    return { table: 'sealed_tokens', column, account, kind: column, issuer, client_id: clientId };
+  };
   const seal = async (key: Uint8Array, accountId: string, tokens: TokenSet): Promise<SealedColumns> => {
     const sealed = async (name: TokenName): Promise<string | null> =>
       tokens[name] === undefined ? null : sealJwe(tokens[name], key, context(accountId, name));
@@ -51,15 +53,6 @@ export function createTokenCipher(ring: KeyRing, registration: ClientRegistratio
     sealRefresh: async (row, tokens) => seal(dataKeyOf(ring, row), row.accountId, tokens),
     open: async (row, name) => openJwe(row[name] ?? '', dataKeyOf(ring, row), context(row.accountId, name)),
   };
-}
-
-/** The only place where this token of this account can be opened. */
-export function sealContext(
-  { issuer, clientId }: ClientRegistration,
-  account: string,
-  column: TokenColumn,
-): SealContext {
-  return { table: 'sealed_tokens', column, account, kind: column, issuer, client_id: clientId };
 }
 
 function dataKeyOf(ring: KeyRing, { keyId, dataKey }: OpenableRow): Uint8Array {

@@ -94,8 +94,8 @@ export const keys: readonly Mutation[] = [
   {
     breaks: 'a server seals with a key that another lacks',
     file: 'src/vault/key-holder.ts',
-    from: 'if (others.length > 0) {',
-    to: 'if (others.length < 0) {',
+    from: '  await refuseServersWithout(em, ring.currentKid).catch(',
+    to: '  await Promise.resolve(refuseServersWithout).catch(',
     test: 'test/processes/key-faults.test.ts',
     title: 'a server does not seal with a key that another lacks',
   },
@@ -118,8 +118,8 @@ export const keys: readonly Mutation[] = [
   {
     breaks: 'a rotation goes on although a server lacks the key',
     file: 'src/vault/key-rotation.ts',
-    from: 'const servers = force ? []',
-    to: 'const servers = force || ring ? []',
+    from: '  if (!deps.force) await refuseServersWithout(em, kid);\n  await registerRing',
+    to: '  await registerRing',
     test: 'test/vault/key-rotation.cases.ts',
     title: 'refuses while a server lacks the key, and names it',
   },
@@ -142,8 +142,8 @@ export const keys: readonly Mutation[] = [
   {
     breaks: 'a rotation ignores the rate',
     file: 'src/vault/key-rotation.ts',
-    from: 'await sleep(Math.max(dueMs - (now() - this.#startedAt), 0));',
-    to: 'await sleep(0 * dueMs * now());',
+    from: 'await sleep(Math.max((rewrapped / maxRate) * 1_000 - (now() - startedAt), 0));',
+    to: 'await sleep(0 * maxRate * startedAt);',
     test: 'test/vault/key-rotation.cases.ts',
     title: 'keeps to a rate',
   },

@@ -113,8 +113,8 @@ export class Simulation {
     if (this.#isDatabaseDown()) return;
     await this.#servers.atDatabase(async () => {
       const rows = await findKeysWrappedBy(this.#em(), KEY_ID, NIL_UUID, 1);
-      const pairs = rows.map((read) => ({ read, dataKey: read.dataKey }));
-      await replaceDataKeys(this.#em(), NEXT_KEY_ID, pairs);
+      const changes = rows.map(({ accountId, dataKey }) => [accountId, dataKey, dataKey] as const);
+      await replaceDataKeys(this.#em(), NEXT_KEY_ID, changes);
     });
   }
 

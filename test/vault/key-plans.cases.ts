@@ -42,8 +42,7 @@ describe('what asks for the accounts of a key, right after a rotation', () => {
   });
 
   test('VLT-02 a rotation finds the rows of a batch by their ids', async () => {
-    const pairs = [{ read: { accountId: NIL_UUID, keyId: KEY_ID, dataKey: 'read' }, dataKey: 'written' }];
-    const steps = await stepsOf((em) => replaceDataKeys(em, NEXT_KEY_ID, pairs));
+    const steps = await stepsOf((em) => replaceDataKeys(em, NEXT_KEY_ID, [[NIL_UUID, 'read', 'rewrapped']]));
     expect(steps.filter((step) => step !== 'Sort' && !ALONG_AN_INDEX.test(step))).toEqual([]);
   });
 
