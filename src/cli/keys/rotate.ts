@@ -37,7 +37,7 @@ export async function rotateCommand(
       onBroken: (accountId, error) => logBrokenSeal(log, accountId, error),
     }).finally(progress.end),
   );
-  logKeyRotation(log, 'keys_rotated', rotation);
+  if (!process.stderr.isTTY) logKeyRotation(log, 'keys_rotated', rotation);
   process.stdout.write(
     `wrapped the data keys of ${rotation.rewrapped} accounts with the key "${rotation.kid}"\n`,
   );

@@ -50,24 +50,22 @@ function describe(
   count: number,
   servers: readonly Omit<LiveServer, 'id'>[],
 ): string {
-  const lines = [
-    ['key', 'accounts', 'state', 'held by', 'sealed with by'],
-    ...keys.map(({ kid, accounts, state, heldBy, sealing }) => [
-      kid,
-      String(accounts),
-      state,
-      `${heldBy.length} of ${count} servers`,
-      `${sealing.length}`,
-    ]),
-    [],
-    ['server', 'ring', 'seen'],
-    ...servers.map(({ server, kids, seenSecondsAgo }) => [
-      server,
-      kids.join(', '),
-      `${seenSecondsAgo} s ago`,
-    ]),
-  ];
-  return `${alignColumns(lines)}\n`;
+  const keyTable = keys.map(({ kid, accounts, state, heldBy, sealing }) => [
+    kid,
+    String(accounts),
+    state,
+    `${heldBy.length} of ${count} servers`,
+    String(sealing.length),
+  ]);
+  const serverTable = servers.map(({ server, kids, seenSecondsAgo }) => [
+    server,
+    kids.join(', '),
+    `${seenSecondsAgo} s ago`,
+  ]);
+  return [
+    alignColumns([['key', 'accounts', 'state', 'held by', 'sealing with it'], ...keyTable]),
+    alignColumns([['server', 'ring', 'seen'], ...serverTable]),
+  ].join('\n');
 }
 
 function alignColumns(lines: readonly (readonly string[])[]): string {
