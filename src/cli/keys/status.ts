@@ -20,9 +20,7 @@ interface KeyStatus {
 export async function statusCommand(env: Environment, { json = false }: { json?: boolean }): Promise<void> {
   const { keys, servers } = await withDatabase(loadDatabaseConfig(env), readStatus);
   const rows = servers.map(({ id: _id, ...server }) => server);
-  process.stdout.write(
-    json ? `${JSON.stringify({ keys, servers: rows })}\n` : describe(keys, servers.length, rows),
-  );
+  process.stdout.write(json ? `${JSON.stringify({ keys, servers: rows })}\n` : describe(keys, rows));
 }
 
 async function readStatus(em: SqlEntityManager) {
@@ -45,16 +43,12 @@ function holdersOf(kid: string, servers: readonly LiveServer[]) {
   return { heldBy: names((kids) => kids.includes(kid)), sealing: names(([first]) => first === kid) };
 }
 
-function describe(
-  keys: readonly KeyStatus[],
-  count: number,
-  servers: readonly Omit<LiveServer, 'id'>[],
-): string {
+function describe(keys: readonly KeyStatus[], servers: readonly Omit<LiveServer, 'id'>[]): string {
   const keyTable = keys.map(({ kid, accounts, state, heldBy, sealing }) => [
     kid,
     String(accounts),
     state,
-    `${heldBy.length} of ${count} servers`,
+    `${heldBy.length} of ${servers.length} servers`,
     String(sealing.length),
   ]);
   const serverTable = servers.map(({ server, kids, seenSecondsAgo }) => [
@@ -70,12 +64,7 @@ function describe(
 
 function alignColumns(lines: readonly (readonly string[])[]): string {
   const width = (column: number): number => Math.max(...lines.map((cells) => cells[column]?.length ?? 0));
-  return lines
-    .map((cells) =>
-      cells
-        .map((cell, column) => cell.padEnd(width(column)))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
+  const padded = (cells: readonly string[]): string =>
+    cells.map((cell, column) => cell.padEnd(width(column))).join('  ');
+  return lines.map((cells) => `${padded(cells).trimEnd()}\n`).join('');
 }
