@@ -77,7 +77,7 @@ export class NotLinkedError extends AppError {
   }
 }
 
-/** The provider ended the grant (or its tokens cannot be opened any more): only a new link helps. */
+/** The provider ended the grant, or its stored tokens are damaged: only a new link helps. */
 export class ReauthenticationRequiredError extends AppError {
   readonly code = 'REAUTHENTICATION_REQUIRED';
   constructor(options?: ErrorOptions) {
