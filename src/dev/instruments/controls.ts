@@ -6,7 +6,7 @@ import {
   parseAuthorizationRequest,
 } from '../rollup-id/authorize.js';
 import type { Person } from '../rollup-id/people.js';
-import type { ProviderState } from '../rollup-id/provider-state.js';
+import { newClientSecret, type ProviderState } from '../rollup-id/provider-state.js';
 import { defaultSwitches } from './switches.js';
 import { issueTokens } from '../rollup-id/token-endpoint.js';
 import { mintToken, type MintOverrides, type TokenKind } from '../rollup-id/tokens.js';
@@ -55,6 +55,8 @@ export function createControls(state: ProviderState, close: () => Promise<void>)
       await state.keys.rotate(state.now(), keepOld);
       state.save();
     },
+    /** Makes a new client secret, which ends the old one at once, and returns it. */
+    renewClientSecret: () => renewClientSecret(state),
     /** Revokes a person's grant, as they can in their settings. */
     revoke: ({ sub }: Person) => {
       state.grants.revoke(sub);
@@ -84,6 +86,12 @@ function readRequest(state: ProviderState, authorizationUrl: string): Authorizat
   }
   state.calls.count('authorize');
   return parseAuthorizationRequest(state, searchParams);
+}
+
+function renewClientSecret(state: ProviderState): string {
+  state.clientSecret = newClientSecret();
+  state.save();
+  return state.clientSecret;
 }
 
 /** Resets switches and faults and clears counts, grants and codes; keys, credentials and people stay. */

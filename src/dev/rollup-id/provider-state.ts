@@ -28,16 +28,12 @@ export async function openProviderState(settings: ProviderSettings) {
   const { statePath, now = Date.now, people = demoPeople(), graphiqlUrl } = settings;
   const stored = statePath === undefined ? undefined : readState(statePath);
   const { clientId, clientSecret, galaxyKey } = stored ?? (await newCredentials(now()));
-  const credentials = { clientId, clientSecret, galaxyKey };
   const keys = await (stored ? SigningKeys.restore(stored.keys) : SigningKeys.generate(now()));
   const grants = new Grants(stored?.grants);
-  const save = (): void => {
-    if (statePath === undefined) return;
-    writeState(statePath, { ...credentials, keys: keys.toJSON(), grants: grants.toJSON() });
-  };
-  save();
-  return {
-    ...credentials,
+  const state = {
+    clientId,
+    clientSecret,
+    galaxyKey,
     /** The origin, without a trailing slash; set once the provider listens, like `redirectUris`. */
     url: '',
     redirectUris: [] as readonly string[],
@@ -51,8 +47,19 @@ export async function openProviderState(settings: ProviderSettings) {
     /** The clock, in milliseconds. */
     now,
     /** Writes the state file, if there is one. */
-    save,
+    save: (): void => {
+      if (statePath === undefined) return;
+      const credentials = { clientId, clientSecret: state.clientSecret, galaxyKey };
+      writeState(statePath, { ...credentials, keys: keys.toJSON(), grants: grants.toJSON() });
+    },
   };
+  state.save();
+  return state;
+}
+
+/** A client secret as Rollup ID makes them. */
+export function newClientSecret(): string {
+  return randomBytes(20).toString('hex');
 }
 
 async function newCredentials(now: number): Promise<Credentials> {
@@ -65,5 +72,5 @@ async function newCredentials(now: number): Promise<Credentials> {
     .setIssuedAt(Math.floor(now / 1000))
     .setJti(`0x${randomBytes(24).toString('hex')}`)
     .sign(privateKey);
-  return { clientId, clientSecret: randomBytes(20).toString('hex'), galaxyKey };
+  return { clientId, clientSecret: newClientSecret(), galaxyKey };
 }
