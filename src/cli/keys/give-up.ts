@@ -23,7 +23,11 @@ export async function giveUpCommand(
   const ended = await withDatabase(loadDatabaseConfig(env), async (em) => {
     await findKey(em, kid);
     await refuseHeld(em, kid);
-    if (!yes) await confirm(kid, await countAccounts(em.fork(), kid));
+    if (!yes) {
+      await confirm(kid, await countAccounts(em.fork(), kid));
+      // The answer may have taken long.
+      await refuseHeld(em, kid);
+    }
     return giveUpKey(em, kid, (ms) => delay(ms));
   });
   process.stdout.write(`gave up the key "${kid}": ${ended} accounts have to be linked again\n`);
@@ -42,9 +46,10 @@ async function confirm(kid: string, accounts: number): Promise<void> {
     throw new StartupError(`This ends ${accounts} accounts. Run it on a terminal, or with --yes.`);
   }
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  const answer = await terminal.question(
-    `This ends ${accounts} accounts: their users have to link again. Type ${kid} to go on: `,
-  );
+  const question = `This ends ${accounts} accounts: their users have to link again. Type ${kid} to go on: `;
+  // Rejects for Ctrl-C and Ctrl-D.
+  const answer = await terminal.question(question).catch(() => '\n');
   terminal.close();
+  if (answer === '\n') process.stderr.write(answer);
   if (answer.trim() !== kid) throw new StartupError('Nothing was changed.');
 }
