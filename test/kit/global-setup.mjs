@@ -1,4 +1,7 @@
 import { randomInt } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import process from 'node:process';
 import makeTemplates from './templates.mjs';
 
@@ -10,5 +13,8 @@ export default async function setUp() {
   if (!/^[1-9]\d{0,3}$/.test(TEST_RUNS)) throw new Error('TEST_RUNS is not an integer from 1');
   Object.assign(process.env, { TEST_SEED: seed, TEST_RUNS });
   process.stderr.write(`TEST_SEED=${seed} TEST_RUNS=${TEST_RUNS}\n`);
+  const cache = mkdtempSync(join(tmpdir(), 'rollup-accounts-cache-'));
+  process.once('exit', () => rmSync(cache, { recursive: true, force: true }));
+  process.env['PROGRAM_CACHE'] = cache;
   await makeTemplates();
 }
