@@ -28,10 +28,10 @@ test.each(PAGES.filter((page) => !page.startsWith('src')))(
   },
 );
 
-/** The lines outside of code blocks. */
+/** The lines outside of code blocks, which may be parts of a list. */
 function proseOf(page: string): string[] {
   return readFileSync(page, 'utf8')
-    .replaceAll(/^```.*?^```$/gms, '')
+    .replaceAll(/^( *)```.*?^\1```$/gms, '')
     .split('\n');
 }
 

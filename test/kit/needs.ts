@@ -13,7 +13,18 @@ const hasRedis = await new Promise<boolean>((resolve) => {
 });
 
 /** What not every machine has: databases, services, and programs by their names. */
-type Need = 'postgres' | 'embedded' | 'redis' | 'openssl' | 'haproxy' | 'pgbouncer' | 'chromium' | 'script';
+type Need =
+  | 'postgres'
+  | 'embedded'
+  | 'redis'
+  | 'openssl'
+  | 'haproxy'
+  | 'pgbouncer'
+  | 'chromium'
+  | 'script'
+  | 'psql'
+  | 'pg_dump'
+  | 'pg_restore';
 
 /**
  * `describe`, for tests that need these. Without one of them its tests are counted as skipped, and the gate fails when
