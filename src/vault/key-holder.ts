@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import { SingleFlight } from '../single-flight.js';
-import { refuseServersWithout, registerRing } from './key-registry.js';
+import { refuseServers, registerRing } from './key-registry.js';
 import type { KeyRing } from './key-ring.js';
 import { deleteHeartbeat, putHeartbeat, SERVER_GONE_AFTER_SECONDS } from './server-heartbeat.repository.js';
 
@@ -21,14 +21,14 @@ const BEATS_PER_LIFE = 6;
  * Checks the ring of a server that starts, and notes from then on that it runs with it. Returns the function that ends
  * that.
  *
- * Throws `StartupError` when the ring is not one for this database, or when a server that runs lacks the key that this
- * one would seal with. Of two servers that start at once, at least one sees the other.
+ * Throws `StartupError` when the ring is not one for this database, or when this server and one that runs could not open
+ * what the other seals. Of two servers that start at once, at least one sees the other.
  */
 export async function holdKeys({ em, ring, server, onError }: KeyHolderDeps): Promise<() => Promise<void>> {
   await registerRing(em, ring);
   const holder = { id: randomUUID(), server, kids: ring.kids };
   await putHeartbeat(em.fork(), holder);
-  await refuseServersWithout(em, ring.currentKid).catch(async (error: unknown) => {
+  await refuseServers(em, ring).catch(async (error: unknown) => {
     await deleteHeartbeat(em.fork(), holder.id);
     throw error;
   });

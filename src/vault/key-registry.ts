@@ -36,31 +36,48 @@ export async function findRingProblems(em: SqlEntityManager, ring: KeyRing): Pro
   return problems;
 }
 
-/** The servers that run without a key. What it seals would not open there. */
-export async function findServersWithout(em: SqlEntityManager, kid: string): Promise<LiveServer[]> {
-  return (await findLiveServers(em.fork())).filter(({ kids }) => !kids.includes(kid));
+/**
+ * The servers that run and do not go with a ring, as a sentence each of what to do: they lack its first key, or seal
+ * with one that it lacks. What one side seals would not open at the other.
+ */
+export async function findServerProblems(em: SqlEntityManager, ring: KeyRing): Promise<string[]> {
+  const servers = await findLiveServers(em.fork());
+  const problems: string[] = [];
+  const without = servers.filter(({ kids }) => !kids.includes(ring.currentKid));
+  if (without.length > 0) {
+    problems.push(
+      `Servers that run lack the key "${ring.currentKid}": ${nameServers(without)}. What it seals would not open there: add it to the ring of every server before it comes first.`,
+    );
+  }
+  const sealing = servers.filter(({ kids: [first = ''] }) => !ring.key(first));
+  if (sealing.length > 0) {
+    const kids = [...new Set(sealing.map(({ kids: [first] }) => `"${first}"`))].join(', ');
+    problems.push(
+      `Servers that run seal with ${kids}, which TOKEN_KEYS lacks: ${nameServers(sealing)}. What they seal would not open here: add it.`,
+    );
+  }
+  return problems;
 }
 
 /**
- * Throws `StartupError`, naming them, when servers run without a key. One that ended without stopping counts for
+ * Throws `StartupError` for what `findServerProblems` finds. A server that ended without stopping counts for
  * `SERVER_GONE_AFTER_SECONDS`.
  */
-export async function refuseServersWithout(em: SqlEntityManager, kid: string): Promise<void> {
-  const servers = await findServersWithout(em, kid);
-  if (servers.length === 0) return;
-  throw new StartupError(
-    `Servers that run lack the key "${kid}": ${nameServers(servers)}. What it seals would not open there: ` +
-      'add it to the ring of every server before it comes first. ' +
-      `A server that ended without stopping counts as running for ${SERVER_GONE_AFTER_SECONDS} s.`,
-  );
+export async function refuseServers(em: SqlEntityManager, ring: KeyRing): Promise<void> {
+  const problems = await findServerProblems(em, ring);
+  if (problems.length === 0) return;
+  const gone = `A server that ended without stopping counts as running for ${SERVER_GONE_AFTER_SECONDS} s.`;
+  throw new StartupError([...problems, gone].join('\n'));
 }
 
 /**
- * Makes a ring known to the database. Throws `StartupError` for what `findRingProblems` finds; of two servers that bring
- * the same new `kid` with different bytes at once, for one of them.
+ * Makes a ring known to the database. Throws `StartupError`, and then the ring stays unknown, for what
+ * `findRingProblems` finds and, without `force`, for what `findServerProblems` does; of two servers that bring the same
+ * new `kid` with different bytes at once, for one of them.
  */
-export async function registerRing(em: SqlEntityManager, ring: KeyRing): Promise<void> {
+export async function registerRing(em: SqlEntityManager, ring: KeyRing, force = false): Promise<void> {
   await refuseProblems(em, ring);
+  if (!force) await refuseServers(em, ring);
   for (const [kid, key] of ring.entries) await insertTokenKey(em.fork(), kid, checkValueOf(key));
   await refuseProblems(em, ring);
 }

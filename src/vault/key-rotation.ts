@@ -2,7 +2,7 @@ import type { SqlEntityManager } from '@mikro-orm/sql';
 import type { Timer } from '../back-off.js';
 import { SealBrokenError } from '../errors.js';
 import { unwrapDataKey, wrapDataKey } from './data-key.js';
-import { refuseServersWithout, registerRing } from './key-registry.js';
+import { refuseServers, registerRing } from './key-registry.js';
 import type { KeyRing } from './key-ring.js';
 import {
   type AccountKey,
@@ -49,13 +49,13 @@ const PASS_DELAY_MS = 200;
  * Each batch is one statement that commits by itself, so it may be ended at any moment and run again, also several at
  * once. Rows that others hold or change meanwhile are looked at again, up to ten times.
  *
- * Throws `StartupError` when the ring is not one for this database, and when a server that runs lacks the key.
+ * Throws `StartupError` when the ring is not one for this database, and when a server that runs
+ * does not go with it.
  */
 export async function rotateKeys(deps: KeyRotationDeps): Promise<KeyRotation> {
   const { em, ring, maxRate, now, sleep } = deps;
   const kid = ring.currentKid;
-  if (!deps.force) await refuseServersWithout(em, kid);
-  await registerRing(em, ring);
+  await registerRing(em, ring, deps.force);
   const startedAt = now();
   const broken = new Set<string>();
   let rewrapped = 0;
@@ -64,7 +64,7 @@ export async function rotateKeys(deps: KeyRotationDeps): Promise<KeyRotation> {
   for (let pass = 1; pass <= MAX_PASSES && left > broken.size; pass += 1) {
     if (pass > 1) await sleep(PASS_DELAY_MS);
     for await (const rows of batches(deps)) {
-      if (!deps.force) await refuseServersWithout(em, kid);
+      if (!deps.force) await refuseServers(em, ring);
       const changed = await replaceDataKeys(em.fork(), kid, rewrap(deps, rows, broken));
       rewrapped += changed;
       left -= changed;
@@ -115,5 +115,7 @@ async function countOthers({ em, ring }: KeyRotationDeps): Promise<number> {
 
 async function otherKids(em: SqlEntityManager, ring: KeyRing): Promise<string[]> {
   const keys = await findTokenKeys(em.fork());
-  return keys.map(({ kid }) => kid).filter((kid) => kid !== ring.currentKid);
+  // What a lost key wraps is left to `giveUpKey`.
+  const others = keys.filter(({ kid, givenUp }) => kid !== ring.currentKid && (ring.key(kid) || !givenUp));
+  return others.map(({ kid }) => kid);
 }

@@ -150,8 +150,8 @@ export const cli: readonly Mutation[] = [
   {
     breaks: 'a server that lacks the key is not mentioned',
     file: 'src/cli/doctor/token-keys-check.ts',
-    from: 'if (without.length === 0)',
-    to: 'if (without.length < 1_000)',
+    from: 'if (servers.length === 0)',
+    to: 'if (servers.length < 1_000)',
     test: PROGRAM,
     title: 'warns of a server that lacks the key that would seal',
     needs: 'postgres',

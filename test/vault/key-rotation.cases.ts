@@ -63,6 +63,20 @@ describe('rotating keys', () => {
     expect((await rows()).map(({ key_id }) => key_id)).toEqual(['k1', 'k2']);
   });
 
+  test('VLT-02 leaves the accounts of a lost key that was given up, which are none of its own', async () => {
+    await link(people[0]);
+    await world.em().execute(`update token_key set given_up_at = clock_timestamp() where kid = 'k1'`);
+    const told: unknown[] = [];
+    const found = await rotate({
+      ring: parseKeyRing(added),
+      onBroken: (accountId) => told.push(accountId),
+      force: true,
+    });
+    expect(found).toEqual({ kid: 'k2', rewrapped: 0, broken: 0, left: 0 });
+    expect(told).toEqual([]);
+    await world.em().execute('update token_key set given_up_at = null');
+  });
+
   test.each(['a refresh', 'a new link', 'an unlink'])(
     'STO-20 VLT-02 never writes over %s that comes between reading and writing',
     async (change) => {

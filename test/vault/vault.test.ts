@@ -4,6 +4,7 @@ import './key-rotation.cases.js';
 import './refresh-decision.cases.js';
 import './circuit-breaker.cases.js';
 import './key-ring.cases.js';
+import './key-holder.cases.js';
 import './token-cipher.cases.js';
 import './refresh-steps.cases.js';
 import './token-refresher.cases.js';

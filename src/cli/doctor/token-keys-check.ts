@@ -1,5 +1,5 @@
 import { readMigrations } from '../../database/server-facts.js';
-import { findRingProblems, findServersWithout, nameServers } from '../../vault/key-registry.js';
+import { findRingProblems, findServerProblems } from '../../vault/key-registry.js';
 import { parseKeyRing } from '../../vault/key-ring.js';
 import { failed, type Finding, ok, skipped, warning } from './check.js';
 import type { Inspection } from './inspection.js';
@@ -13,10 +13,7 @@ export async function checkTokenKeys({ em, keys }: Pick<Inspection, 'em' | 'keys
   const ring = parseKeyRing(keys);
   const problems = await findRingProblems(database, ring);
   if (problems.length > 0) return failed(problems.join(' '), 'No server starts like this.');
-  const without = await findServersWithout(database, ring.currentKid);
-  if (without.length === 0) return ok(`"${ring.currentKid}" seals, and no key is missing.`);
-  return warning(
-    `Servers run without "${ring.currentKid}", which seals: ${nameServers(without)}.`,
-    'Give them the key before it comes first here.',
-  );
+  const servers = await findServerProblems(database, ring);
+  if (servers.length === 0) return ok(`"${ring.currentKid}" seals, and no key is missing.`);
+  return warning(servers.join(' '), 'No server starts like this while they run.');
 }
