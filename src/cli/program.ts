@@ -72,8 +72,9 @@ function packageVersion(): string {
 }
 
 async function explain(error: unknown): Promise<void> {
-  if (error instanceof AppError) process.stderr.write(`rollup-accounts: ${error.message}\n`);
+  const { describeError, redactSecrets } = await import('../log.js');
+  // It may name an argument: of one who gives an entry of the ring for a kid, the key.
+  if (error instanceof AppError) process.stderr.write(`rollup-accounts: ${redactSecrets(error.message)}\n`);
   if (error instanceof AppError && !error.cause) return;
-  const { describeError } = await import('../log.js');
   process.stderr.write(`${JSON.stringify({ level: 'fatal', err: describeError(error) })}\n`);
 }

@@ -11,6 +11,9 @@ export interface KeyRing {
   key(kid: string): Uint8Array | undefined;
 }
 
+/** Of 32 bytes in base64url, the shortest form of a key. */
+const KEY_CHARACTERS = 43;
+
 /** Keys printed in documentation are public, so they are rejected. */
 const PUBLISHED_KEYS = new Set(['ZXhhbXBsZS1rZXktZnJvbS10aGUtUkVBRE1FLTAwMDE']);
 
@@ -40,7 +43,9 @@ function readEntries(setting: string): { keys: Map<string, Uint8Array>; problems
   for (const [index, entry] of setting.split(',').entries()) {
     const [, kid = '', encoded = ''] = /^\s*([\w.-]{1,64}):([\w-]+)\s*$/.exec(entry) ?? [];
     const problem = findKeyProblem(kid, encoded, keys, seen);
-    if (problem) problems.push(`TOKEN_KEYS entry ${index + 1}${kid ? ` (kid ${kid})` : ''} ${problem}`);
+    // A kid as long as a key may be one, in an entry that was written the wrong way round.
+    const name = kid !== '' && kid.length < KEY_CHARACTERS ? ` (kid ${kid})` : '';
+    if (problem) problems.push(`TOKEN_KEYS entry ${index + 1}${name} ${problem}`);
     keys.set(kid, Buffer.from(encoded, 'base64url'));
     seen.add(encoded);
   }

@@ -6,6 +6,14 @@ const PROGRAM = 'test/processes/doctor.test.ts';
 /** Mutations of the operator's commands. */
 export const cli: readonly Mutation[] = [
   {
+    breaks: 'a key that is given for its kid is repeated',
+    file: 'src/cli/program.ts',
+    from: 'redactSecrets(error.message)',
+    to: 'error.message',
+    test: 'test/processes/keys.test.ts',
+    title: 'in the place of a kid is not repeated',
+  },
+  {
     breaks: 'doctor exits with 0 when a check failed',
     file: 'src/cli/doctor.ts',
     from: 'if (failures > 0)',

@@ -3,6 +3,14 @@ import type { Mutation } from './mutation.js';
 /** Mutations of the keys: sealing, wrapping, the registry and the rotation. */
 export const keys: readonly Mutation[] = [
   {
+    breaks: 'a key that is written before its kid is repeated',
+    file: 'src/vault/key-ring.ts',
+    from: ' && kid.length < KEY_CHARACTERS',
+    to: '',
+    test: 'test/vault/key-ring.cases.ts',
+    title: 'STO-18 refuses',
+  },
+  {
     breaks: 'a token opens in another place',
     file: 'src/vault/jwe.ts',
     from: "  if (segments[0] !== header) throw new SealBrokenError('WRONG_CONTEXT');\n",

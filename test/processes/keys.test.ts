@@ -28,6 +28,15 @@ describe('keys generate', () => {
   });
 });
 
+test('STO-02 an entry of the ring in the place of a kid is not repeated', async () => {
+  const entry = randomKey('k1');
+  const DATA_DIR = createDataDirectory();
+  const run = runProgram(['keys', 'retire', entry], { DATA_DIR });
+  expect(await run.exited).toBe(1);
+  expect(run.output()).toContain('knows no key "k1:[redacted]"');
+  await rm(DATA_DIR, { recursive: true });
+});
+
 test('STO-20 on the embedded database, which allows one process, needs the server to be stopped', async () => {
   const DATA_DIR = createDataDirectory();
   const env = { DATA_DIR, TOKEN_KEYS: randomKey('k1') };

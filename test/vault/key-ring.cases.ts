@@ -21,6 +21,7 @@ describe('TOKEN_KEYS', () => {
     ['the same key for two kids', `k1:${good},k2:${good}`, 'repeats the key of another kid'],
     ['the example key of the documentation', 'k1:ZXhhbXBsZS1rZXktZnJvbS10aGUtUkVBRE1FLTAwMDE', 'example key'],
     ['no kid', good, 'is not of the form'],
+    ['the key before the kid', `${good}:k1`, 'is not 32 bytes'],
     ['nothing', '', 'is not of the form'],
   ])('STO-18 refuses %s, naming the entry and not the key', (_title, setting, problem) => {
     const problems = findKeyProblems(setting);
