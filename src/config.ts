@@ -64,9 +64,9 @@ export function loadDatabaseConfig(env: Environment) {
   return load(env, readDatabaseSettings);
 }
 
-/** The settings of the database and of its key ring. Throws `ConfigError`. */
-export function loadKeysConfig(env: Environment) {
-  return load(env, (read) => ({ database: readDatabaseSettings(read), keys: readKeyRing(read, true) ?? '' }));
+/** The settings of the database and of its key ring. Throws `ConfigError`, also without a ring when it is required. */
+export function loadKeysConfig(env: Environment, required = true) {
+  return load(env, (read) => ({ database: readDatabaseSettings(read), keys: readKeyRing(read, required) }));
 }
 
 /** The values that nothing may print, as they are configured. An empty one stands for one that is not set. */

@@ -72,9 +72,18 @@ function packageVersion(): string {
 }
 
 async function explain(error: unknown): Promise<void> {
-  const { describeError, redactSecrets } = await import('../log.js');
-  // It may name an argument: of one who gives an entry of the ring for a kid, the key.
-  if (error instanceof AppError) process.stderr.write(`rollup-accounts: ${redactSecrets(error.message)}\n`);
+  const { describeError, describeOutcome, redactSecrets } = await import('../log.js');
+  const { explainDatabaseError, isDatabaseError } = await import('./doctor/database-error.js');
+  const write = (text: string): void => void process.stderr.write(`${redactSecrets(text)}\n`);
+  const isKnown = error instanceof AppError || isDatabaseError(error);
+  // A sentence may name an argument: of one who gives an entry of the ring for a kid, the key. It may name what somebody
+  // wrote into the database, which must not reach a terminal as a control character.
+  if (error instanceof AppError) write(`rollup-accounts: ${error.message.replaceAll(/[^\P{Cc}\n]/gu, '?')}`);
+  else if (isKnown) {
+    const { message, advice = '' } = explainDatabaseError(error);
+    write(`rollup-accounts: ${message} ${advice}`);
+  }
   if (error instanceof AppError && !error.cause) return;
-  process.stderr.write(`${JSON.stringify({ level: 'fatal', err: describeError(error) })}\n`);
+  const err = isKnown ? describeOutcome(error) : describeError(error);
+  write(JSON.stringify({ level: 'fatal', err }));
 }

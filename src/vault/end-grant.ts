@@ -15,6 +15,19 @@ export async function endGrant(
   return ended;
 }
 
+/** Reports a ciphertext that does not open. True when the ring is at fault, and not the row. */
+export async function reportBrokenSeal(
+  { onEvent, isKnownKey }: Pick<RefreshLeaseDeps, 'onEvent' | 'isKnownKey'>,
+  { accountId, keyId }: Pick<SealedRow, 'accountId' | 'keyId'>,
+  cause: SealBrokenError,
+): Promise<boolean> {
+  const keyFault =
+    cause.code === 'SEAL_UNKNOWN_KEY' ||
+    (cause.code === 'SEAL_DATA_KEY' && keyId !== null && !(await isKnownKey(keyId)));
+  onEvent({ type: keyFault ? 'key_missing' : 'seal_broken', accountId, cause });
+  return keyFault;
+}
+
 /**
  * Ends the grant of a row whose ciphertext is damaged or was moved, and returns the error for the caller.
  *
@@ -29,11 +42,7 @@ export async function endBrokenSeal(
   cause: SealBrokenError,
   leaseId?: string,
 ): Promise<Error> {
-  const keyFault =
-    cause.code === 'SEAL_UNKNOWN_KEY' ||
-    (cause.code === 'SEAL_DATA_KEY' && keyId !== null && !(await isKnownKey(keyId)));
-  onEvent({ type: keyFault ? 'key_missing' : 'seal_broken', accountId, cause });
-  if (!keyFault) {
+  if (!(await reportBrokenSeal({ onEvent, isKnownKey }, { accountId, keyId }, cause))) {
     await leases.markDead(accountId, generation);
     return new ReauthenticationRequiredError({ cause });
   }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import { SingleFlight } from '../single-flight.js';
-import { refuseServers, registerRing } from './key-registry.js';
+import { refuseRing, registerRing } from './key-registry.js';
 import type { KeyRing } from './key-ring.js';
 import { deleteHeartbeat, putHeartbeat, SERVER_GONE_AFTER_SECONDS } from './server-heartbeat.repository.js';
 
@@ -28,7 +28,8 @@ export async function holdKeys({ em, ring, server, onError }: KeyHolderDeps): Pr
   await registerRing(em, ring);
   const holder = { id: randomUUID(), server, kids: ring.kids };
   await putHeartbeat(em.fork(), holder);
-  await refuseServers(em, ring).catch(async (error: unknown) => {
+  // What was done meanwhile by another server, or by a command, is seen here or there.
+  await refuseRing(em, ring).catch(async (error: unknown) => {
     await deleteHeartbeat(em.fork(), holder.id);
     throw error;
   });

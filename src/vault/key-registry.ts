@@ -59,6 +59,12 @@ export async function findServerProblems(em: SqlEntityManager, ring: KeyRing): P
   return problems;
 }
 
+/** Throws `StartupError` for what `findRingProblems` and `findServerProblems` find. */
+export async function refuseRing(em: SqlEntityManager, ring: KeyRing): Promise<void> {
+  await refuseProblems(em, ring);
+  await refuseServers(em, ring);
+}
+
 /**
  * Throws `StartupError` for what `findServerProblems` finds. A server that ended without stopping counts for
  * `SERVER_GONE_AFTER_SECONDS`.

@@ -56,7 +56,6 @@ export async function rotateKeys(deps: KeyRotationDeps): Promise<KeyRotation> {
   const { em, ring, maxRate, now, sleep } = deps;
   const kid = ring.currentKid;
   await registerRing(em, ring, deps.force);
-  const startedAt = now();
   const broken = new Set<string>();
   let rewrapped = 0;
   let left = await countOthers(deps);
@@ -65,11 +64,12 @@ export async function rotateKeys(deps: KeyRotationDeps): Promise<KeyRotation> {
     if (pass > 1) await sleep(PASS_DELAY_MS);
     for await (const rows of batches(deps)) {
       if (!deps.force) await refuseServers(em, ring);
+      const begunAt = now();
       const changed = await replaceDataKeys(em.fork(), kid, rewrap(deps, rows, broken));
       rewrapped += changed;
       left -= changed;
       deps.onProgress(state());
-      await sleep(Math.max((rewrapped / maxRate) * 1_000 - (now() - startedAt), 0));
+      await sleep(Math.max((changed / maxRate) * 1_000 - (now() - begunAt), 0));
     }
     left = await countOthers(deps);
   }

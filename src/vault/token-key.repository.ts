@@ -72,6 +72,11 @@ export function markRetired(em: SqlEntityManager, kid: string): Promise<boolean>
   });
 }
 
+/** Takes the mark back. */
+export async function unmarkRetired(em: SqlEntityManager, kid: string): Promise<void> {
+  await em.execute('update token_key set retired_at = null where kid = ?', [kid]);
+}
+
 /** Marks a key as lost. From now on a server starts without it. */
 export async function markGivenUp(em: SqlEntityManager, kid: string): Promise<void> {
   await em.execute(

@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import { type FreshAccessToken, isOf, type TokenSet, type TokenState } from '../token-set.js';
+import { SealBrokenError } from '../errors.js';
 import { CircuitBreaker } from './circuit-breaker.js';
-import { endGrant } from './end-grant.js';
+import { endGrant, reportBrokenSeal } from './end-grant.js';
 import type { RefreshDeps } from './refresh-attempt.js';
 import { refreshLeaseRepository } from './refresh-lease.repository.js';
 import { findTokenStates, putSealed, readSealed } from './sealed-tokens.repository.js';
@@ -62,8 +63,9 @@ export function createTokenVault(
     prepareRevocation: async (tx, accountId) => {
       const row = await readSealed(tx, accountId);
       if (!row || row.refreshToken === null || !isOf(cipher.registration, row)) return undefined;
-      const token = await cipher.open(row, 'refreshToken').catch((cause: unknown) => {
-        onEvent({ type: 'seal_broken', accountId, cause });
+      const token = await cipher.open(row, 'refreshToken').catch(async (cause: unknown) => {
+        if (!(cause instanceof SealBrokenError)) throw cause;
+        await reportBrokenSeal(deps, row, cause);
         return undefined;
       });
       return token === undefined ? undefined : () => revoke(token);

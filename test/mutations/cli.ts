@@ -8,8 +8,8 @@ export const cli: readonly Mutation[] = [
   {
     breaks: 'a key that is given for its kid is repeated',
     file: 'src/cli/program.ts',
-    from: 'redactSecrets(error.message)',
-    to: 'error.message',
+    from: '`${redactSecrets(text)}\\n`',
+    to: '`${text}\\n`',
     test: 'test/processes/keys.test.ts',
     title: 'in the place of a kid is not repeated',
   },
@@ -161,7 +161,7 @@ export const cli: readonly Mutation[] = [
     from: 'if (servers.length === 0)',
     to: 'if (servers.length < 1_000)',
     test: PROGRAM,
-    title: 'warns of a server that lacks the key that would seal',
+    title: 'finds a server that lacks the key that would seal',
     needs: 'postgres',
   },
   {

@@ -70,6 +70,8 @@ onPostgres('of a database that servers use,', () => {
     expect(held).toMatchObject({ code: 1, output: containing('The key "k1" is not lost') });
     expect(held.output).toContain(nameOf(all.server));
     await all.server.stop();
+    const own = await keys('give-up k1 --yes', k1);
+    expect(own).toMatchObject({ code: 1, output: containing('is not lost: TOKEN_KEYS has it') });
     const unasked = containing('This ends 3 accounts. Run it on a terminal, or with --yes.');
     expect(await keys('give-up k1')).toMatchObject({ code: 1, output: unasked });
     expect(await stateOf('k1')).toBe('used');
@@ -96,6 +98,20 @@ onPostgres('of a database that servers use,', () => {
     const refused = containing('The key "k1" was given up and seals nothing any more.');
     expect(await serve(`${k1},${k2}`)).toMatchObject({ code: 1, output: refused });
   });
+
+  test.each(['retire k1', 'rotate', 'give-up k1 --yes'])(
+    'VLT-10 keys %s on a database that only reads says so, without a stack',
+    async (command) => {
+      await all.server.stop();
+      await all.em().execute(`do $$ begin
+        execute format('alter database %I set default_transaction_read_only = on', current_database()); end $$`);
+      const ring = command === 'rotate' ? `${k2},${k1}` : undefined;
+      const { code, output } = await keys(command, ring);
+      expect(code).toBe(1);
+      expect(output).toContain('rollup-accounts: The database only reads: 25006. Name the primary');
+      expect(output).not.toContain('"stack"');
+    },
+  );
 
   needs('script')('on a terminal', () => {
     test.each([

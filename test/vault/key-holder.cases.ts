@@ -4,6 +4,7 @@ import { openDatabase } from '../../src/database/orm.js';
 import { holdKeys } from '../../src/vault/key-holder.js';
 import { parseKeyRing } from '../../src/vault/key-ring.js';
 import { findLiveServers, putHeartbeat } from '../../src/vault/server-heartbeat.repository.js';
+import { markRetired, unmarkRetired } from '../../src/vault/token-key.repository.js';
 import { randomKey } from '../kit/server-env.js';
 import { useStarted } from '../kit/hooks.js';
 import { createTestDatabase } from '../kit/test-database.js';
@@ -44,6 +45,14 @@ describe('the heartbeat of a server', () => {
     await hold(database.em());
     await putHeartbeat(database.em(), { id: randomUUID(), server: 'runs', kids: ['old'] });
     await expect(hold(database.em())).rejects.toThrow('lack the key "new": runs');
+  });
+
+  test('VLT-10 is noted before a key that was retired meanwhile is looked for', async () => {
+    const em = beforeHeartbeats(async () => void (await markRetired(database.em(), 'new')));
+    await expect(hold(em)).rejects.toThrow('The key "new" was retired');
+    expect(await live()).toEqual([]);
+    await unmarkRetired(database.em(), 'new');
+    await hold(database.em());
   });
 
   async function hold(em: SqlEntityManager): Promise<void> {

@@ -139,7 +139,7 @@ describe('rotating keys', () => {
       sleep: async (ms) => void slept.push(ms),
       onProgress: (rotation) => progress.push(rotation),
     });
-    expect(slept).toEqual([1_000, 1_500]);
+    expect(slept).toEqual([1_000, 500]);
     expect(progress.map(({ rewrapped, left }) => [rewrapped, left])).toEqual([
       [2, 1],
       [3, 0],

@@ -1,6 +1,7 @@
 import './stored-tokens.cases.js';
 import './key-plans.cases.js';
 import './key-rotation.cases.js';
+import './lost-key.cases.js';
 import './refresh-decision.cases.js';
 import './circuit-breaker.cases.js';
 import './key-ring.cases.js';

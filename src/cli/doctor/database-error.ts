@@ -1,3 +1,4 @@
+import { isDatabaseOutage } from '../../database/outage.js';
 import { causeOf } from './cause.js';
 import { failed, type Finding } from './check.js';
 
@@ -8,11 +9,26 @@ const ADVICE: readonly (readonly [RegExp, string, string])[] = [
     'Check both in DATABASE_URL, and pg_hba.conf of the server.',
   ],
   [/^3D000$/, 'The database does not exist', 'Create it, or run migrate with a role that may.'],
+  [
+    /^25006$/,
+    'The database only reads',
+    'Name the primary in DATABASE_URL, and turn default_transaction_read_only off.',
+  ],
+  [
+    /^(55P03|57014|Query read timeout)$/,
+    'A statement waited too long',
+    'Another transaction may hold a lock: pg_stat_activity of the server shows which.',
+  ],
   [/^53300$/, 'The server has no connection left', 'Raise max_connections, or end what holds them.'],
   [/^42501$/, 'The role lacks a right', 'See the other lines, or run doctor with the role of the server.'],
   [/^57P03$/, 'The server is starting or stopping', 'Run doctor again in a moment.'],
   [/^[\dFHPX][\dA-Z]{4}$/, 'The database rejects a statement', 'Its own log says more.'],
 ];
+
+/** Whether an error is about the database: it has an SQLSTATE, or the database is away. */
+export function isDatabaseError(error: unknown): boolean {
+  return isDatabaseOutage(error) || /^[\dFHPX][\dA-Z]{4}$/.test(causeOf(error));
+}
 
 /** Why a database cannot be used, by its SQLSTATE or the code of the system. */
 export function explainDatabaseError(error: unknown): Finding {

@@ -1,7 +1,7 @@
 import { readMigrations } from '../../database/server-facts.js';
 import { findRingProblems, findServerProblems } from '../../vault/key-registry.js';
 import { parseKeyRing } from '../../vault/key-ring.js';
-import { failed, type Finding, ok, skipped, warning } from './check.js';
+import { failed, type Finding, ok, skipped } from './check.js';
 import type { Inspection } from './inspection.js';
 
 /** `TOKEN_KEYS` against the keys that the database knows, and those of the servers that run on it. */
@@ -15,5 +15,5 @@ export async function checkTokenKeys({ em, keys }: Pick<Inspection, 'em' | 'keys
   if (problems.length > 0) return failed(problems.join(' '), 'No server starts like this.');
   const servers = await findServerProblems(database, ring);
   if (servers.length === 0) return ok(`"${ring.currentKid}" seals, and no key is missing.`);
-  return warning(servers.join(' '), 'No server starts like this while they run.');
+  return failed(servers.join(' '), 'No server starts like this while they run.');
 }

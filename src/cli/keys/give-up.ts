@@ -1,17 +1,19 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { createInterface } from 'node:readline/promises';
 import type { SqlEntityManager } from '@mikro-orm/sql';
-import { loadDatabaseConfig } from '../../config.js';
+import { loadKeysConfig } from '../../config.js';
 import { StartupError } from '../../errors.js';
 import type { Environment } from '../../settings-reader.js';
 import { giveUpKey } from '../../vault/lost-key.js';
-import { nameServers } from '../../vault/key-registry.js';
+import { isRegistered, nameServers } from '../../vault/key-registry.js';
+import { parseKeyRing } from '../../vault/key-ring.js';
 import { findLiveServers } from '../../vault/server-heartbeat.repository.js';
 import { countAccounts } from '../../vault/token-key.repository.js';
 import { findKey, withDatabase } from './with-database.js';
 
 /**
- * Gives a lost key up. Throws `StartupError` when a server that runs holds it, or when it was not confirmed.
+ * Gives a lost key up. Throws `StartupError` when a server that runs or `TOKEN_KEYS` holds it, when it was not confirmed,
+ * and when rows were locked.
  *
  * May be ended at any moment and run again.
  */
@@ -20,9 +22,13 @@ export async function giveUpCommand(
   kid: string,
   { yes = false }: { yes?: boolean },
 ): Promise<void> {
-  const ended = await withDatabase(loadDatabaseConfig(env), async (em) => {
+  const { database, keys } = loadKeysConfig(env, false);
+  const { ended, left } = await withDatabase(database, async (em) => {
     await findKey(em, kid);
     await refuseHeld(em, kid);
+    if (keys !== undefined && (await isRegistered(em.fork(), parseKeyRing(keys), kid))) {
+      throw new StartupError(`The key "${kid}" is not lost: TOKEN_KEYS has it.`);
+    }
     if (!yes) {
       await confirm(kid, await countAccounts(em.fork(), kid));
       // The answer may have taken long.
@@ -31,6 +37,7 @@ export async function giveUpCommand(
     return giveUpKey(em, kid, (ms) => delay(ms));
   });
   process.stdout.write(`gave up the key "${kid}": ${ended} accounts have to be linked again\n`);
+  if (left > 0) throw new StartupError(`${left} accounts are locked by other transactions. Run it again.`);
 }
 
 async function refuseHeld(em: SqlEntityManager, kid: string): Promise<void> {

@@ -1,25 +1,34 @@
+import type { SqlEntityManager } from '@mikro-orm/sql';
 import { loadDatabaseConfig } from '../../config.js';
 import { StartupError } from '../../errors.js';
 import type { Environment } from '../../settings-reader.js';
 import { nameServers } from '../../vault/key-registry.js';
 import { findLiveServers } from '../../vault/server-heartbeat.repository.js';
-import { countAccounts, markRetired } from '../../vault/token-key.repository.js';
+import { countAccounts, markRetired, unmarkRetired } from '../../vault/token-key.repository.js';
 import { findKey, withDatabase } from './with-database.js';
 
 /** Retires a key. Throws `StartupError` while accounts need it or a server seals with it. */
 export async function retireCommand(env: Environment, kid: string): Promise<void> {
   await withDatabase(loadDatabaseConfig(env), async (em) => {
     await findKey(em, kid);
-    const sealing = (await findLiveServers(em.fork())).filter(({ kids }) => kids[0] === kid);
-    if (sealing.length > 0) {
-      throw new StartupError(
-        `Servers seal with the key "${kid}": ${nameServers(sealing)}. Put another one first.`,
-      );
-    }
+    await refuseSealing(em, kid);
     if (!(await markRetired(em.fork(), kid))) {
       const accounts = await countAccounts(em.fork(), kid);
       throw new StartupError(`${accounts} accounts need the key "${kid}". Run "keys rotate" first.`);
     }
+    // A server may have started with it meanwhile; one that starts from now on sees the mark.
+    await refuseSealing(em, kid).catch(async (error: unknown) => {
+      await unmarkRetired(em.fork(), kid);
+      throw error;
+    });
   });
   process.stdout.write(`retired the key "${kid}": it can be taken out of TOKEN_KEYS\n`);
+}
+
+async function refuseSealing(em: SqlEntityManager, kid: string): Promise<void> {
+  const sealing = (await findLiveServers(em.fork())).filter(({ kids }) => kids[0] === kid);
+  if (sealing.length === 0) return;
+  throw new StartupError(
+    `Servers seal with the key "${kid}": ${nameServers(sealing)}. Put another one first.`,
+  );
 }

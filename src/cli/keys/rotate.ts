@@ -19,7 +19,7 @@ export async function rotateCommand(
   env: Environment,
   { maxRate, force = false }: { maxRate: number; force?: boolean },
 ): Promise<void> {
-  const { database, keys } = loadKeysConfig(env);
+  const { database, keys = '' } = loadKeysConfig(env);
   const log = createLog('info', [keys], process.stderr);
   const now = (): number => performance.now();
   const progress = showProgress(process.stderr, now, (rotation) =>

@@ -65,6 +65,6 @@ function describe(keys: readonly KeyStatus[], servers: readonly Omit<LiveServer,
 function alignColumns(lines: readonly (readonly string[])[]): string {
   const width = (column: number): number => Math.max(...lines.map((cells) => cells[column]?.length ?? 0));
   const padded = (cells: readonly string[]): string =>
-    cells.map((cell, column) => cell.padEnd(width(column))).join('  ');
+    cells.map((cell, column) => cell.replaceAll(/\p{Cc}/gu, '?').padEnd(width(column))).join('  ');
   return lines.map((cells) => `${padded(cells).trimEnd()}\n`).join('');
 }
