@@ -181,8 +181,21 @@ onPostgres('of a database that servers use,', () => {
     const locking = all.em();
     await locking.begin();
     await locking.execute('select from sealed_tokens where account_id = ? for update', [accountId]);
+    const before = await backends();
     const killed = runProgram(['keys', 'give-up', 'k1', '--yes'], database());
-    return { killed, release: () => locking.rollback() };
+    const release = async (): Promise<void> => {
+      // What the killed process sent last may still be carried out.
+      await waitUntil(async () => (await backends()).every((pid) => before.includes(pid)));
+      await locking.rollback();
+    };
+    return { killed, release };
+  }
+
+  async function backends(): Promise<number[]> {
+    const rows = await all
+      .em()
+      .execute<{ pid: number }[]>('select pid from pg_stat_activity where datname = current_database()');
+    return rows.map(({ pid }) => pid);
   }
 
   async function stateOf(wanted: string): Promise<string | undefined> {
