@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { COMPILE_CACHE, type Run, runCommand } from './processes.js';
+import { COMPILE_CACHE, type Run, runCommand, runProgram } from './processes.js';
 
 /** What a command ended with. */
 export interface Done {
@@ -54,6 +54,16 @@ export function runLine(line: string, env: Env, cwd = '.'): Promise<Done> {
 export function startOnTerminal(line: string, env: Env): Run {
   const settings = { TERM: 'xterm', SHELL: '/bin/sh', ...env };
   return runCommand('script', ['-qec', `exec ${withProgram(line)}`, '/dev/null'], settings);
+}
+
+/** Starts a server that is to be refused, and waits for its end; one that starts all the same is ended. */
+export function startRefused(env: Env): Promise<Done> {
+  const run = runProgram(['serve'], env);
+  run.until('"msg":"ready"').then(
+    () => run.process.kill('SIGKILL'),
+    () => undefined,
+  );
+  return endOf(run);
 }
 
 /** Waits for the end of a command. */

@@ -5,7 +5,7 @@ import { useDirectory } from '../kit/hooks.js';
 import { needs, onPostgres } from '../kit/needs.js';
 import { runProgram } from '../kit/processes.js';
 import { codesOf, linkPeople } from '../kit/renewals.js';
-import { type Done, endOf, runLine, startOnTerminal } from '../kit/runbook.js';
+import { type Done, endOf, runLine, startOnTerminal, startRefused } from '../kit/runbook.js';
 import { randomKey } from '../kit/server-env.js';
 import { type LinkedPerson, type Server, type Servers, startServers } from '../kit/servers.js';
 
@@ -166,8 +166,7 @@ onPostgres('of a database that servers use,', () => {
   const database = () => ({ DATABASE_URL: all.env['DATABASE_URL'] ?? '' });
   const keys = (command: string, TOKEN_KEYS = ''): Promise<Done> =>
     runLine(`npx rollup-accounts keys ${command}`, { ...database(), TOKEN_KEYS });
-  const serve = (TOKEN_KEYS: string): Promise<Done> =>
-    endOf(runProgram(['serve'], { ...all.env, TOKEN_KEYS }));
+  const serve = (TOKEN_KEYS: string): Promise<Done> => startRefused({ ...all.env, TOKEN_KEYS });
 
   async function answerGiveUp(answer: () => Promise<string> | string): Promise<Done> {
     const run = startOnTerminal('npx rollup-accounts keys give-up k1', database());

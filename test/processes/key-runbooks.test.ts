@@ -1,9 +1,8 @@
 import { createPerson } from '../../src/dev/rollup-id/people.js';
 import { Fleet } from '../kit/fleet.js';
 import { needs, onPostgres } from '../kit/needs.js';
-import { runProgram } from '../kit/processes.js';
 import { codesOf, linkPeople } from '../kit/renewals.js';
-import { type Done, endOf, openRunbook, runLine, startOnTerminal } from '../kit/runbook.js';
+import { type Done, endOf, openRunbook, runLine, startOnTerminal, startRefused } from '../kit/runbook.js';
 import { randomKey } from '../kit/server-env.js';
 import { type LinkedPerson, type Servers, startServers } from '../kit/servers.js';
 
@@ -121,7 +120,7 @@ async function giveUpOnTerminal(line: string): Promise<Done> {
 
 /** A server that does not start. */
 function serve(env: Readonly<Record<string, string>>): Promise<Done> {
-  return endOf(runProgram(['serve'], { ...all.env, ...env }));
+  return startRefused({ ...all.env, ...env });
 }
 
 function database() {

@@ -7,9 +7,8 @@ import { openDatabase } from '../../src/database/orm.js';
 import { LinkRollupAccountDocument, UnlinkRollupAccountDocument } from '../generated/graphql.js';
 import { Fleet } from '../kit/fleet.js';
 import { needs, onPostgres } from '../kit/needs.js';
-import { runProgram } from '../kit/processes.js';
 import { codesOf, linkPeople } from '../kit/renewals.js';
-import { type Done, endOf, openRunbook, runLine } from '../kit/runbook.js';
+import { type Done, openRunbook, runLine, startRefused } from '../kit/runbook.js';
 import { randomKey } from '../kit/server-env.js';
 import { type LinkedPerson, type Server, type Servers, startServers } from '../kit/servers.js';
 import { createEmptyDatabase } from '../kit/test-database.js';
@@ -199,7 +198,7 @@ async function expectDone(run: Promise<Done>): Promise<void> {
 
 /** A server that does not start. */
 function serve(env: Readonly<Record<string, string>>): Promise<Done> {
-  return endOf(runProgram(['serve'], { ...all.env, ...env }));
+  return startRefused({ ...all.env, ...env });
 }
 
 async function unlink({ accountId, bearer }: LinkedPerson): Promise<void> {
