@@ -17,7 +17,7 @@ export interface TokenVault {
   put(tx: SqlEntityManager, accountId: string, tokens: TokenSet): Promise<void>;
   /**
    * Reads the refresh token of an account that the transaction is about to delete. Returns the function that revokes it
-   * at the provider, to be called after the commit; undefined when there is no refresh token that opens.
+   * at the provider, or reports that it does not open, to be called after the commit; undefined when there is none.
    */
   prepareRevocation(tx: SqlEntityManager, accountId: string): Promise<(() => Promise<void>) | undefined>;
   /** Clear columns only; opens no ciphertext. */
@@ -63,12 +63,14 @@ export function createTokenVault(
     prepareRevocation: async (tx, accountId) => {
       const row = await readSealed(tx, accountId);
       if (!row || row.refreshToken === null || !isOf(cipher.registration, row)) return undefined;
-      const token = await cipher.open(row, 'refreshToken').catch(async (cause: unknown) => {
+      try {
+        const token = await cipher.open(row, 'refreshToken');
+        return () => revoke(token);
+      } catch (cause) {
         if (!(cause instanceof SealBrokenError)) throw cause;
-        await reportBrokenSeal(deps, row, cause);
-        return undefined;
-      });
-      return token === undefined ? undefined : () => revoke(token);
+        // It asks the database, which the transaction may hold the only connection to.
+        return async () => void (await reportBrokenSeal(deps, row, cause));
+      }
     },
     states: findTokenStates,
     accessToken: (accountId, minTtlSeconds) =>
