@@ -70,10 +70,13 @@ onPostgres('while three servers serve, the runbook', () => {
       await expectDone(runLine(book.command('psql'), env));
       await expectDone(runLine(book.command('psql'), env));
       const inspected = closeLater(await openDatabase({ url, dataDir: '', poolMax: 2, timeoutMs: 10_000 }));
-      // A real backup is older than half a minute.
-      await inspected.em
-        .fork()
-        .execute(`update server_heartbeat set seen_at = seen_at - interval '1 minute'`);
+      // A real backup is older than a minute: its servers and their leases are gone.
+      for (const aged of [
+        `server_heartbeat set seen_at = seen_at - interval '1 minute'`,
+        `sealed_tokens set lease_expires_at = lease_expires_at - interval '1 minute'`,
+      ]) {
+        await inspected.em.fork().execute(`update ${aged}`);
+      }
       const there = { DATABASE_URL: url };
       const needsKey = expect.stringContaining('need the key "k1"') as string;
       expect(await serve({ ...there, TOKEN_KEYS: values.k2 })).toMatchObject({ code: 1, output: needsKey });
