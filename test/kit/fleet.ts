@@ -10,6 +10,16 @@ const PAUSE_MS = 100;
 /** Of so many operations one links somebody new, and two let a token expire. */
 const CYCLE = 10;
 
+/** On a busy machine a server that starts takes the processor from those that serve: no caller gives up for that. */
+export const PATIENCE = {
+  ROLLUP_TIMEOUT_MS: '30000',
+  REFRESH_LEASE_SECONDS: '60',
+  REFRESH_WAIT_MS: '60000',
+  DATABASE_TIMEOUT_MS: '30000',
+  OPERATION_TIMEOUT_MS: '60000',
+  HTTP_RESPONSE_TIMEOUT_MS: '90000',
+} as const;
+
 /** What traffic met. */
 export interface TrafficReport {
   /** The distinct codes of errors, or what else went wrong. */

@@ -1,5 +1,5 @@
 import { createPerson } from '../../src/dev/rollup-id/people.js';
-import { Fleet } from '../kit/fleet.js';
+import { Fleet, PATIENCE } from '../kit/fleet.js';
 import { needs, onPostgres } from '../kit/needs.js';
 import { codesOf, linkPeople } from '../kit/renewals.js';
 import { type Done, endOf, openRunbook, runLine, startOnTerminal, startRefused } from '../kit/runbook.js';
@@ -107,7 +107,7 @@ const gaveUp = expect.stringContaining('gave up the key "k1": 3 accounts') as st
 
 /** Three servers with this ring, and people who are linked. */
 async function startFleet(ring: string): Promise<{ fleet: Fleet; people: LinkedPerson[] }> {
-  all = await startServers(SERVERS, { env: { TOKEN_KEYS: ring } });
+  all = await startServers(SERVERS, { env: { ...PATIENCE, TOKEN_KEYS: ring } });
   return { fleet: new Fleet(all), people: await linkPeople(all, 6) };
 }
 

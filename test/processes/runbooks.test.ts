@@ -5,7 +5,7 @@ import { createPerson, type Person } from '../../src/dev/rollup-id/people.js';
 import { type RollupId, startRollupId } from '../../src/dev/rollup-id/rollup-id.js';
 import { openDatabase } from '../../src/database/orm.js';
 import { LinkRollupAccountDocument, UnlinkRollupAccountDocument } from '../generated/graphql.js';
-import { Fleet } from '../kit/fleet.js';
+import { Fleet, PATIENCE } from '../kit/fleet.js';
 import { needs, onPostgres } from '../kit/needs.js';
 import { codesOf, linkPeople } from '../kit/renewals.js';
 import { type Done, openRunbook, runLine, startRefused } from '../kit/runbook.js';
@@ -70,10 +70,10 @@ onPostgres('while three servers serve, the runbook', () => {
       await expectDone(runLine(book.command('psql'), env));
       await expectDone(runLine(book.command('psql'), env));
       const inspected = closeLater(await openDatabase({ url, dataDir: '', poolMax: 2, timeoutMs: 10_000 }));
-      // A real backup is older than a minute: its servers and their leases are gone.
+      // A real backup is older than that: its servers and their leases are gone.
       for (const aged of [
         `server_heartbeat set seen_at = seen_at - interval '1 minute'`,
-        `sealed_tokens set lease_expires_at = lease_expires_at - interval '1 minute'`,
+        `sealed_tokens set lease_expires_at = lease_expires_at - interval '5 minutes'`,
       ]) {
         await inspected.em.fork().execute(`update ${aged}`);
       }
@@ -183,7 +183,7 @@ onPostgres('while three servers serve, the runbook', () => {
 });
 
 async function start(env: Readonly<Record<string, string>>): Promise<void> {
-  all = await startServers(SERVERS, { env });
+  all = await startServers(SERVERS, { env: { ...PATIENCE, ...env } });
   fleet = new Fleet(all);
   people = await linkPeople(all, 6);
 }
