@@ -17,10 +17,12 @@ import { checkSettings } from './doctor/settings-check.js';
 export async function doctorCommand(env: Environment, options: { readonly json?: boolean }): Promise<void> {
   const { config, results } = checkSettings(env);
   const world = { fetch: globalThis.fetch, now: Date.now };
-  const groups = config
-    ? [checkDatabase(config, world), checkProvider(config, world), checkGalaxy(config, world)]
-    : [];
-  const all = [...results, ...(await Promise.all(groups)).flat()];
+  const all = [...results];
+  if (config) {
+    // One after the other: an embedded database takes the processor while it opens, and a response would be late.
+    all.push(...(await checkDatabase(config, world)));
+    all.push(...(await checkProvider(config, world)), ...(await checkGalaxy(config, world)));
+  }
   const redact = createRedaction(config ? secretsOf(config) : []);
   process.stdout.write(redact(options.json ? formatJson(all) : formatLines(all)));
   complainOf(all);

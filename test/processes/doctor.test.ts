@@ -16,9 +16,11 @@ const rollup = useRollupId();
 const database = useStarted(() => createTestDatabase());
 
 const K1 = randomKey('k1');
+/** However busy the machine is. */
+const PATIENT = { ROLLUP_TIMEOUT_MS: '30000', REFRESH_LEASE_SECONDS: '60' };
 
 /** Settings with which everything is fine. */
-const goodEnv = () => ({ ...serverEnv(rollup, rollup), TOKEN_KEYS: K1, ...database.env });
+const goodEnv = () => ({ ...serverEnv(rollup, rollup), TOKEN_KEYS: K1, ...PATIENT, ...database.env });
 
 async function expectFailure(diagnosis: Diagnosis, name: string, text: string): Promise<void> {
   expect(diagnosis.failures).toEqual([expect.stringMatching(new RegExp(`^FAILED  ${name}  `))]);
