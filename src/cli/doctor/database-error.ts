@@ -17,7 +17,7 @@ const ADVICE: readonly (readonly [RegExp, string, string])[] = [
   [
     /^(55P03|57014|Query read timeout)$/,
     'A statement waited too long',
-    'Another transaction may hold a lock: pg_stat_activity of the server shows which.',
+    'Another transaction may hold a lock (pg_stat_activity shows which), or the connection went silent.',
   ],
   [/^53300$/, 'The server has no connection left', 'Raise max_connections, or end what holds them.'],
   [/^42501$/, 'The role lacks a right', 'See the other lines, or run doctor with the role of the server.'],
