@@ -14,6 +14,9 @@ export const migrationsList = [
   { name: 'migration20261126000000-data-keys', class: DataKeysMigration },
 ];
 
+/** The table in which MikroORM notes what was applied. */
+export const MIGRATION_TABLE = 'migration';
+
 /** Any number that every version of this program shares; it names the advisory lock around migrations. */
 export const MIGRATION_LOCK = 7_655_871;
 const LOCK_POLL_MS = 100;

@@ -6,7 +6,7 @@ import type { SqlEntityManager } from '@mikro-orm/sql';
 import { StartupError } from '../errors.js';
 import { claimDataDirectory, embeddedPath } from './data-directory.js';
 import { entities } from './entities.js';
-import { migrate, migrationsList } from './migrate.js';
+import { migrate, MIGRATION_TABLE, migrationsList } from './migrate.js';
 import { HealingPostgresDriver } from './postgres-driver.js';
 import type { DatabaseSettings } from './settings.js';
 
@@ -38,7 +38,12 @@ export function ormOptions(settings: DatabaseSettings, onStatement?: OnStatement
     ...(settings.url === undefined ? pgliteOptions(settings.dataDir) : postgresOptions(settings)),
     entities,
     extensions: [Migrator],
-    migrations: { migrationsList, path: 'src/database/migrations', tableName: 'migration', snapshot: false },
+    migrations: {
+      migrationsList,
+      path: 'src/database/migrations',
+      tableName: MIGRATION_TABLE,
+      snapshot: false,
+    },
     // Messages of the driver quote values. What goes wrong is logged once, at the edge, without them.
     logger: () => undefined,
     colors: false,

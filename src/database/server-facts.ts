@@ -1,5 +1,5 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
-import { migrationsList } from './migrate.js';
+import { MIGRATION_TABLE, migrationsList } from './migrate.js';
 
 /** What a server says of itself and of our session. */
 export interface ServerFacts {
@@ -36,9 +36,6 @@ export interface ConnectionLimits {
   readonly role_limit: number;
   readonly database_limit: number;
 }
-
-/** The table in which MikroORM notes what was applied. */
-export const MIGRATION_TABLE = 'migration';
 
 export function readServerFacts(em: SqlEntityManager): Promise<ServerFacts> {
   return readRow<ServerFacts>(

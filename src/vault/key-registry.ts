@@ -59,10 +59,10 @@ export async function findServerProblems(em: SqlEntityManager, ring: KeyRing): P
   return problems;
 }
 
-/** Throws `StartupError` for what `findRingProblems` and `findServerProblems` find. */
-export async function refuseRing(em: SqlEntityManager, ring: KeyRing): Promise<void> {
+/** Throws `StartupError` for what `findRingProblems` and, without `force`, `findServerProblems` find. */
+export async function refuseRing(em: SqlEntityManager, ring: KeyRing, force = false): Promise<void> {
   await refuseProblems(em, ring);
-  await refuseServers(em, ring);
+  if (!force) await refuseServers(em, ring);
 }
 
 /**
@@ -77,13 +77,11 @@ export async function refuseServers(em: SqlEntityManager, ring: KeyRing): Promis
 }
 
 /**
- * Makes a ring known to the database. Throws `StartupError`, and then the ring stays unknown, for what
- * `findRingProblems` finds and, without `force`, for what `findServerProblems` does; of two servers that bring the same
- * new `kid` with different bytes at once, for one of them.
+ * Makes a ring known to the database. Throws what `refuseRing` throws, and then the ring stays unknown; of two servers
+ * that bring the same new `kid` with different bytes at once, for one of them.
  */
 export async function registerRing(em: SqlEntityManager, ring: KeyRing, force = false): Promise<void> {
-  await refuseProblems(em, ring);
-  if (!force) await refuseServers(em, ring);
+  await refuseRing(em, ring, force);
   for (const [kid, key] of ring.entries) await insertTokenKey(em.fork(), kid, checkValueOf(key));
   await refuseProblems(em, ring);
 }
@@ -94,8 +92,18 @@ export async function isRegistered(em: SqlEntityManager, ring: KeyRing, kid: str
   return key !== undefined && (await isKnownKey(em, kid, checkValueOf(key)));
 }
 
+/** Throws `StartupError` when servers that run match; `explain` makes the sentence that names them. */
+export async function refuseServersThat(
+  em: SqlEntityManager,
+  match: (server: LiveServer) => boolean,
+  explain: (names: string) => string,
+): Promise<void> {
+  const servers = (await findLiveServers(em.fork())).filter(match);
+  if (servers.length > 0) throw new StartupError(explain(nameServers(servers)));
+}
+
 /** The servers as a sentence names them. */
-export function nameServers(servers: readonly LiveServer[]): string {
+function nameServers(servers: readonly LiveServer[]): string {
   return servers.map(({ server, seenSecondsAgo }) => `${server} (seen ${seenSecondsAgo} s ago)`).join(', ');
 }
 

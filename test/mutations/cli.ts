@@ -217,8 +217,8 @@ export const cli: readonly Mutation[] = [
   {
     breaks: 'a key is retired while a server seals with it',
     file: 'src/cli/keys/retire.ts',
-    from: 'if (sealing.length === 0) return;',
-    to: 'if (sealing.length < 99) return;',
+    from: '({ kids: [first] }) => first === kid,',
+    to: '() => false,',
     test: 'test/processes/key-commands.test.ts',
     title: 'VLT-10 keys retire refuses',
     needs: 'postgres',

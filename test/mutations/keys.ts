@@ -222,8 +222,8 @@ export const keys: readonly Mutation[] = [
   {
     breaks: 'a server starts with a key that was retired while it did',
     file: 'src/vault/key-registry.ts',
-    from: '  await refuseProblems(em, ring);\n  await refuseServers(em, ring);',
-    to: '  await refuseServers(em, ring);',
+    from: '  await refuseProblems(em, ring);\n  if (!force) await refuseServers(em, ring);',
+    to: '  if (!force) await refuseServers(em, ring);',
     test: 'test/vault/key-holder.cases.ts',
     title: 'is noted before a key that was retired meanwhile',
   },

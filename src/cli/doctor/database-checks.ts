@@ -31,6 +31,7 @@ export async function checkDatabase(
     now,
     em,
     facts: once(async () => readServerFacts(await em())),
+    migrations: once(async () => readMigrations(await em())),
     pooler: once(async () => findPooler(await em(), (await open()).em)),
   };
   const results = await runChecks(checksOf(inspection));
@@ -114,8 +115,8 @@ async function checkWrites({ facts }: Inspection) {
   );
 }
 
-async function checkMigrations({ em }: Inspection) {
-  const { pending, unknown } = await readMigrations(await em());
+async function checkMigrations({ migrations }: Inspection) {
+  const { pending, unknown } = await migrations();
   if (pending.length > 0) {
     return warning(
       `Not applied yet: ${pending.join(', ')}.`,

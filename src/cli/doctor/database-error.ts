@@ -2,6 +2,9 @@ import { isDatabaseOutage } from '../../database/outage.js';
 import { causeOf } from './cause.js';
 import { failed, type Finding } from './check.js';
 
+/** Five characters (PostgreSQL, appendix A). */
+const SQLSTATE = /^[\dFHPX][\dA-Z]{4}$/;
+
 const ADVICE: readonly (readonly [RegExp, string, string])[] = [
   [
     /^28/,
@@ -22,12 +25,12 @@ const ADVICE: readonly (readonly [RegExp, string, string])[] = [
   [/^53300$/, 'The server has no connection left', 'Raise max_connections, or end what holds them.'],
   [/^42501$/, 'The role lacks a right', 'See the other lines, or run doctor with the role of the server.'],
   [/^57P03$/, 'The server is starting or stopping', 'Run doctor again in a moment.'],
-  [/^[\dFHPX][\dA-Z]{4}$/, 'The database rejects a statement', 'Its own log says more.'],
+  [SQLSTATE, 'The database rejects a statement', 'Its own log says more.'],
 ];
 
 /** Whether an error is about the database: it has an SQLSTATE, or the database is away. */
 export function isDatabaseError(error: unknown): boolean {
-  return isDatabaseOutage(error) || /^[\dFHPX][\dA-Z]{4}$/.test(causeOf(error));
+  return isDatabaseOutage(error) || SQLSTATE.test(causeOf(error));
 }
 
 /** Why a database cannot be used, by its SQLSTATE or the code of the system. */

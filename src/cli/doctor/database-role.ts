@@ -2,7 +2,6 @@ import {
   type ConnectionLimits,
   readClock,
   readConnectionLimits,
-  readMigrations,
   readTableRights,
 } from '../../database/server-facts.js';
 import { failed, type Finding, ok, warning } from './check.js';
@@ -13,7 +12,7 @@ import type { Inspection } from './inspection.js';
 const MAX_SKEW_MS = 5_000;
 
 /** What the role may do with our tables, and whether it may make those that are missing. */
-export async function checkRights({ em, facts }: Inspection): Promise<Finding> {
+export async function checkRights({ em, facts, migrations }: Inspection): Promise<Finding> {
   const { role, schema, may_create } = await facts();
   if (schema === null) {
     return failed(
@@ -30,7 +29,7 @@ export async function checkRights({ em, facts }: Inspection): Promise<Finding> {
       `As the owner: grant select, insert, update, delete on all tables in schema ${schema} to "${role}".`,
     );
   }
-  const { pending } = await readMigrations(await em());
+  const { pending } = await migrations();
   if (pending.length === 0) return ok(`Enough for the role "${role}" in schema ${schema}.`);
   const foreign = tables.filter(({ exists, owned }) => exists && !owned);
   if (may_create && foreign.length === 0) {

@@ -1,5 +1,5 @@
 import type { openForInspection } from '../../database/inspection.js';
-import type { findPooler, ServerFacts } from '../../database/server-facts.js';
+import type { findPooler, readMigrations, ServerFacts } from '../../database/server-facts.js';
 import type { DatabaseSettings } from '../../database/settings.js';
 
 /** A database that was opened to be looked at. */
@@ -14,6 +14,7 @@ export interface Inspection {
   readonly now: () => number;
   readonly em: () => Promise<Opened['em']>;
   readonly facts: () => Promise<ServerFacts>;
+  readonly migrations: () => ReturnType<typeof readMigrations>;
   /** Never asked for the embedded database. */
   readonly pooler: () => ReturnType<typeof findPooler>;
 }

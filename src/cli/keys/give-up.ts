@@ -5,9 +5,8 @@ import { loadKeysConfig } from '../../config.js';
 import { StartupError } from '../../errors.js';
 import type { Environment } from '../../settings-reader.js';
 import { giveUpKey } from '../../vault/lost-key.js';
-import { isRegistered, nameServers } from '../../vault/key-registry.js';
+import { isRegistered, refuseServersThat } from '../../vault/key-registry.js';
 import { parseKeyRing } from '../../vault/key-ring.js';
-import { findLiveServers } from '../../vault/server-heartbeat.repository.js';
 import { countAccounts } from '../../vault/token-key.repository.js';
 import { findKey, withDatabase } from './with-database.js';
 
@@ -40,11 +39,12 @@ export async function giveUpCommand(
   if (left > 0) throw new StartupError(`${left} accounts are locked by other transactions. Run it again.`);
 }
 
-async function refuseHeld(em: SqlEntityManager, kid: string): Promise<void> {
-  const holding = (await findLiveServers(em.fork())).filter(({ kids }) => kids.includes(kid));
-  if (holding.length === 0) return;
-  throw new StartupError(
-    `The key "${kid}" is not lost: servers that run hold it: ${nameServers(holding)}. To stop using it, run "keys rotate".`,
+function refuseHeld(em: SqlEntityManager, kid: string): Promise<void> {
+  return refuseServersThat(
+    em,
+    ({ kids }) => kids.includes(kid),
+    (names) =>
+      `The key "${kid}" is not lost: servers that run hold it: ${names}. To stop using it, run "keys rotate".`,
   );
 }
 

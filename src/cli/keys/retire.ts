@@ -2,8 +2,7 @@ import type { SqlEntityManager } from '@mikro-orm/sql';
 import { loadDatabaseConfig } from '../../config.js';
 import { StartupError } from '../../errors.js';
 import type { Environment } from '../../settings-reader.js';
-import { nameServers } from '../../vault/key-registry.js';
-import { findLiveServers } from '../../vault/server-heartbeat.repository.js';
+import { refuseServersThat } from '../../vault/key-registry.js';
 import { countAccounts, markRetired, unmarkRetired } from '../../vault/token-key.repository.js';
 import { findKey, withDatabase } from './with-database.js';
 
@@ -25,10 +24,10 @@ export async function retireCommand(env: Environment, kid: string): Promise<void
   process.stdout.write(`retired the key "${kid}": it can be taken out of TOKEN_KEYS\n`);
 }
 
-async function refuseSealing(em: SqlEntityManager, kid: string): Promise<void> {
-  const sealing = (await findLiveServers(em.fork())).filter(({ kids }) => kids[0] === kid);
-  if (sealing.length === 0) return;
-  throw new StartupError(
-    `Servers seal with the key "${kid}": ${nameServers(sealing)}. Put another one first.`,
+function refuseSealing(em: SqlEntityManager, kid: string): Promise<void> {
+  return refuseServersThat(
+    em,
+    ({ kids: [first] }) => first === kid,
+    (names) => `Servers seal with the key "${kid}": ${names}. Put another one first.`,
   );
 }
