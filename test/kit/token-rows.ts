@@ -31,6 +31,9 @@ export function tokenRows(em: () => SqlEntityManager) {
         accountId,
       ]);
     },
+    /** How many accounts have their data key wrapped by this key. */
+    wrappedBy: async (kid: string): Promise<number> =>
+      (await em().execute('select from sealed_tokens where key_id = ?', [kid])).length,
     /** The row of `sealed_tokens`. */
     row: async (accountId: string): Promise<Record<string, unknown>> => {
       const [row] = await em().execute('select * from sealed_tokens where account_id = ?', [accountId]);

@@ -6,7 +6,7 @@ import { useDirectory, useRollupId, useStarted } from '../kit/hooks.js';
 import { needs, onPostgres } from '../kit/needs.js';
 import { findFreePort } from '../kit/network.js';
 import { startPgBouncer } from '../kit/pgbouncer.js';
-import { runCommand } from '../kit/processes.js';
+import { endOf, startOnTerminal } from '../kit/runbook.js';
 import { startProcess } from '../kit/server.js';
 import { PRODUCTION, randomKey, serverEnv } from '../kit/server-env.js';
 import { createTestDatabase } from '../kit/test-database.js';
@@ -187,14 +187,8 @@ needs('script')('rollup-accounts doctor, on a terminal', () => {
   const ESCAPE = '\u001b[';
   const directory = useDirectory();
   const onTerminal = async (env: Readonly<Record<string, string>>): Promise<string> => {
-    const command = `exec '${process.execPath}' dist/cli/main.js doctor`;
-    const run = runCommand('script', ['-qec', command, '/dev/null'], {
-      TERM: 'xterm',
-      SHELL: '/bin/sh',
-      ...env,
-    });
-    await run.exited;
-    return run.output();
+    const { output } = await endOf(startOnTerminal('npx rollup-accounts doctor', env));
+    return output;
   };
 
   test('VLT-40 marks in colours, unless NO_COLOR is set', async () => {

@@ -75,7 +75,7 @@ onPostgres('of a database that servers use,', () => {
     const unasked = containing('This ends 3 accounts. Run it on a terminal, or with --yes.');
     expect(await keys('give-up k1')).toMatchObject({ code: 1, output: unasked });
     expect(await stateOf('k1')).toBe('used');
-    expect(await rowsOf('k1')).toBe(PEOPLE);
+    expect(await all.wrappedBy('k1')).toBe(PEOPLE);
     await expectTokens(await all.add());
   });
 
@@ -83,7 +83,7 @@ onPostgres('of a database that servers use,', () => {
     await all.server.stop();
     const [last] = people as [LinkedPerson];
     const { killed, release } = await holdRow(last);
-    await waitUntil(async () => (await rowsOf('k1')) === 1);
+    await waitUntil(async () => (await all.wrappedBy('k1')) === 1);
     killed.process.kill('SIGKILL');
     expect(await killed.exited).toBe('SIGKILL');
     await release();
@@ -200,10 +200,6 @@ onPostgres('of a database that servers use,', () => {
   async function stateOf(wanted: string): Promise<string | undefined> {
     const status = JSON.parse((await keys('status --json')).output) as Status;
     return status.keys.find(({ kid }) => kid === wanted)?.state;
-  }
-
-  async function rowsOf(kid: string): Promise<number> {
-    return (await all.em().execute('select from sealed_tokens where key_id = ?', [kid])).length;
   }
 
   async function codesAt(server: Server): Promise<unknown[]> {

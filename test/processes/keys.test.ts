@@ -1,8 +1,9 @@
 import { rm } from 'node:fs/promises';
 import { waitUntil } from '../kit/eventually.js';
 import { needs, onPostgres } from '../kit/needs.js';
-import { runCommand, runProgram } from '../kit/processes.js';
+import { runProgram } from '../kit/processes.js';
 import { linkPeople } from '../kit/renewals.js';
+import { startOnTerminal } from '../kit/runbook.js';
 import { startProcess } from '../kit/server.js';
 import { randomKey } from '../kit/server-env.js';
 import { type LinkedPerson, type Renewal, type Server, type Servers, startServers } from '../kit/servers.js';
@@ -64,10 +65,10 @@ onPostgres('keys rotate', () => {
 
   test('STO-20 HTP-27 killed halfway and run again leaves no account on the old key, which can then be removed', async () => {
     const killed = rotate('--max-rate', '50');
-    await waitUntil(async () => (await count('k2')) > 0);
+    await waitUntil(async () => (await all.wrappedBy('k2')) > 0);
     killed.process.kill('SIGKILL');
     await killed.exited;
-    expect(await count('k1')).toBeGreaterThan(0);
+    expect(await all.wrappedBy('k1')).toBeGreaterThan(0);
     const again = rotate();
     expect(await again.exited).toBe(0);
     expect(again.output()).toContain('accounts with the key "k2"');
@@ -80,7 +81,7 @@ onPostgres('keys rotate', () => {
       broken: 0,
       left: 0,
     });
-    expect(await count('k1')).toBe(0);
+    expect(await all.wrappedBy('k1')).toBe(0);
     await all.server.stop();
     const server = await all.add({ TOKEN_KEYS: k2 });
     const renewals = await Promise.all(people.map(({ bearer }) => all.renew(server, bearer)));
@@ -99,7 +100,7 @@ onPostgres('keys rotate', () => {
     expect(await Promise.all(rotations.map(({ exited }) => exited))).toEqual([0, 0]);
     expect(renewals.filter(({ code }) => code !== undefined)).toEqual([]);
     expect(people.filter(({ sub }) => all.rollup.calls.refreshesOf(sub) !== 1)).toEqual([]);
-    expect(await count('k2')).toBe(PEOPLE);
+    expect(await all.wrappedBy('k2')).toBe(PEOPLE);
     const again = await renewAll();
     expect(again.map(({ token }) => token)).toEqual(renewals.map(({ token }) => token));
   });
@@ -116,13 +117,12 @@ onPostgres('keys rotate', () => {
     expect(run.output()).toContain('1 accounts have a data key that does not unwrap');
     expect(run.output()).toContain(victim?.accountId);
     expect(run.output()).not.toContain('broken-content');
-    expect(await count('k2')).toBe(PEOPLE - 1);
+    expect(await all.wrappedBy('k2')).toBe(PEOPLE - 1);
   });
 
   needs('script')('on a terminal', () => {
     test('VLT-06 shows a bar instead of JSON lines', async () => {
-      const command = `${process.execPath} dist/cli/main.js keys rotate`;
-      const run = runCommand('script', ['-qec', command, '/dev/null'], { ...ring, ...database() });
+      const run = startOnTerminal('npx rollup-accounts keys rotate', { ...ring, ...database() });
       expect(await run.exited).toBe(0);
       expect(run.output()).toMatch(/\[#{30}\] 100 %, 150 of 150 accounts, \d+ a second/);
       expect(run.output()).not.toContain('"event"');
@@ -131,13 +131,6 @@ onPostgres('keys rotate', () => {
 
   const database = () => ({ DATABASE_URL: all.env['DATABASE_URL'] ?? '' });
   const rotate = (...args: string[]) => runProgram(['keys', 'rotate', ...args], { ...ring, ...database() });
-
-  async function count(kid: string): Promise<number> {
-    const [row] = await all
-      .em()
-      .execute<{ rows: number }[]>('select count(*)::int as rows from sealed_tokens where key_id = ?', [kid]);
-    return row?.rows ?? 0;
-  }
 });
 
 /** The last log line of an event. */
