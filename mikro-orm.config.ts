@@ -1,3 +1,4 @@
+import { Migrator } from '@mikro-orm/migrations';
 import { loadDatabaseConfig } from './src/config.js';
 import { claimDataDirectory } from './src/database/data-directory.js';
 import { ormOptions } from './src/database/orm.js';
@@ -6,4 +7,4 @@ const settings = loadDatabaseConfig(process.env);
 if (settings.url === undefined) process.once('exit', claimDataDirectory(settings.dataDir));
 
 /** For the MikroORM command line (`npm run mikro-orm`): the server's own options, from the same settings. */
-export default ormOptions(settings);
+export default { ...ormOptions(settings), extensions: [Migrator] };

@@ -9,7 +9,9 @@ export async function migrateCommand(env: Environment): Promise<void> {
   // Who forgot DATABASE_URL has to notice.
   const name = settings.url === undefined ? `the embedded database in ${settings.dataDir}` : 'the database';
   try {
-    const applied = await database.migrate();
+    const applied = await database.migrate((reason) =>
+      process.stderr.write(`rollup-accounts: waiting to migrate: ${reason}\n`),
+    );
     process.stdout.write(
       applied.length > 0 ? `applied ${applied.join(', ')} to ${name}\n` : `${name} is up to date\n`,
     );

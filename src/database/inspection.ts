@@ -13,9 +13,7 @@ import type { DatabaseSettings } from './settings.js';
 export async function openForInspection(settings: DatabaseSettings): Promise<Pick<Database, 'em' | 'close'>> {
   const release = settings.url === undefined ? claimExisting(settings.dataDir) : () => undefined;
   try {
-    // Otherwise MikroORM creates a database that does not exist.
-    const options = { ...ormOptions({ ...settings, poolMax: 1 }), ensureDatabase: false };
-    const orm = await MikroORM.init(options);
+    const orm = await MikroORM.init(ormOptions({ ...settings, poolMax: 1 }));
     const close = async (): Promise<void> => {
       await orm.close(true);
       release();

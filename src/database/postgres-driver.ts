@@ -1,20 +1,50 @@
 import type { EventEmitter } from 'node:events';
 import { PostgreSqlConnection, PostgreSqlDriver } from '@mikro-orm/postgresql';
+import { retrySerializationFailures } from './outage.js';
+import { cancellingClient, type PgClientClass } from './postgres-client.js';
+import { healPool } from './postgres-pool.js';
 
-type PoolOptions = Parameters<PostgreSqlConnection['createKyselyDialect']>[0];
 type Dialect = ReturnType<PostgreSqlConnection['createKyselyDialect']>;
 type Driver = ReturnType<Dialect['createDriver']>;
+type Execute = Parameters<PostgreSqlConnection['execute']>;
 
-/** PostgreSQL with a pool that replaces broken connections: lost ones, and those whose response never came. */
+interface Pool extends EventEmitter {
+  Client: PgClientClass;
+}
+
+/**
+ * PostgreSQL with a pool that replaces broken connections (lost ones, those whose response never came, those of a
+ * server that only reads any more), and ends at the server what takes too long.
+ *
+ * Its option `statementTimeoutMs` is for one statement; 0 for no limit.
+ */
 export class HealingPostgresDriver extends PostgreSqlDriver {
   protected override readonly connection = new HealingConnection(this.config);
 }
 
 class HealingConnection extends PostgreSqlConnection {
-  override createKyselyDialect(options: PoolOptions): Dialect {
-    const dialect = super.createKyselyDialect({ ...options, onPoolCreated: endStuckClients } as PoolOptions);
+  override createKyselyDialect(options: { readonly statementTimeoutMs?: number }): Dialect {
+    const { statementTimeoutMs = 0, ...rest } = options;
+    const onPoolCreated = (pool: Pool): void => {
+      pool.Client = cancellingClient(pool.Client, statementTimeoutMs);
+      healPool(pool);
+    };
+    const dialect = super.createKyselyDialect({ ...rest, onPoolCreated });
     const createDriver = dialect.createDriver.bind(dialect);
     return Object.assign(dialect, { createDriver: () => releaseBrokenTransactions(createDriver()) });
+  }
+
+  /** Outside a transaction a statement that failed to serialize left nothing behind: it is tried again. */
+  override async execute<Result>(
+    query: Execute[0],
+    params?: Execute[1],
+    method?: Execute[2],
+    ctx?: Execute[3],
+    loggerContext?: Execute[4],
+  ): Promise<Result> {
+    const run = (): Promise<Result> =>
+      super.execute(query, params, method, ctx, loggerContext) as Promise<Result>;
+    return ctx ? run() : retrySerializationFailures(run);
   }
 }
 
@@ -42,25 +72,3 @@ function releaseBrokenTransactions(driver: Driver): Driver {
 }
 
 type Connection = Parameters<Driver['beginTransaction']>[0];
-
-/**
- * After a timeout a client still waits for its response, and the pool would hand it out again: end it, and the pool
- * drops it. After an error response a client is ready a moment later (ReadyForQuery); one that is not ready by the end
- * of its next use never will be. `pg` has no public name for either.
- */
-function endStuckClients(pool: EventEmitter): void {
-  const unready = new WeakSet<Client>();
-  pool.on('release', (_error: unknown, client: Client) => {
-    if (client['_activeQuery'] || unready.has(client)) void client.end();
-    else if (client.readyForQuery === false) {
-      unready.add(client);
-      client.once('drain', () => unready.delete(client));
-    }
-  });
-}
-
-interface Client extends EventEmitter {
-  readonly ['_activeQuery']?: unknown;
-  readonly readyForQuery?: boolean;
-  end(): Promise<void>;
-}

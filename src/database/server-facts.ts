@@ -1,5 +1,4 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
-import { MIGRATION_TABLE, migrationsList } from './migrate.js';
 
 /** What a server says of itself and of our session. */
 export interface ServerFacts {
@@ -67,18 +66,10 @@ export function readTableRights(em: SqlEntityManager): Promise<TableRights[]> {
   );
 }
 
-/** The migrations that are missing, and those that this version does not know, by name. */
-export async function readMigrations(em: SqlEntityManager) {
-  const known = migrationsList.map(({ name }) => name);
-  const { exists } = await readRow<{ exists: boolean }>(em, 'select to_regclass(?) is not null as exists', [
-    MIGRATION_TABLE,
-  ]);
-  const rows = exists ? await em.execute<{ name: string }[]>(`select name from ${MIGRATION_TABLE}`) : [];
-  const applied = rows.map(({ name }) => name);
-  return {
-    pending: known.filter((name) => !applied.includes(name)),
-    unknown: applied.filter((name) => !known.includes(name)),
-  };
+/** Whether transactions may write: not on a standby, nor where `default_transaction_read_only` is on. */
+export async function isWritable(em: SqlEntityManager): Promise<boolean> {
+  const sql = `select not current_setting('transaction_read_only')::bool as writable`;
+  return (await readRow<{ writable: boolean }>(em, sql)).writable;
 }
 
 /** The clock of the database, in milliseconds since the epoch. */

@@ -26,7 +26,7 @@ const opened = useStarted(async (closeToo) => {
 test('failed transactions release their pool connections', async () => {
   for (let round = 0; round <= POOL_MAX; round += 1) {
     const failing = opened.em.fork().transactional(async (tx) => tx.execute('select 1 / 0'));
-    await expect(failing).rejects.toThrow(/division by zero|timeout/);
+    await expect(failing).rejects.toThrow('division by zero');
   }
   await expectFreePool();
 });
@@ -41,15 +41,17 @@ onPostgres('RFR-21 a pool connection is released when', () => {
     if (!proxy) throw new Error('PostgreSQL runs behind a proxy');
     for (let round = 0; round <= POOL_MAX; round += 1) {
       await eventually(() => opened.em.fork().execute('select 1'));
-      await expect(fail(proxy)).rejects.toThrow(/ECONNRESET|terminated|timeout/);
+      await expect(fail(proxy)).rejects.toThrow(/ECONNRESET|terminated/);
       proxy.mode = 'pass';
     }
     await expectFreePool();
   });
 
   test('a statement takes too long, and the next one does not get its connection', async () => {
-    await expect(opened.em.fork().execute('select pg_sleep(60)')).rejects.toThrow('timeout');
-    expect(await opened.em.fork().execute('select 1 as one')).toEqual([{ one: 1 }]);
+    const pid = 'select pg_backend_pid() as pid';
+    const before = await opened.em.fork().execute(pid);
+    await expect(opened.em.fork().execute('select pg_sleep(60)')).rejects.toThrow('canceling statement');
+    expect(await opened.em.fork().execute(pid)).not.toEqual(before);
   });
 
   test('a connection becomes silent after an error', async () => {
@@ -58,7 +60,7 @@ onPostgres('RFR-21 a pool connection is released when', () => {
     const silenced = await openDatabase({ ...settings, poolMax: POOL_MAX, timeoutMs: TIMEOUT_MS });
     const run = (sql: string): Promise<unknown> => silenced.em.fork().execute(sql);
     await expect(run('select 1 / 0')).rejects.toThrow('division by zero');
-    await expect(run('select 1')).rejects.toThrow('timeout');
+    await expect(run('select 1')).rejects.toThrow('terminated');
     await eventually(() => run('select 1'));
     await silenced.close();
     network.close();

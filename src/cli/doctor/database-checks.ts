@@ -1,9 +1,5 @@
-import {
-  findPooler,
-  readMigrations,
-  readServerFacts,
-  type ServerFacts,
-} from '../../database/server-facts.js';
+import { readMigrations } from '../../database/migrate.js';
+import { findPooler, readServerFacts, type ServerFacts } from '../../database/server-facts.js';
 import { openForInspection } from '../../database/inspection.js';
 import type { Config } from '../../config.js';
 import { StartupError } from '../../errors.js';

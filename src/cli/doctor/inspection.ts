@@ -1,5 +1,6 @@
 import type { openForInspection } from '../../database/inspection.js';
-import type { findPooler, readMigrations, ServerFacts } from '../../database/server-facts.js';
+import type { readMigrations } from '../../database/migrate.js';
+import type { findPooler, ServerFacts } from '../../database/server-facts.js';
 import type { DatabaseSettings } from '../../database/settings.js';
 
 /** A database that was opened to be looked at. */
