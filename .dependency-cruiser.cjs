@@ -1,5 +1,6 @@
-/** Words that every room shares; they import nothing but errors. */
-const SHARED = '^src/(back-off|errors|json|listen-error|provider-call|scope|single-flight|token-set)\\.ts$';
+/** Words that every room shares; they import nothing but errors and each other. */
+const SHARED =
+  '^src/(back-off|errors|json|listen-error|network|provider-call|purge|scope|single-flight|token-set)\\.ts$';
 /** What reads the settings of one room. */
 const READER = '^src/settings-reader\\.ts$';
 
@@ -13,7 +14,8 @@ const allowed = {
   '^src/log\\.ts$': '^src/errors\\.ts$',
   '^src/log-events\\.ts$': `^src/(errors|log)\\.ts$|^src/(accounts/accounts|http/viewer|vault/(key-rotation|refresh-event))\\.ts$`,
   '^src/metrics\\.ts$': '^src/(vault/(refresh-event|token-vault)|galaxy/galaxy-reader)\\.ts$',
-  '^src/(back-off|errors|json|scope|single-flight|token-set)\\.ts$': '^$',
+  '^src/(back-off|errors|json|network|scope|single-flight|token-set)\\.ts$': '^$',
+  '^src/purge\\.ts$': '^src/single-flight\\.ts$',
   '^src/listen-error\\.ts$': '^src/errors\\.ts$',
   '^src/provider-call\\.ts$': '^src/(errors|json)\\.ts$',
   '^src/cli/': `^src/(app|config|errors|log|log-events|server)\\.ts$|^src/(cli|database|galaxy|rollup|vault)/|^src/provider-call\\.ts$|^src/graphql/schema\\.ts$|${READER}`,

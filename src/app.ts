@@ -1,6 +1,7 @@
 /* oxlint-disable max-lines -- the composition root: all wiring in one place */
 import { hostname } from 'node:os';
 import { createAccounts } from './accounts/accounts.js';
+import { deleteExpiredLinks } from './accounts/pending-link.repository.js';
 import type { CompleteConfig } from './config.js';
 import { type Database, openDatabase } from './database/orm.js';
 import { isDatabaseOutage } from './database/outage.js';
@@ -13,6 +14,7 @@ import { type Log, logContext, redactSecrets } from './log.js';
 import { accountEvents, logAccountCallFailure, logRefresh, withCallerInLog } from './log-events.js';
 import { createMetrics, type Metrics } from './metrics.js';
 import type { Fetch } from './provider-call.js';
+import { startPurging } from './purge.js';
 import { createAccessTokenVerifier } from './rollup/access-token-verifier.js';
 import { verifyRefreshResponse } from './rollup/grant.js';
 import { createRollup, hasKeys, type Rollup, warmUpKeys } from './rollup/rollup.js';
@@ -21,8 +23,9 @@ import { startBackgroundRefresh } from './vault/background-refresh.js';
 import { holdKeys } from './vault/key-holder.js';
 import { isRegistered } from './vault/key-registry.js';
 import { type KeyRing, parseKeyRing } from './vault/key-ring.js';
+import { deleteGoneServers } from './vault/server-heartbeat.repository.js';
 import { createTokenCipher } from './vault/token-cipher.js';
-import { createTokenVault } from './vault/token-vault.js';
+import { createTokenVault, type TokenVault } from './vault/token-vault.js';
 
 /** What the application depends on outside itself. */
 export interface AppDependencies {
@@ -80,7 +83,7 @@ interface Parts extends Required<Omit<AppDependencies, 'openDatabase' | 'process
 async function start(parts: Parts): Promise<App> {
   const { config, database, log } = parts;
   const { http } = config;
-  const migrated = await database.migrate();
+  const migrated = await database.migrate((reason) => log.info({ reason }, 'waiting to migrate'));
   if (migrated.length > 0) log.info({ migrations: migrated }, 'migrated');
   const releaseKeys = await holdKeys({
     em: database.em,
@@ -93,25 +96,40 @@ async function start(parts: Parts): Promise<App> {
     throw error;
   });
   const { listener, draining, apollo, rateLimiter } = server;
-  const stopBackgroundRefresh = startBackgroundRefresh({
-    em: database.em,
-    vault: domain.vault,
-    registration: registrationOf(config),
-    aheadSeconds: config.vault.refreshAheadSeconds,
-    onError: (err) => log.warn({ err }, 'background refresh'),
-  });
+  const stopBackground = startBackground(parts, domain.vault);
   return {
     url: listener.listeningOrigin,
     close: async () => {
       await draining.drain(http.shutdownDelayMs, http.shutdownGraceMs);
       await listener.close();
       await apollo.stop();
-      await stopBackgroundRefresh();
+      await stopBackground();
       await domain.vault.drain();
       await releaseKeys();
       await rateLimiter.close();
       await database.close();
     },
+  };
+}
+
+/** What nobody asks for. Returns the function that stops it. */
+function startBackground({ config, database: { em }, ring, log }: Parts, vault: TokenVault) {
+  const stopRefreshing = startBackgroundRefresh({
+    em,
+    vault,
+    registration: registrationOf(config),
+    kids: ring.kids,
+    aheadSeconds: config.vault.refreshAheadSeconds,
+    onError: (err) => log.warn({ err }, 'background refresh'),
+  });
+  const stopPurging = startPurging({
+    em,
+    purges: [deleteGoneServers, deleteExpiredLinks],
+    onError: (err) => log.warn({ err }, 'purge'),
+  });
+  return async (): Promise<void> => {
+    await stopRefreshing();
+    await stopPurging();
   };
 }
 
@@ -159,7 +177,8 @@ async function startDomain(parts: Parts) {
   });
   await warmUpKeys(issuer, (err) => log.warn({ err }, 'the issuer is not reachable yet'));
   const { redirectUris } = config.rollup;
-  const deps = { em, client, verifier, vault, redirectUris, ...accountEvents(log) };
+  const { transact } = parts.database;
+  const deps = { em, transact, client, verifier, vault, redirectUris, ...accountEvents(log) };
   return { vault, galaxy, accounts: createAccounts(config.accounts, deps) };
 }
 

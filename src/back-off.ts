@@ -15,6 +15,20 @@ export interface Timer {
   readonly sleep: (ms: number, signal?: AbortSignal) => Promise<void>;
 }
 
+/** Sleeps until a moment of the timer's clock, or until the signal. */
+export async function sleepUntil(
+  deadline: number,
+  { now, sleep }: Timer,
+  signal: AbortSignal,
+): Promise<undefined> {
+  await sleep(Math.max(deadline - now(), 0), signal).catch(() => undefined);
+}
+
+/** Milliseconds between two looks at a row: from 25 in round 0 to 250, and less by up to half. @param random 0 to 1. */
+export function pollMs(round: number, random: number): number {
+  return Math.min(25 * 2 ** round, 250) * (0.5 + random / 2);
+}
+
 /** Repeats `fn` with exponential back-off of at most a second. Throws its last error when `forMs` have passed. */
 export async function retry<Result>(
   fn: () => Promise<Result>,

@@ -45,7 +45,6 @@ export interface LinkingDeps extends LinkAttemptDeps {
 }
 
 const MAX_ATTEMPTS = 5;
-const IDLE_TIMEOUT_MS = '5000';
 
 /** Begins, completes and ends links. No row changes unless the whole link succeeds. */
 export class AccountLinking {
@@ -56,8 +55,8 @@ export class AccountLinking {
   }
 
   /** See `beginLink`. */
-  begin(request: LinkRequest, userId?: string): Promise<BegunLink> {
-    return this.#reporting(() => beginLink(this.#deps, request, userId));
+  begin(request: LinkRequest, address: string, userId?: string): Promise<BegunLink> {
+    return this.#reporting(() => beginLink(this.#deps, request, address, userId));
   }
 
   /** Completes a link that was begun. Throws what `redeemLink` throws, and `LinkedToAnotherUserError`. */
@@ -83,8 +82,8 @@ export class AccountLinking {
    * Throws `AccountNotFoundError` when the account is not this user's.
    */
   async unlink(userId: string, accountId: string): Promise<void> {
-    const { vault, onChange, onRevokeFailure } = this.#deps;
-    const { account, revoke } = await this.#inTransaction(async (tx) => {
+    const { transact, vault, onChange, onRevokeFailure } = this.#deps;
+    const { account, revoke } = await transact(accountId, async (tx) => {
       const found = await findAccountOfUser(tx, userId, { id: accountId });
       const revocation = found && (await vault.prepareRevocation(tx, accountId));
       if (!found || !(await deleteAccount(tx, userId, accountId))) throw new AccountNotFoundError();
@@ -93,16 +92,6 @@ export class AccountLinking {
     });
     onChange('unlinked', account);
     await revoke?.().catch((error: unknown) => onRevokeFailure(accountId, error));
-  }
-
-  /** PostgreSQL ends the transaction of a process that freezes, so that its row locks are released. */
-  #inTransaction<Result>(work: (tx: SqlEntityManager) => Promise<Result>): Promise<Result> {
-    return this.#deps.em.fork().transactional(async (tx) => {
-      await tx.execute(`select set_config('idle_in_transaction_session_timeout', ?, true)`, [
-        IDLE_TIMEOUT_MS,
-      ]);
-      return work(tx);
-    });
   }
 
   async #reporting<Result>(work: () => Promise<Result>): Promise<Result> {
@@ -118,7 +107,8 @@ export class AccountLinking {
   async #store(grant: Grant, userId: string | undefined): Promise<CompletedLink> {
     for (let tries = 1; ; tries += 1) {
       try {
-        const link = await this.#inTransaction((tx) => this.#storeOnce(tx, grant, userId));
+        const rows = `${grant.issuer} ${grant.sub}`;
+        const link = await this.#deps.transact(rows, (tx) => this.#storeOnce(tx, grant, userId));
         this.#deps.onChange('linked', link.account);
         return link;
       } catch (error) {

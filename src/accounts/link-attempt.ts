@@ -8,11 +8,22 @@ import {
 } from '../errors.js';
 import { type Grant, verifyGrant } from '../rollup/grant.js';
 import type { AuthorizationRequest, RollupClient } from '../rollup/rollup-client.js';
+import { networkOf } from '../network.js';
 import { isScopeName } from '../scope.js';
 import type { VerifierOptions } from '../rollup/token-verifier.js';
 import { callbackFailure, matchesRedirectUri, parseCallback } from './callback-url.js';
 import { consumePendingLink, type PendingLinkRecord, insertPendingLink } from './pending-link.repository.js';
 import type { AccountsSettings } from './settings.js';
+
+/**
+ * Runs work in a transaction, and again when a concurrent one made it impossible.
+ *
+ * @param rows names the rows that it locks: what waits for the same ones is taken one after the other.
+ */
+export type Transact = <Result>(
+  rows: string,
+  work: (tx: SqlEntityManager) => Promise<Result>,
+) => Promise<Result>;
 
 /** The parameters of a link that begins. */
 export type LinkRequest = Pick<AuthorizationRequest, 'redirectUri' | 'scopes' | 'forceConsent'>;
@@ -29,6 +40,7 @@ export interface BegunLink {
 /** What attempts depend on. `em` is forked for every unit of work. */
 export interface LinkAttemptDeps extends AccountsSettings {
   readonly em: SqlEntityManager;
+  readonly transact: Transact;
   readonly client: RollupClient;
   readonly verifier: VerifierOptions;
   readonly redirectUris: readonly string[];
@@ -41,14 +53,15 @@ export interface RedeemedLink {
 }
 
 /**
- * Stores an attempt and returns where to send the browser.
+ * Stores an attempt, begun from an IP address, and returns where to send the browser.
  *
  * Throws `RedirectUriNotAllowedError`, `ScopeNotAllowedError`, `ProviderUnavailableError` or
  * `ProviderMisconfiguredError`.
  */
 export async function beginLink(
-  { em, client, redirectUris, allowedScopes, linkTtlSeconds, verifier }: LinkAttemptDeps,
+  { em, client, redirectUris, allowedScopes, linkTtlSeconds, openLinksPerAddress, verifier }: LinkAttemptDeps,
   request: LinkRequest,
+  address: string,
   userId?: string,
 ): Promise<BegunLink> {
   const { redirectUri, forceConsent } = request;
@@ -66,17 +79,17 @@ export async function beginLink(
     codeChallenge,
     forceConsent,
   });
-  const now = verifier.now();
-  const expiresAt = new Date(now + linkTtlSeconds * 1_000);
+  const expiresAt = new Date(verifier.now() + linkTtlSeconds * 1_000);
   const attempt: PendingLinkRecord = {
     stateHash: hash(state),
     linkTokenHash: hash(linkToken),
     nonceHash: hash(nonce),
     redirectUri,
     userId: userId ?? null,
+    addressHash: hash(networkOf(address)),
     expiresAt,
   };
-  await insertPendingLink(em.fork(), attempt, new Date(now));
+  await insertPendingLink(em.fork(), attempt, openLinksPerAddress);
   return { authorizationUrl, state, linkToken, expiresAt };
 }
 
@@ -88,14 +101,15 @@ export async function beginLink(
  * `ProviderUnavailableError` or `ProviderMisconfiguredError`.
  */
 export async function redeemLink(
-  { em, client, verifier }: LinkAttemptDeps,
+  { transact, client, verifier }: LinkAttemptDeps,
   url: string,
   linkToken: string,
   userId?: string,
 ): Promise<RedeemedLink> {
   const callback = parseCallback(url);
   const by = { stateHash: hash(callback.state), linkTokenHash: hash(linkToken), userId };
-  const attempt = await consumePendingLink(em.fork(), { ...by, now: new Date(verifier.now()) });
+  const now = new Date(verifier.now());
+  const attempt = await transact(by.stateHash, (tx) => consumePendingLink(tx, { ...by, now }));
   if (!attempt || !matchesRedirectUri(callback, attempt.redirectUri)) throw new LinkNotFoundError();
   if (callback.issuer !== undefined && callback.issuer !== verifier.issuer.issuer) {
     throw new CodeRejectedError();

@@ -1,4 +1,5 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
+import { NOBODY_ELSE_PURGES } from '../purge.js';
 import { PendingLink } from './pending-link.entity.js';
 
 /** A stored attempt. Hashes are SHA-256 in hex. */
@@ -9,37 +10,60 @@ export interface PendingLinkRecord {
   readonly redirectUri: string;
   /** The user who began; null for an anonymous caller. */
   readonly userId: string | null;
+  /** SHA-256 of the address that it was begun from, hex. */
+  readonly addressHash: string;
   readonly expiresAt: Date;
 }
 
+/** What completes an attempt. */
+type ConsumedLink = Pick<PendingLinkRecord, 'nonceHash' | 'redirectUri' | 'userId'>;
+
 /** Open attempts of one user at most; the oldest are deleted. */
 const ATTEMPTS_PER_USER = 20;
+/** What one request deletes at most: what was there before the limit goes step by step. */
+const MAX_DELETED = 100;
 
-/** Stores an attempt, and deletes those that have expired or exceed the limit of their user. */
+/** Stores an attempt, and deletes the oldest that exceed the limit of their user or of their address. */
 export async function insertPendingLink(
   em: SqlEntityManager,
   attempt: PendingLinkRecord,
-  now: Date,
+  attemptsPerAddress: number,
 ): Promise<void> {
   await em.insert(PendingLink, attempt);
-  await deleteUnlocked(em, 'select state_hash from pending_link where expires_at <= ?', [now]);
-  if (attempt.userId === null) return;
-  const beyondNewest =
-    'select state_hash from pending_link where user_id = ? order by expires_at desc, state_hash offset ?';
-  await deleteUnlocked(em, beyondNewest, [attempt.userId, ATTEMPTS_PER_USER]);
+  await deleteOldest(em, 'address_hash', attempt.addressHash, attemptsPerAddress);
+  if (attempt.userId !== null) await deleteOldest(em, 'user_id', attempt.userId, ATTEMPTS_PER_USER);
 }
 
-/** Deletes the selected attempts. Rows that another transaction holds are skipped: waiting for them could deadlock. */
-async function deleteUnlocked(
+/** Rows that another transaction holds are skipped: waiting for them could deadlock. */
+async function deleteOldest(
   em: SqlEntityManager,
-  selection: string,
-  values: readonly unknown[],
+  column: 'address_hash' | 'user_id',
+  value: string,
+  kept: number,
 ): Promise<void> {
   await em.execute(
-    `delete from pending_link where state_hash in (
-       select state_hash from pending_link where state_hash in (${selection}) for update skip locked)`,
-    [...values],
+    `delete from pending_link where state_hash = any(array(
+       select state_hash from pending_link where state_hash = any(array(
+         select state_hash from pending_link where ${column} = ? order by expires_at desc offset ? limit ?))
+       for update skip locked))`,
+    [value, kept, MAX_DELETED],
   );
+}
+
+/**
+ * Deletes up to `limit` attempts that ended an hour ago by the clock of the database: no server takes them for open ones.
+ * Resolves with how many; 0 also while another process does it.
+ */
+export async function deleteExpiredLinks(em: SqlEntityManager, limit: number): Promise<number> {
+  const result = await em.execute<{ affectedRows: number }>(
+    `delete from pending_link where state_hash = any(array(
+       select state_hash from pending_link
+       where expires_at <= (select clock_timestamp() - interval '1 hour') and ${NOBODY_ELSE_PURGES}
+       order by expires_at limit ? for update skip locked))`,
+    [limit],
+    'run',
+  );
+  return result.affectedRows;
 }
 
 /**
@@ -50,12 +74,11 @@ async function deleteUnlocked(
 export async function consumePendingLink(
   em: SqlEntityManager,
   by: { stateHash: string; linkTokenHash: string; userId: string | undefined; now: Date },
-): Promise<PendingLinkRecord | undefined> {
-  const rows: PendingLinkRecord[] = await em.execute(
+): Promise<ConsumedLink | undefined> {
+  const rows: ConsumedLink[] = await em.execute(
     `delete from pending_link
      where state_hash = ? and link_token_hash = ? and (user_id is null or user_id = ?) and expires_at > ?
-     returning state_hash as "stateHash", link_token_hash as "linkTokenHash", nonce_hash as "nonceHash",
-       redirect_uri as "redirectUri", user_id as "userId"`,
+     returning nonce_hash as "nonceHash", redirect_uri as "redirectUri", user_id as "userId"`,
     [by.stateHash, by.linkTokenHash, by.userId ?? null, by.now],
   );
   return rows[0];

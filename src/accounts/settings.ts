@@ -7,6 +7,8 @@ export type AccountsSettings = DeepReadonly<ReturnType<typeof readAccountsSettin
 export function readAccountsSettings(read: SettingsReader) {
   return {
     allowedScopes: read.list('ROLLUP_SCOPES', [...knownScopes.keys()]),
+    /** Attempts that one address may have open. */
+    openLinksPerAddress: read.integer('OPEN_LINKS_PER_ADDRESS', 1_000, 1, 1_000_000),
     linkTtlSeconds: read.integer('LINK_TTL_SECONDS', 600, 1, 86_400),
   };
 }

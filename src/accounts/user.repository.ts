@@ -12,7 +12,11 @@ export interface UserRecord {
   readonly createdAt: Date;
 }
 
-/** Users by their identities at one issuer, in one statement; keyed by `sub`. Unlinked ones are left out. */
+/**
+ * Users by their identities at one issuer, in one statement; keyed by `sub`. Unlinked ones are left out.
+ *
+ * Each is looked up by the unique index: with `limit` there is no other way, whatever the statistics say.
+ */
 export async function findUsersBySub(
   em: SqlEntityManager,
   issuer: string,
@@ -20,9 +24,10 @@ export async function findUsersBySub(
 ): Promise<Map<string, UserRecord>> {
   const rows: (Omit<UserRecord, 'createdAt'> & { sub: string; createdMs: number })[] = await em.execute(
     `select a.sub, u.id, u.name, u.picture, u.email, extract(epoch from u.created_at)::float8 * 1000 as "createdMs"
-     from rollup_account a join app_user u on u.id = a.user_id
-     where a.issuer = ? and a.sub = any(array(select jsonb_array_elements_text(?::jsonb)))`,
-    [issuer, JSON.stringify(subs)],
+     from jsonb_array_elements_text(?::jsonb) as s (sub)
+     cross join lateral (select sub, user_id from rollup_account where issuer = ? and sub = s.sub limit 1) a
+     cross join lateral (select * from app_user where id = a.user_id limit 1) u`,
+    [JSON.stringify(subs), issuer],
   );
   return new Map(
     rows.map(({ sub, createdMs, ...user }) => [sub, { ...user, createdAt: new Date(createdMs) }]),

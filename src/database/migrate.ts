@@ -7,6 +7,7 @@ import { InitialMigration } from './migrations/migration20261123000000-initial.j
 import { ConsentMigration } from './migrations/migration20261124000000-consent.js';
 import { PendingLinkUserMigration } from './migrations/migration20261124120000-pending-link-user.js';
 import { DataKeysMigration } from './migrations/migration20261126000000-data-keys.js';
+import { LargeTablesMigration } from './migrations/migration20261127000000-large-tables.js';
 import { sqlStateOf } from './outage.js';
 
 /** In the order in which they are applied. */
@@ -15,6 +16,7 @@ export const migrationsList = [
   { name: 'migration20261124000000-consent', class: ConsentMigration },
   { name: 'migration20261124120000-pending-link-user', class: PendingLinkUserMigration },
   { name: 'migration20261126000000-data-keys', class: DataKeysMigration },
+  { name: 'migration20261127000000-large-tables', class: LargeTablesMigration },
 ];
 
 /** The table in which MikroORM notes what was applied. */

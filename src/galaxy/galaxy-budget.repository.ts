@@ -5,7 +5,7 @@ const MIN_WAIT_MS = 1_000;
 
 /**
  * Inserts the slots for `perMinute` requests a minute. Existing slots keep their `taken_at`: neither a restart nor
- * another process refills the budget.
+ * another process refills the budget. After it was reduced, those above it stay, and are not looked at.
  */
 export async function ensureGalaxySlots(em: SqlEntityManager, perMinute: number): Promise<void> {
   await em.execute(
@@ -32,9 +32,11 @@ export async function acquireGalaxySlot(
     `update galaxy_slot set taken_at = clock_timestamp() where slot = (
        select slot from galaxy_slot
        where slot <= ? and taken_at <= clock_timestamp() - interval '1 minute'
-         and (select count(*) from galaxy_slot where taken_at > clock_timestamp() - interval '1 minute') < ?
+         and (select count(*) from (
+           select from galaxy_slot where taken_at > (select clock_timestamp() - interval '1 minute')
+           order by taken_at desc limit ?) taken) < ?
        order by slot desc limit 1 for update skip locked)`,
-    [lowPriority ? Math.ceil(perMinute / 2) : perMinute, perMinute],
+    [lowPriority ? Math.ceil(perMinute / 2) : perMinute, perMinute, perMinute],
     'run',
   );
   if (acquired.affectedRows > 0) return 0;

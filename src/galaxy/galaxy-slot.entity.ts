@@ -5,7 +5,7 @@ const GalaxySlotSchema = defineEntity({
   tableName: 'galaxy_slot',
   properties: {
     slot: p.integer().primary().autoincrement(false),
-    takenAt: p.datetime(3),
+    takenAt: p.datetime(3).index('galaxy_slot_taken_at_index'),
   },
 });
 

@@ -96,7 +96,7 @@ export class RequestContext {
   }
 
   async beginLink(request: LinkRequest): Promise<BegunLink> {
-    return this.shared.accounts.linking.begin(request, (await this.user())?.id);
+    return this.shared.accounts.linking.begin(request, this.request.address, (await this.user())?.id);
   }
 
   async completeLink(url: string, linkToken: string): Promise<CompletedLink> {

@@ -1,4 +1,3 @@
-import { isIPv6 } from 'node:net';
 import { Redis } from 'ioredis';
 import {
   RateLimiterMemory,
@@ -7,6 +6,7 @@ import {
   type RateLimiterAbstract,
 } from 'rate-limiter-flexible';
 import { RateLimitedError } from '../errors.js';
+import { networkOf } from '../network.js';
 import type { HttpSettings } from './settings.js';
 
 /** The keys that are counted. */
@@ -40,19 +40,6 @@ export function createRateLimiter(
     },
     close: async () => redis?.disconnect(),
   };
-}
-
-/**
- * The key of an address: the IPv4 address itself, or the /64 network of an IPv6 address, the least that a site is
- * assigned (RFC 6177).
- */
-function networkOf(address: string): string {
-  const plain = address.replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*$/, '');
-  if (!isIPv6(plain)) return plain;
-  const [head = '', tail] = plain.split('::');
-  const groups = head === '' ? [] : head.split(':');
-  const zeros = tail === undefined ? 0 : 8 - groups.length - tail.split(':').length;
-  return [...groups, ...Array<string>(Math.max(0, zeros)).fill('0')].slice(0, 4).join(':');
 }
 
 function connect(url: string, onError: (error: unknown) => void): Redis {

@@ -10,6 +10,8 @@ export interface BackgroundRefreshDeps {
   readonly vault: Pick<TokenVault, 'accessToken'>;
   /** Whose tokens they are. */
   readonly registration: ClientRegistration;
+  /** Of the ring: what other keys wrap cannot be refreshed here. */
+  readonly kids: readonly string[];
   /** Tokens that expire within this many seconds are refreshed ahead of demand; 0 for none. */
   readonly aheadSeconds: number;
   /** Called when the database failed; the next round tries again. */
@@ -25,11 +27,11 @@ const ACCOUNTS_PER_ROUND = 100;
  * any number of processes. Returns the function that stops it and waits for the round in flight.
  */
 export function startBackgroundRefresh(deps: BackgroundRefreshDeps): () => Promise<void> {
-  const { em, vault, registration, aheadSeconds, onError } = deps;
+  const { em, vault, registration, kids, aheadSeconds, onError } = deps;
   if (aheadSeconds === 0) return async () => undefined;
   const rounds = new SingleFlight<void>();
   const refreshExpiring = async (): Promise<void> => {
-    const ids = await findExpiring(em.fork(), registration, aheadSeconds, ACCOUNTS_PER_ROUND);
+    const ids = await findExpiring(em.fork(), registration, kids, aheadSeconds, ACCOUNTS_PER_ROUND);
     // Each result is in its row and in the log.
     await Promise.allSettled(ids.map((id) => vault.accessToken(id, aheadSeconds)));
   };

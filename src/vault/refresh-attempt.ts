@@ -34,6 +34,11 @@ export interface RefreshDeps extends RefreshLeaseDeps, RefreshSettings {
   readonly newId: () => string;
 }
 
+/** A row, and by how much the clock of the database is ahead of ours, in milliseconds. */
+export interface ReadRow extends SealedRow {
+  readonly databaseAheadMs: number;
+}
+
 /** The new token, or `undefined` when the row has changed and must be read again. */
 export type Outcome = FreshAccessToken | undefined;
 
@@ -54,7 +59,7 @@ export class RefreshAttempt {
    * Throws `ReauthenticationRequiredError`, `ProviderUnavailableError` or `ProviderMisconfiguredError`; by then the
    * failure is in the row and in the log.
    */
-  async run(row: SealedRow): Promise<Outcome> {
+  async run(row: ReadRow): Promise<Outcome> {
     const { breaker, now } = this.#deps;
     const leaseId = this.#deps.newId();
     const attempt = { claimed: false, startedAt: 0 };
@@ -74,11 +79,12 @@ export class RefreshAttempt {
   }
 
   /** From here on the row shows that the provider may have been called, in case this process dies. */
-  async #claim(row: SealedRow, leaseId: string): Promise<boolean> {
+  async #claim(row: ReadRow, leaseId: string): Promise<boolean> {
     const { accountId, generation } = row;
-    const { leaseMs, onEvent } = this.#deps;
+    const { leaseMs, now, onEvent } = this.#deps;
     const takeOver = !row.refreshTokenRotates;
-    const claimed = await this.#lease.claim({ accountId, generation, leaseId, leaseMs, takeOver });
+    const madeAtMs = now() + row.databaseAheadMs;
+    const claimed = await this.#lease.claim({ accountId, generation, leaseId, leaseMs, takeOver, madeAtMs });
     if (claimed && row.leaseId !== null) onEvent({ type: 'taken_over', accountId });
     return claimed;
   }

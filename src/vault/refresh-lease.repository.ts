@@ -16,6 +16,8 @@ export interface LeaseClaim {
   readonly leaseMs: number;
   /** Whether an expired claim of another process may be taken over. */
   readonly takeOver: boolean;
+  /** When it is made, by the clock of the database, as far as this process can tell: milliseconds since the epoch. */
+  readonly madeAtMs: number;
 }
 
 /**
@@ -27,7 +29,10 @@ export interface RefreshLeaseRepository {
   read(accountId: string): Promise<SealedRow | undefined>;
   /**
    * Claims the right to refresh one generation. False when another process holds the lease, when the generation has
-   * changed, or while a back-off lasts.
+   * changed, while a back-off lasts, and while another transaction holds the row: a claim waits for nothing.
+   *
+   * One that is carried out after its lease would be over, by a database that was slow, claims nothing: who made it has
+   * given it up, and calls nobody.
    */
   claim(claim: LeaseClaim): Promise<boolean>;
   /**
@@ -59,14 +64,18 @@ export function refreshLeaseRepository(em: SqlEntityManager): RefreshLeaseReposi
   const changes = (sql: string, params: unknown[]): Promise<boolean> => changesRows(em.fork(), sql, params);
   return {
     read: (accountId) => readSealed(em.fork(), accountId),
-    claim: ({ accountId, generation, leaseId, leaseMs, takeOver }) =>
+    claim: ({ accountId, generation, leaseId, leaseMs, takeOver, madeAtMs }) =>
       changes(
         `update sealed_tokens
          set lease_id = ?, lease_expires_at = clock_timestamp() + ? * interval '1 millisecond'
-         where account_id = ? and generation = ? and status = 'ACTIVE'
-           and (lease_id is null or (lease_expires_at <= clock_timestamp() and ?))
-           and (retry_at is null or retry_at <= clock_timestamp())`,
-        [leaseId, leaseMs, accountId, generation, takeOver],
+         where account_id = (
+           select account_id from sealed_tokens
+           where account_id = ? and generation = ? and status = 'ACTIVE'
+             and (lease_id is null or (lease_expires_at <= clock_timestamp() and ?))
+             and (retry_at is null or retry_at <= clock_timestamp())
+             and clock_timestamp() < to_timestamp(?::float8 / 1000)
+           for update skip locked)`,
+        [leaseId, leaseMs, accountId, generation, takeOver, madeAtMs + leaseMs],
       ),
     putRefreshed: (accountId, generation, tokens) =>
       changes(

@@ -12,7 +12,15 @@ const SealedTokensSchema = defineEntity({
       expression: '(key_id is null) = (data_key is null) and (data_key is null) = (access_token is null)',
     },
   ],
-  indexes: [{ name: 'sealed_tokens_key_id_index', properties: ['key', 'accountId'] }],
+  indexes: [
+    { name: 'sealed_tokens_key_id_index', properties: ['key', 'accountId'] },
+    {
+      name: 'sealed_tokens_refresh_due_index',
+      expression: `create index sealed_tokens_refresh_due_index
+        on sealed_tokens (issuer, client_id, greatest(access_token_expires_at, retry_at))
+        where status = 'ACTIVE' and refresh_token is not null`,
+    },
+  ],
   properties: {
     accountId: p.uuid().primary(),
     status: p.text().$type<TokenStatus>(),

@@ -16,6 +16,8 @@ export interface SealedRow extends TokenState, ClientRegistration, Ciphertexts {
   readonly failureCount: number;
   /** Milliseconds until the back-off ends; zero or less when it has ended or there is none. */
   readonly retryInMs: number;
+  /** When it was read, by the clock of the database: milliseconds since the epoch. */
+  readonly readAtMs: number;
 }
 
 /** The ciphertexts of a row. */
@@ -56,21 +58,26 @@ export async function findTokenStates(
   return rows.map(toState);
 }
 
-/** Accounts of a client whose access token ends within so many seconds, or has ended, and that may be refreshed now. */
+/**
+ * Accounts of a client whose access token ends within so many seconds, or has ended, and that may be refreshed now with
+ * these keys. A range in the order of the index: those that were put off come when they are due.
+ */
 export async function findExpiring(
   em: SqlEntityManager,
   { issuer, clientId }: ClientRegistration,
+  kids: readonly string[],
   withinSeconds: number,
   limit: number,
 ): Promise<string[]> {
   const rows: { accountId: string }[] = await em.execute(
     `select account_id as "accountId" from sealed_tokens
      where status = 'ACTIVE' and refresh_token is not null and issuer = ? and client_id = ?
-       and (lease_id is null or (lease_expires_at <= clock_timestamp() and not refresh_token_rotates))
+       and greatest(access_token_expires_at, retry_at) < (select clock_timestamp() + ? * interval '1 second')
        and (retry_at is null or retry_at <= clock_timestamp())
-       and access_token_expires_at < clock_timestamp() + ? * interval '1 second'
-     order by access_token_expires_at limit ?`,
-    [issuer, clientId, withinSeconds, limit],
+       and (lease_id is null or (lease_expires_at <= clock_timestamp() and not refresh_token_rotates))
+       and key_id = any(string_to_array(?, ' '))
+     order by greatest(access_token_expires_at, retry_at) limit ?`,
+    [issuer, clientId, withinSeconds, kids.join(' '), limit],
   );
   return rows.map(({ accountId }) => accountId);
 }
@@ -82,7 +89,8 @@ export async function readSealed(em: SqlEntityManager, accountId: string): Promi
        access_token as "accessToken", id_token as "idToken", refresh_token as "refreshToken",
        generation, refresh_token_rotates as "refreshTokenRotates", lease_id as "leaseId", failure_count as "failureCount",
        coalesce(extract(epoch from lease_expires_at - clock_timestamp())::float8 * 1000, 0) as "leaseRemainingMs",
-       coalesce(extract(epoch from retry_at - clock_timestamp())::float8 * 1000, 0) as "retryInMs"
+       coalesce(extract(epoch from retry_at - clock_timestamp())::float8 * 1000, 0) as "retryInMs",
+       extract(epoch from clock_timestamp())::float8 * 1000 as "readAtMs"
      from sealed_tokens where account_id = ?`,
     [accountId],
   );

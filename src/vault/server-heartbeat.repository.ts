@@ -1,4 +1,5 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
+import { NOBODY_ELSE_PURGES } from '../purge.js';
 
 /** A server that was seen lately. */
 export interface LiveServer {
@@ -26,12 +27,22 @@ export async function putHeartbeat(
   );
 }
 
-/** Removes a server that stops, and those that have been gone for a day. */
+/** Removes a server that stops. */
 export async function deleteHeartbeat(em: SqlEntityManager, id: string): Promise<void> {
-  await em.execute(
-    `delete from server_heartbeat where id = ? or seen_at < clock_timestamp() - interval '1 day'`,
-    [id],
+  await em.execute('delete from server_heartbeat where id = ?', [id]);
+}
+
+/** Deletes up to `limit` servers that have been gone for an hour. Resolves with how many. */
+export async function deleteGoneServers(em: SqlEntityManager, limit: number): Promise<number> {
+  const result = await em.execute<{ affectedRows: number }>(
+    `delete from server_heartbeat where id = any(array(
+       select id from server_heartbeat
+       where seen_at < clock_timestamp() - interval '1 hour' and ${NOBODY_ELSE_PURGES}
+       limit ? for update skip locked))`,
+    [limit],
+    'run',
   );
+  return result.affectedRows;
 }
 
 /** The servers that run, by name. One that was seen in the future was so before the clock was set back. */

@@ -1,4 +1,4 @@
-import type { Timer } from '../back-off.js';
+import { pollMs, sleepUntil } from '../back-off.js';
 import {
   AccountNotFoundError,
   ProviderMisconfiguredError,
@@ -9,12 +9,9 @@ import {
 import { SingleFlight } from '../single-flight.js';
 import { type FreshAccessToken, isOf } from '../token-set.js';
 import { endBrokenSeal } from './end-grant.js';
-import { type Outcome, RefreshAttempt, type RefreshDeps } from './refresh-attempt.js';
+import { type Outcome, type ReadRow, RefreshAttempt, type RefreshDeps } from './refresh-attempt.js';
 import { decideRefresh, remainingMs } from './refresh-decision.js';
 import type { SealedRow } from './sealed-tokens.repository.js';
-
-const FIRST_POLL_MS = 25;
-const LAST_POLL_MS = 250;
 
 /**
  * Refreshes exactly once: a single-flight for each account in this process, and a lease for each generation among all
@@ -59,8 +56,8 @@ export class TokenRefresher {
     return this.#attempts.drain();
   }
 
-  async #step(row: SealedRow, minTtlMs: number, deadline: number, round: number): Promise<Outcome> {
-    const { leases, now, random, sleep, onEvent } = this.#deps;
+  async #step(row: ReadRow, minTtlMs: number, deadline: number, round: number): Promise<Outcome> {
+    const { leases, now, onEvent } = this.#deps;
     const { accountId, generation } = row;
     switch (decideRefresh(row, minTtlMs, now())) {
       case 'serve':
@@ -75,21 +72,26 @@ export class TokenRefresher {
         }
         return undefined;
       case 'wait': {
-        if (this.#attempts.has(accountId)) return this.#refresh(row, deadline);
-        const pollMs = Math.min(FIRST_POLL_MS * 2 ** round, LAST_POLL_MS) * (0.5 + random() / 2);
-        return this.#whileWaiting(() => sleep(pollMs).then(() => undefined));
+        return this.#attempts.has(accountId) ? this.#refresh(row, deadline) : this.#poll(round);
       }
-      case 'refresh':
-        return this.#refresh(row, deadline);
+      case 'refresh': {
+        // Without a result another process was faster, or holds the row.
+        return (await this.#refresh(row, deadline)) ?? (now() < deadline ? this.#poll(round) : undefined);
+      }
     }
   }
 
+  #poll(round: number): Promise<undefined> {
+    const { random, sleep } = this.#deps;
+    return this.#whileWaiting(() => sleep(pollMs(round, random())).then(() => undefined));
+  }
+
   /** Starts the attempt or joins the one in flight, and waits until the deadline of this caller; the attempt goes on. */
-  async #refresh(row: SealedRow, deadline: number): Promise<Outcome> {
+  async #refresh(row: ReadRow, deadline: number): Promise<Outcome> {
     const attempt = this.#attempts.run(row.accountId, () => this.#attempt.run(row));
     const timeout = new AbortController();
     try {
-      const late = untilDeadline(this.#deps, deadline, timeout.signal);
+      const late = sleepUntil(deadline, this.#deps, timeout.signal);
       return await this.#whileWaiting(() => Promise.race([attempt, late]));
     } catch (error) {
       return await this.#stillValid(row.accountId, error);
@@ -121,13 +123,14 @@ export class TokenRefresher {
     throw error;
   }
 
-  async #read(accountId: string): Promise<SealedRow> {
-    const { leases, rotation, cipher } = this.#deps;
+  async #read(accountId: string): Promise<ReadRow> {
+    const { leases, rotation, cipher, now } = this.#deps;
     const row = await leases.read(accountId);
     if (!row) throw new AccountNotFoundError();
     // Tokens of another issuer or client rest: they are shown to nobody else, and come back with the settings.
     if (!isOf(cipher.registration, row)) throw new ReauthenticationRequiredError();
-    return rotation === 'auto' ? row : { ...row, refreshTokenRotates: rotation === 'always' };
+    const refreshTokenRotates = rotation === 'auto' ? row.refreshTokenRotates : rotation === 'always';
+    return { ...row, refreshTokenRotates, databaseAheadMs: row.readAtMs - now() };
   }
 
   async #open(row: SealedRow): Promise<FreshAccessToken> {
@@ -139,12 +142,4 @@ export class TokenRefresher {
       throw error instanceof SealBrokenError ? await endBrokenSeal(this.#deps, row, error) : error;
     }
   }
-}
-
-async function untilDeadline(
-  { now, sleep }: Timer,
-  deadline: number,
-  signal: AbortSignal,
-): Promise<undefined> {
-  await sleep(Math.max(deadline - now(), 0), signal).catch(() => undefined);
 }

@@ -9,7 +9,6 @@ import { LinkRollupAccountDocument, RenewAccessTokenDocument } from '../generate
 import { urlOf } from '../kit/network.js';
 import { foreignKey } from '../kit/forged-token.js';
 import { useWorld } from '../kit/hooks.js';
-import { onPostgres } from '../kit/needs.js';
 import type { StartPayload } from '../kit/link-flow.js';
 
 const STARTS = 200;
@@ -208,43 +207,6 @@ describe('the secrets of a link', () => {
     expect(script).toContain("history.replaceState(null, '', location.pathname)");
     const digest = createHash('sha256').update(script).digest('base64');
     expect(page.headers.get('content-security-policy')).toContain(`script-src 'sha256-${digest}';`);
-  });
-
-  onPostgres('while other transactions lock pending links', () => {
-    test('LNK-31 a start does not wait for the locks, which could deadlock', async () => {
-      const { token } = await world.linkPerson();
-      for (let begun = 0; begun < 25; begun += 1) await world.start(['openid'], token);
-      await world.em().transactional(async (tx) => {
-        await tx.execute('select * from pending_link for update');
-        const begun = await Promise.all(Array.from({ length: 3 }, () => world.start(['openid'], token)));
-        expect(begun.filter(({ authorizationUrl }) => !authorizationUrl)).toEqual([]);
-      });
-      await world.start(['openid'], token);
-      expect(await count('pending_link')).toBe(20);
-    });
-  });
-
-  test('LNK-31 a user keeps the newest twenty pending links, and expired ones are deleted', async () => {
-    const { token } = await world.linkPerson();
-    const begun: StartPayload[] = [];
-    for (let round = 0; round < 25; round += 1) {
-      world.clock.advance(1_000);
-      begun.push(await world.start(['openid'], token));
-    }
-    expect(await count('pending_link')).toBe(20);
-    const kept = await world.em().execute<{ state_hash: string }[]>('select state_hash from pending_link');
-    const newest = begun.slice(-20).map(({ state }) =>
-      createHash('sha256')
-        .update(state ?? '')
-        .digest('hex'),
-    );
-    expect(kept.map((row) => row.state_hash).toSorted()).toEqual(newest.toSorted());
-    const other = await world.start(['openid']);
-    expect(await count('pending_link')).toBe(21);
-    world.clock.advance(world.config.accounts.linkTtlSeconds * 1_000);
-    await world.start(['openid'], token);
-    expect(await count('pending_link')).toBe(1);
-    expect(other.userErrors).toEqual([]);
   });
 
   test('LNK-25 no input or field names a URL to continue at, so there is no open redirect', async () => {

@@ -7,6 +7,7 @@ import './renew-access-token.cases.js';
 import './unlink-rollup-account.cases.js';
 import './standard-provider.cases.js';
 import '../accounts/pending-link.cases.js';
+import '../accounts/open-attempts.cases.js';
 import '../accounts/idle-transactions.cases.js';
 import './one-operation.cases.js';
 import './accounts.cases.js';

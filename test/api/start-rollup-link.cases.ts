@@ -161,16 +161,6 @@ describe('startRollupLink', () => {
     }
   });
 
-  test('LNK-31 deletes expired links when another one starts', async () => {
-    await start();
-    const [old] = await pendingLinks();
-    world.clock.advance(TTL_MS);
-    await start();
-    const left = await pendingLinks();
-    expect(left).toHaveLength(1);
-    expect(left).not.toContainEqual(old);
-  });
-
   test('LNK-26 a server that starts without the provider returns an error, recovers, and trusts no wrong response', async () => {
     let respond = (): Response => Response.error();
     const app = await serve(() => respond()).starting;

@@ -17,7 +17,7 @@ import { sharedDatabase } from './shared-database.js';
 interface Recorded {
   readonly app: App;
   readonly logLines: string[];
-  /** SQL statements sent to the database, with placeholders; without the heartbeat of the server. */
+  /** SQL statements sent to the database, with placeholders; without those of the background. */
   readonly statements: string[];
   /** Reads rows beside the application; on the embedded database it shares the application's connection. */
   readonly em: () => SqlEntityManager;
@@ -152,8 +152,8 @@ async function startRecorded(
     ...(options.fetch && { fetch: options.fetch }),
     openDatabase: async (settings, onStatement) => {
       const database = await open(settings, (sql) => {
-        // It comes every few seconds, whatever a test does.
-        if (sql.includes('server_heartbeat')) return;
+        // They come by themselves, whatever a test does.
+        if (/server_heartbeat|pg_try_advisory/.test(sql)) return;
         statements.push(sql);
         onStatement?.(sql);
       });

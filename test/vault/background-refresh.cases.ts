@@ -8,8 +8,8 @@ test('RFR-31 a server that is closed refreshes nothing ahead any more', async ()
   try {
     const before = jest.getTimerCount();
     const world = await startWorld({ env: { REFRESH_AHEAD_SECONDS: '10' } });
-    // That of the rounds, and the heartbeat.
-    expect(jest.getTimerCount()).toBe(before + 2);
+    // That of the rounds, the heartbeat and the purge.
+    expect(jest.getTimerCount()).toBe(before + 3);
     await world.close();
     expect(jest.getTimerCount()).toBe(before);
   } finally {

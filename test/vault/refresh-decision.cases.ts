@@ -25,6 +25,7 @@ const fresh: SealedRow = {
   leaseRemainingMs: 0,
   failureCount: 0,
   retryInMs: 0,
+  readAtMs: NOW,
 };
 const near = { accessTokenExpiresAt: new Date(NOW + 30_000) };
 const ended = { accessTokenExpiresAt: new Date(NOW - 1) };

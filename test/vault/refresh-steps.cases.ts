@@ -5,6 +5,8 @@ import {
   readSealed,
   type SealedLink,
 } from '../../src/vault/sealed-tokens.repository.js';
+import { onPostgres } from '../kit/needs.js';
+import { KEY_ID, NEXT_KEY_ID } from '../kit/token-rows.js';
 import { DATABASE_AHEAD_MS, useVaultDatabase } from '../kit/vault-database.js';
 
 /** A row of `sealed_tokens`. Moments are whole hours from now, by the clock of the database. */
@@ -91,9 +93,40 @@ describe('the SQL of a refresh', () => {
           leaseId: MINE,
           leaseMs: 2 * HOUR_MS,
           takeOver,
+          madeAtMs: databaseNow(),
         }),
       ),
     );
+
+    const claim = (madeAtMs: number): Promise<boolean> =>
+      leases().claim({
+        accountId: ACCOUNT,
+        generation: resting.generation,
+        leaseId: MINE,
+        leaseMs: HOUR_MS,
+        takeOver: true,
+        madeAtMs,
+      });
+
+    test.each<[string, number, boolean]>([
+      ['before its lease would be over', 0.9, true],
+      ['after its lease would be over', 1.1, false],
+    ])('VLT-66 carried out late, %s', (_title, hoursLate, changes) =>
+      expectStep({}, changes, { leaseId: MINE, leaseIn: 1 }, () =>
+        claim(databaseNow() - hoursLate * HOUR_MS),
+      ),
+    );
+
+    onPostgres('of a row that another transaction holds', () => {
+      test('VLT-66 fails at once, and leaves nothing that is carried out later', async () => {
+        await insert(resting);
+        await database.em().transactional(async (tx) => {
+          await tx.execute('select from sealed_tokens for update');
+          expect(await claim(databaseNow())).toBe(false);
+        });
+        expect(await read()).toEqual(resting);
+      });
+    });
   });
 
   describe('the tokens of a refresh are stored', () => {
@@ -258,7 +291,14 @@ describe('the SQL of a refresh', () => {
       [
         'claim',
         () =>
-          leases().claim({ accountId: ACCOUNT, generation, leaseId: MINE, leaseMs: HOUR_MS, takeOver: true }),
+          leases().claim({
+            accountId: ACCOUNT,
+            generation,
+            leaseId: MINE,
+            leaseMs: HOUR_MS,
+            takeOver: true,
+            madeAtMs: databaseNow(),
+          }),
       ],
       [
         'response',
@@ -319,7 +359,14 @@ describe('the SQL of a refresh', () => {
       ['finds a token after the back-off', afterBackOff, true],
     ])('%s', async (_title, state, finds) => {
       await insert({ ...resting, ...state });
-      expect(await findExpiring(database.em(), REGISTRATION, 2 * 3_600, 1)).toEqual(finds ? [ACCOUNT] : []);
+      expect(await findExpiring(database.em(), REGISTRATION, [KEY_ID], 2 * 3_600, 1)).toEqual(
+        finds ? [ACCOUNT] : [],
+      );
+    });
+
+    test('VLT-05 leaves tokens that a key which is not in the ring wraps', async () => {
+      await insert(resting);
+      expect(await findExpiring(database.em(), REGISTRATION, [NEXT_KEY_ID], 2 * 3_600, 1)).toEqual([]);
     });
 
     test.each([
@@ -327,7 +374,9 @@ describe('the SQL of a refresh', () => {
       ['client', { clientId: 'another' }],
     ])('VLT-03 leaves tokens of another %s', async (_title, other) => {
       await insert(resting);
-      expect(await findExpiring(database.em(), { ...REGISTRATION, ...other }, 2 * 3_600, 1)).toEqual([]);
+      expect(
+        await findExpiring(database.em(), { ...REGISTRATION, ...other }, [KEY_ID], 2 * 3_600, 1),
+      ).toEqual([]);
     });
   });
 
@@ -344,8 +393,12 @@ describe('the SQL of a refresh', () => {
     expect(await read()).toEqual({ ...before, ...(changes && effect) });
   }
 
+  function databaseNow(): number {
+    return Date.now() + DATABASE_AHEAD_MS;
+  }
+
   function inHours(hours: number): Date {
-    return new Date(Date.now() + DATABASE_AHEAD_MS + hours * HOUR_MS);
+    return new Date(databaseNow() + hours * HOUR_MS);
   }
 
   async function insert(row: Row): Promise<void> {

@@ -80,6 +80,7 @@ describe('stored tokens', () => {
       const config = { ...world.config, vault: { ...world.config.vault, keys } };
       const shared = {
         em: world.em(),
+        transact: () => Promise.reject(new Error('no link is stored')),
         migrate: async () => [],
         isReady: async () => true,
         close: async () => undefined,

@@ -253,7 +253,8 @@ describe('the refresher', () => {
         calls += 1;
         return answer ? answer() : { ...expiringIn(3_600_000, 'refreshed'), refreshToken };
       },
-      sleep: (ms) => (ms === 0 ? Promise.resolve() : new Promise(() => undefined)),
+      // Deadlines never come; who polls asks at once.
+      sleep: (_ms, signal) => (signal ? new Promise(() => undefined) : Promise.resolve()),
       random: () => 0,
       newId: () => MINE,
       onEvent: () => undefined,
