@@ -4,7 +4,7 @@ import { claimDataDirectory } from './src/database/data-directory.js';
 import { ormOptions } from './src/database/orm.js';
 
 const settings = loadDatabaseConfig(process.env);
-if (settings.url === undefined) process.once('exit', claimDataDirectory(settings.dataDir));
+if (settings.url === undefined) process.once('exit', await claimDataDirectory(settings.dataDir));
 
 /** For the MikroORM command line (`npm run mikro-orm`): the server's own options, from the same settings. */
 export default { ...ormOptions(settings), extensions: [Migrator] };

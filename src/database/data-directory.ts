@@ -1,27 +1,21 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash, randomUUID } from 'node:crypto';
+import { mkdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { StartupError } from '../errors.js';
-import { asObject } from '../json.js';
+import { lockDirectory } from './directory-lock.js';
+import { lockName } from './name-lock.js';
 
 /**
  * Creates the data directory and locks it: the embedded database has a single connection, so one process.
  *
- * A lock left behind by a process that is gone is taken over. Returns the release. Throws `StartupError`
- * when a living process holds it.
+ * The lock of a process that is gone counts no longer. Resolves with the release. Rejects with `StartupError` when a
+ * process holds it, this one included, and when the directory is none to write to or to listen in.
  */
-export function claimDataDirectory(dataDir: string): () => void {
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  const path = join(dataDir, 'lock');
-  for (let attempt = 0; attempt < 2; attempt += 1) {
-    try {
-      writeFileSync(path, String(process.pid), { flag: 'wx', mode: 0o600 });
-      return () => rmSync(path, { force: true });
-    } catch (cause) {
-      if (!hasCode(cause, 'EEXIST')) throw new StartupError('DATA_DIR cannot be written to.', { cause });
-      if (isAlive(Number(readFileSync(path, 'utf8')))) break;
-      rmSync(path, { force: true });
-    }
-  }
+export async function claimDataDirectory(dataDir: string): Promise<() => void> {
+  const release = await lock(dataDir).catch((cause: unknown) => {
+    throw explain(dataDir, cause);
+  });
+  if (release) return release;
   throw new StartupError(
     'Another process uses DATA_DIR. The embedded database serves one process: set another DATA_DIR, or DATABASE_URL for several.',
   );
@@ -32,17 +26,35 @@ export function embeddedPath(dataDir: string): string {
   return join(dataDir, 'postgres');
 }
 
-function isAlive(pid: number): boolean {
-  // A container that restarts gives the same small pid again: a lock with our own pid is an old one.
-  if (!Number.isInteger(pid) || pid <= 0 || pid === process.pid) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return hasCode(error, 'EPERM');
-  }
+async function lock(dataDir: string): Promise<(() => void) | undefined> {
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  return process.platform === 'win32' ? lockName(pipeName(dataDir)) : lockDirectory(dataDir);
 }
 
-function hasCode(error: unknown, code: string): boolean {
-  return asObject(error)?.['code'] === code;
+/** On Windows Node has no sockets in directories: a named pipe, whatever way leads to the directory. */
+function pipeName(dataDir: string): string {
+  const path = realpathSync.native(dataDir).toLowerCase();
+  return String.raw`\\.\pipe\rollup-accounts-${createHash('sha256').update(path).digest('hex')}`;
+}
+
+function explain(dataDir: string, cause: unknown): StartupError {
+  if (cause instanceof StartupError) return cause;
+  return new StartupError(
+    canWrite(dataDir)
+      ? 'DATA_DIR needs a local disk: its file system has no sockets, which tell whether another process uses it.'
+      : 'DATA_DIR cannot be written to.',
+    { cause },
+  );
+}
+
+/** The codes of a file system without sockets differ: that files can be made in it is the difference. */
+function canWrite(dataDir: string): boolean {
+  const path = join(dataDir, `write-${randomUUID()}`);
+  try {
+    writeFileSync(path, '', { flag: 'wx', mode: 0o600 });
+    rmSync(path);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -11,7 +11,7 @@ import type { DatabaseSettings } from './settings.js';
  * `StartupError` when another process holds the data directory, or when there is no embedded database in it yet.
  */
 export async function openForInspection(settings: DatabaseSettings): Promise<Pick<Database, 'em' | 'close'>> {
-  const release = settings.url === undefined ? claimExisting(settings.dataDir) : () => undefined;
+  const release = settings.url === undefined ? await claimExisting(settings.dataDir) : () => undefined;
   try {
     const orm = await MikroORM.init(ormOptions({ ...settings, poolMax: 1 }));
     const close = async (): Promise<void> => {
@@ -25,7 +25,7 @@ export async function openForInspection(settings: DatabaseSettings): Promise<Pic
   }
 }
 
-function claimExisting(dataDir: string): () => void {
+async function claimExisting(dataDir: string): Promise<() => void> {
   if (existsSync(embeddedPath(dataDir))) return claimDataDirectory(dataDir);
   throw new StartupError('There is no embedded database yet: the first start makes it.');
 }

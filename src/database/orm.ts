@@ -74,7 +74,7 @@ function postgresOptions({ url, poolMax, timeoutMs, statementTimeoutMs }: Databa
  * throws.
  */
 export async function openDatabase(settings: DatabaseSettings, onStatement?: OnStatement): Promise<Database> {
-  const release = settings.url === undefined ? claimDataDirectory(settings.dataDir) : () => undefined;
+  const release = settings.url === undefined ? await claimDataDirectory(settings.dataDir) : () => undefined;
   try {
     const orm = await MikroORM.init(ormOptions(settings, onStatement));
     const em = orm.em as SqlEntityManager;

@@ -1,6 +1,8 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { AS_PROCESS_1 } from './claimers.js';
 import { ON_POSTGRES } from './test-database.js';
 
 /** The port of the Redis of this machine, which tests use when it runs. */
@@ -12,7 +14,7 @@ const hasRedis = await new Promise<boolean>((resolve) => {
   socket.unref();
 });
 
-/** What not every machine has: databases, services, and programs by their names. */
+/** What not every machine has: databases, services, rights, and programs by their names. */
 type Need =
   | 'postgres'
   | 'embedded'
@@ -22,6 +24,7 @@ type Need =
   | 'pgbouncer'
   | 'chromium'
   | 'script'
+  | 'namespaces'
   | 'psql'
   | 'pg_dump'
   | 'pg_restore';
@@ -41,7 +44,13 @@ function isThere(need: Need): boolean {
   if (need === 'postgres') return ON_POSTGRES;
   if (need === 'embedded') return !ON_POSTGRES;
   if (need === 'redis') return hasRedis;
+  if (need === 'namespaces') return hasNamespaces();
   return pathOf(need) !== undefined;
+}
+
+function hasNamespaces(): boolean {
+  const [command, ...args] = AS_PROCESS_1;
+  return spawnSync(command, [...args, 'true']).status === 0;
 }
 
 /** Where a program is; undefined when this machine lacks it. */
