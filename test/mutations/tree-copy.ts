@@ -1,5 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import process from 'node:process';
@@ -29,6 +38,8 @@ export class TreeCopy {
 
   constructor() {
     mkdirSync(this.#temporary);
+    // Servers of tests run as another user than root, within it.
+    chmodSync(this.#directory, 0o711);
     cpSync('.', this.#tree, { recursive: true, filter: (path) => !LEFT_BEHIND.has(basename(path)) });
     symlinkSync(resolve('node_modules'), join(this.#tree, 'node_modules'));
     process.once('exit', () => {
