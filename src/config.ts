@@ -1,5 +1,5 @@
 import { readAccountsSettings } from './accounts/settings.js';
-import { readDatabaseSettings } from './database/settings.js';
+import { databaseSecrets, readDatabaseSettings } from './database/settings.js';
 import { readGalaxySettings } from './galaxy/settings.js';
 import { readGraphqlSettings } from './graphql/settings.js';
 import { readHttpSettings } from './http/settings.js';
@@ -75,7 +75,7 @@ export function secretsOf(config: Config): readonly string[] {
     config.rollup?.clientSecret ?? '',
     config.galaxy.access?.apiKey ?? '',
     config.vault.keys ?? '',
-    passwordOf(config.database.url),
+    ...databaseSecrets(config.database),
     passwordOf(config.http.rateLimits.redisUrl),
   ];
 }

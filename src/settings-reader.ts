@@ -92,8 +92,8 @@ export class SettingsReader {
   }
 
   /** A URL, which may hold a password, of one of these schemes. */
-  url(name: string, schemes: readonly string[], required = false): string | undefined {
-    const value = required ? this.required(name, true) : this.secret(name);
+  url(name: string, schemes: readonly string[]): string | undefined {
+    const value = this.secret(name);
     const scheme = /^(\w+):\/\/./.exec(value ?? '')?.[1];
     if (value !== undefined && !schemes.includes(scheme ?? '')) {
       this.problem(`${name} must start with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}`);

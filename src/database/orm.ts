@@ -2,6 +2,7 @@ import { MikroORM, type Options } from '@mikro-orm/core';
 import { PgliteDriver } from '@mikro-orm/pglite';
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import { SingleFlight } from '../single-flight.js';
+import { connectionOptions } from './connection-options.js';
 import { claimDataDirectory, embeddedPath } from './data-directory.js';
 import { entities } from './entities.js';
 import { migrate, MIGRATION_TABLE, migrationsList, type OnWait, readMigrations } from './migrate.js';
@@ -55,16 +56,16 @@ function pgliteOptions(dataDir: string): object {
   return { driver: PgliteDriver, dbName: embeddedPath(dataDir) };
 }
 
-function postgresOptions({ url, poolMax, timeoutMs, statementTimeoutMs }: DatabaseSettings): object {
+function postgresOptions({ url = '', poolMax, timeoutMs, statementTimeoutMs }: DatabaseSettings): object {
+  const { driverOptions, ...connection } = connectionOptions(url);
   return {
     driver: HealingPostgresDriver,
-    clientUrl: url,
+    ...connection,
     pool: { min: 0, max: poolMax },
     driverOptions: {
       connectionTimeoutMillis: timeoutMs,
       statementTimeoutMs: statementTimeoutMs ?? timeoutMs,
-      keepAlive: true,
-      application_name: 'rollup-accounts',
+      ...driverOptions,
     },
   };
 }

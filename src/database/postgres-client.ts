@@ -12,6 +12,7 @@ export interface PgClient extends EventEmitter {
   readonly processID: number | null;
   readonly secretKey: number | null;
   readonly connection: PgConnection;
+  readonly connectionParameters: object;
   query(...args: unknown[]): unknown;
   getStartupConf(): Record<string, string>;
   end(): Promise<void>;
@@ -24,7 +25,11 @@ interface PgConnection extends EventEmitter {
   cancel(processID: number | null, secretKey: number | null): void;
 }
 
-export type PgClientClass = new (options: never) => PgClient;
+interface ClientOptions {
+  readonly options?: string;
+}
+
+export type PgClientClass = new (options: ClientOptions) => PgClient;
 
 /** The event of a client whose statement was given up: once it is released, nothing more may be sent over it. */
 export const GIVEN_UP = 'givenUp';
@@ -52,11 +57,13 @@ const SESSION = { DateStyle: 'ISO', TimeZone: 'UTC', standard_conforming_strings
  */
 export function cancellingClient(Base: PgClientClass, timeoutMs: number): PgClientClass {
   return class CancellingClient extends Base {
-    readonly #options: never;
+    readonly #options: ClientOptions;
 
-    constructor(options: never) {
+    constructor(options: ClientOptions) {
       super(options);
       this.#options = options;
+      // Variables that `pg` takes when it is given no value; it has no value for "none".
+      Object.assign(this.connectionParameters, { options: options.options, replication: undefined });
     }
 
     override getStartupConf(): Record<string, string> {

@@ -1,4 +1,6 @@
 import type { SettingsReader } from '../settings-reader.js';
+import { findUrlProblems } from './connection-options.js';
+import { findSecrets } from './database-url.js';
 
 /** Where the data lives: the URL of a server, or a directory for the embedded database. */
 export interface DatabaseSettings {
@@ -13,10 +15,21 @@ export interface DatabaseSettings {
 
 export function readDatabaseSettings(read: SettingsReader): DatabaseSettings {
   return {
-    url: read.url('DATABASE_URL', ['postgresql', 'postgres'], read.production),
+    url: readUrl(read),
     dataDir: read.text('DATA_DIR', '.data'),
     // Two at least: a migration holds its lock on one connection and works on another.
     poolMax: read.integer('DATABASE_POOL_MAX', 10, 2, 1_000),
     timeoutMs: read.integer('DATABASE_TIMEOUT_MS', 4_000, 100, 60_000),
   };
+}
+
+/** The passwords in these settings, as they are and as they are written. */
+export function databaseSecrets({ url }: Pick<DatabaseSettings, 'url'>): readonly string[] {
+  return url === undefined ? [] : findSecrets(url);
+}
+
+function readUrl(read: SettingsReader): string | undefined {
+  const url = read.production ? read.required('DATABASE_URL', true) : read.secret('DATABASE_URL');
+  if (url !== undefined) findUrlProblems(url).forEach((problem) => read.problem(problem));
+  return url;
 }

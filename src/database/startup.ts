@@ -56,7 +56,7 @@ function refuse({ version, encoding, schema }: ServerFacts): void {
   }
   if (schema === null) {
     throw new StartupError(
-      'The role of DATABASE_URL may use no schema of its search_path, so there is no place for tables.',
+      'There is no place for tables: the role of DATABASE_URL may use no schema of its search_path, or "schema" names none.',
     );
   }
 }

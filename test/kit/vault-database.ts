@@ -56,7 +56,6 @@ async function startVaultDatabase(): Promise<VaultDatabase> {
 
 /** Every session of the pool looks for functions in this order. */
 function withSearchPath(server: string): string {
-  const url = new URL(server);
-  url.searchParams.set('options', `-c search_path=${SEARCH_PATH}`);
-  return url.href;
+  // Not as `URLSearchParams`, which writes + for a space: in this URL + is +.
+  return `${server}?options=${encodeURIComponent(`-c search_path=${SEARCH_PATH}`)}`;
 }

@@ -182,7 +182,7 @@ export const process: readonly Mutation[] = [
   {
     breaks: 'the password of the database is logged',
     file: 'src/config.ts',
-    from: `    passwordOf(config.database.url),
+    from: `    ...databaseSecrets(config.database),
 `,
     to: '',
     test: 'test/processes/redacted-settings.test.ts',

@@ -21,6 +21,18 @@ describe('settings', () => {
     }
   });
 
+  test.each(['serve', 'migrate', 'doctor'])(
+    'VLT-72 %s tells a password that is not encoded',
+    async (command) => {
+      const url = 'postgresql://ada:hunter2secret@more@db.example/accounts';
+      const run = runProgram([command], { DATABASE_URL: url, DATABASE_POOL_MAX: '1' });
+      expect(await run.exited).toBe(1);
+      expect(run.output()).toContain('DATABASE_URL is not percent-encoded');
+      expect(run.output()).toContain('DATABASE_POOL_MAX must be');
+      expect(run.output()).not.toMatch(/hunter|secret|more|db\.example/);
+    },
+  );
+
   test('a secret may be given as a value or as a file, but not as both', async () => {
     const run = runProgram(['serve'], { ...PRODUCTION, ROLLUP_CLIENT_SECRET_FILE: '/nonexistent/file' });
     expect(await run.exited).toBe(1);

@@ -25,6 +25,16 @@ const ADVICE: readonly (readonly [RegExp, string, string])[] = [
   [/^53300$/, 'The server has no connection left', 'Raise max_connections, or end what holds them.'],
   [/^42501$/, 'The role lacks a right', 'See the other lines, or run doctor with the role of the server.'],
   [/^57P03$/, 'The server is starting or stopping', 'Run doctor again in a moment.'],
+  [
+    /^(ERR_TLS_CERT|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/,
+    'The certificate of the server does not verify',
+    'Check the host, sslmode and sslrootcert in DATABASE_URL.',
+  ],
+  [
+    /does not support SSL/,
+    'The server has no TLS',
+    'Turn ssl on at the server, or check sslmode in DATABASE_URL.',
+  ],
   [SQLSTATE, 'The database rejects a statement', 'Its own log says more.'],
 ];
 
