@@ -84,17 +84,18 @@ export async function insertCrowd(
   ]);
 }
 
-/** Inserts a crowd of attempts to link, most of which have expired; half of them anonymous. */
+/** Inserts a crowd of attempts to link, most of which have expired; they all come from where the one came from that is there. */
 export async function insertAttempts(em: SqlEntityManager): Promise<void> {
   await em.execute(
-    `insert into pending_link (state_hash, link_token_hash, nonce_hash, redirect_uri, user_id, expires_at)
-     select md5('state' || n), md5('link' || n), md5('nonce' || n), 'https://app.example/callback',
-       case when n % 2 = 0 then ${idOf('user')} end, clock_timestamp() + interval '1 second' * (${SOME} - n) ${ROWS}`,
+    `insert into pending_link (state_hash, link_token_hash, nonce_hash, redirect_uri, user_id, address_hash, expires_at)
+     select md5('state' || n), md5('link' || n), md5('nonce' || n), redirect_uri,
+       case when n % 2 = 0 then ${idOf('user')} end, address_hash,
+       clock_timestamp() + interval '1 second' * (${SOME} - n) from pending_link, generate_series(1, ${CROWD}) as n`,
   );
 }
 
-/** Repeats the attempts of a user, more often than a user may begin one. */
-export async function repeatAttempts(em: SqlEntityManager, userId: string): Promise<void> {
+/** Repeats the attempt of a user, more often than a user may begin one. */
+export async function repeatAttempt(em: SqlEntityManager, userId: string): Promise<void> {
   await em.execute(
     `insert into pending_link select (jsonb_populate_record(p, jsonb_build_object('state_hash', gen_random_uuid()))).*
      from pending_link p, generate_series(1, ${LOT}) where user_id = ?`,

@@ -1,5 +1,7 @@
+import { type CompleteConfig, loadConfig } from '../../src/config.js';
 import { openDatabase } from '../../src/database/orm.js';
 import { insertAttempts, insertCrowd, prepareTables } from './crowd.js';
+import { linkFlow } from './link-flow.js';
 import { findCountFaults, findPlanFaults, formatPlan } from './plan-faults.js';
 import { type Explained, startPlanProxy } from './plan-proxy.js';
 import { runProgram } from './processes.js';
@@ -33,7 +35,9 @@ export interface CrowdedServers {
 export async function startCrowded(keys: string): Promise<CrowdedServers> {
   const all = await startServers(1, { env: { TOKEN_KEYS: keys, GALAXY_REQUESTS_PER_MINUTE: '1' } });
   const direct = all.env['DATABASE_URL'] ?? '';
+  // A row in each table.
   await all.linkPerson();
+  await linkFlow(all.server.ask, loadConfig(all.env) as CompleteConfig, all.rollup).start();
   await all.server.stop();
   await fill(direct, all.env, keys.split(':')[0] ?? '');
   const proxy = await startPlanProxy(direct);
@@ -76,7 +80,6 @@ async function fill(url: string, env: Env, kid: string): Promise<void> {
   const em = () => database.em.fork();
   await prepareTables(em());
   const registration = { issuer: env['ROLLUP_ISSUER'] ?? '', clientId: env['ROLLUP_CLIENT_ID'] ?? '' };
-  await insertCrowd(em, registration, kid);
-  await insertAttempts(em());
+  await Promise.all([insertCrowd(em, registration, kid), insertAttempts(em())]);
   await database.close();
 }

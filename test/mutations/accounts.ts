@@ -220,6 +220,23 @@ export const accounts: readonly Mutation[] = [
     title: 'of the same subject at an earlier issuer',
   },
   {
+    breaks: 'a link reads all identities of the issuer',
+    file: 'src/accounts/account.repository.ts',
+    from: 'where issuer = ? and sub = ? for update',
+    to: 'where issuer = ? and concat(sub) = ? for update',
+    test: 'test/processes/plans.test.ts',
+    title: 'VLT-60',
+    needs: 'postgres',
+  },
+  {
+    breaks: 'a statement is where nobody looks for one',
+    file: 'src/accounts/accounts.ts',
+    from: 'findAccounts: (userIds) => findAccountsOfUsers(em.fork(), userIds),',
+    to: "findAccounts: async (userIds) => (await em.execute('select 1')) && findAccountsOfUsers(em.fork(), userIds),",
+    test: 'test/database/statements.test.ts',
+    title: 'VLT-60 statements are in repositories',
+  },
+  {
     breaks: 'userinfo of another subject is served',
     file: 'src/accounts/userinfo-reader.ts',
     from: "if (claims['sub'] !== sub) throw",

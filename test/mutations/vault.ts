@@ -483,4 +483,13 @@ export const vault: readonly Mutation[] = [
     test: 'test/vault/circuit-breaker.cases.ts',
     title: 'is not closed by ',
   },
+  {
+    breaks: 'a refresh reads the tokens of everybody',
+    file: 'src/vault/sealed-tokens.repository.ts',
+    from: 'from sealed_tokens where account_id = ?`',
+    to: 'from sealed_tokens where account_id::text = ?`',
+    test: 'test/processes/plans.test.ts',
+    title: 'VLT-60',
+    needs: 'postgres',
+  },
 ];

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { SqlEntityManager } from '@mikro-orm/sql';
 import { type CompleteConfig, loadConfig } from '../../src/config.js';
 import type { Person } from '../../src/dev/rollup-id/people.js';
 import { createDataKey, wrapDataKey } from '../../src/vault/data-key.js';
@@ -10,7 +11,7 @@ import {
   RenewAccessTokenDocument,
   UnlinkRollupAccountDocument,
 } from '../generated/graphql.js';
-import { analyze, deleteExpired, GROWING, LOT, repeatAttempts, wrapSome } from '../kit/crowd.js';
+import { analyze, deleteExpired, GROWING, LOT, repeatAttempt, wrapSome } from '../kit/crowd.js';
 import { startCrowded } from '../kit/crowded-servers.js';
 import { waitUntil } from '../kit/eventually.js';
 import { useDirectory, useStarted } from '../kit/hooks.js';
@@ -30,17 +31,15 @@ const COUNTS = ['select count(*)::int as accounts from sealed_tokens where key_i
 onPostgres('with three hundred thousand accounts', () => {
   const coverage = useDirectory();
   const crowded = useStarted(() => startCrowded(`${k2},${k1},${k3}`));
-  const em = () => crowded.all.em();
+  const em = (): SqlEntityManager => crowded.all.em();
   // Code from the compile cache is not counted exactly.
   const reporting = { NODE_V8_COVERAGE: coverage, NODE_COMPILE_CACHE: '' };
 
-  const start = (settings = {}) => crowded.start({ ...reporting, ...settings });
-  const run = (command: string) => crowded.run(command, reporting);
-
-  describe.each([
-    ['nearly empty tables', k1, async () => undefined],
-    ['these tables', k3, () => analyze(em())],
-  ])('and the statistics of %s', (_title, oldKey, makeStatistics) => {
+  // Each test goes on where the one before it ended.
+  describe.each<[string, string, Readonly<Record<string, string>>, () => Promise<void>]>([
+    ['nearly empty tables', k1, reporting, async () => undefined],
+    ['these tables', k3, {}, () => analyze(em())],
+  ])('and the statistics of %s', (_title, oldKey, env, makeStatistics) => {
     let server: Server;
     let owner: { readonly userId: string; readonly token: string };
     beforeAll(async () => {
@@ -49,7 +48,7 @@ onPostgres('with three hundred thousand accounts', () => {
     });
 
     test('VLT-60 a server that starts reads and sorts no growing table', async () => {
-      server = await start();
+      server = await crowded.start(env);
       expect((await fetch(`${server.url}/readyz`)).status).toBe(200);
       expect(crowded.faults()).toEqual([]);
     });
@@ -60,7 +59,7 @@ onPostgres('with three hundred thousand accounts', () => {
       owner = await flow.linkPerson(mira);
       expect(await flow.linkPerson(mira)).toMatchObject({ userId: owner.userId });
       await flow.start(['openid'], owner.token);
-      await repeatAttempts(em(), owner.userId);
+      await repeatAttempt(em(), owner.userId);
       expect(await flow.linkPerson(tomas, { token: owner.token })).toMatchObject({ userId: owner.userId });
       const { accountId } = await crowded.all.linkPerson(other, server);
       expect(await crowded.all.linkPerson(other, server)).toMatchObject({ accountId });
@@ -118,7 +117,7 @@ onPostgres('with three hundred thousand accounts', () => {
     test('VLT-60 nor does what runs in the background', async () => {
       const { accountId } = await linkExpired();
       await server.stop();
-      const other = await start({ REFRESH_AHEAD_SECONDS: '1' });
+      const other = await crowded.start({ ...env, REFRESH_AHEAD_SECONDS: '1' });
       await waitUntil(async () => (await crowded.all.row(accountId))['generation'] === 2);
       await other.stop();
       expect(crowded.faults()).toEqual([]);
@@ -146,6 +145,8 @@ onPostgres('with three hundred thousand accounts', () => {
       expect(crowded.faults(COUNTS)).toEqual([]);
     });
 
+    const run = (command: string) => crowded.run(command, env);
+
     /** Ended longer ago than those of the crowd: it is the first to be refreshed. */
     async function linkExpired(): Promise<LinkedPerson> {
       const person = await crowded.all.linkPerson(undefined, server);
@@ -158,7 +159,7 @@ onPostgres('with three hundred thousand accounts', () => {
     await deleteExpired(em());
     await em().execute(`insert into server_heartbeat (id, server, kids, seen_at)
       values (gen_random_uuid(), 'gone', 'k2', clock_timestamp() - interval '2 days')`);
-    const server = await start();
+    const server = await crowded.start(reporting);
     await waitUntil(
       async () => (await em().execute(`select from server_heartbeat where server = 'gone'`)).length === 0,
     );
