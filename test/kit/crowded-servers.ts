@@ -41,7 +41,7 @@ export async function startCrowded(keys: string): Promise<CrowdedServers> {
   await all.server.stop();
   await fill(direct, all.env, keys.split(':')[0] ?? '');
   const proxy = await startPlanProxy(direct);
-  const looked = { ...all.env, ...proxy.env };
+  const looked = { ...all.env, DATABASE_URL: proxy.url };
   let seen = 0;
   return {
     all,

@@ -11,8 +11,8 @@ export interface Explained {
 
 /** A network between programs and a database that reads along. */
 export interface PlanProxy {
-  /** For programs: leads through it, and has their sessions report their plans. */
-  readonly env: { readonly DATABASE_URL: string };
+  /** Leads through it, to sessions that report their plans. */
+  readonly url: string;
   /** Of every session so far, also those of foreign keys. */
   readonly plans: readonly Explained[];
   close(): Promise<void>;
@@ -58,9 +58,10 @@ export async function startPlanProxy(direct: string): Promise<PlanProxy> {
   });
   url.host = `127.0.0.1:${await listen(relay)}`;
   const options = Object.entries(SETTINGS).map(([name, value]) => `-c ${name}=${value}`);
-  url.search = `options=${encodeURIComponent(options.join(' '))}`;
+  // Whatever the database is reached by otherwise, what is encrypted cannot be read.
+  url.search = `?sslmode=disable&options=${encodeURIComponent(options.join(' '))}`;
   return {
-    env: { DATABASE_URL: url.href },
+    url: url.href,
     plans,
     close: async () => {
       for (const socket of sockets) socket.destroy();
