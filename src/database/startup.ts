@@ -16,7 +16,7 @@ const GIVEN_UP = /^(57014|08P01)|Connection terminated unexpectedly/;
 /** What does not get better by trying again, by SQLSTATE and message, as sentences that name the setting. */
 const FINAL: readonly (readonly [RegExp, string])[] = [
   [
-    /^3D000|no such database/,
+    /^3D000|no such database|database ".*" does not exist/,
     'DATABASE_URL names a database that does not exist. Create it, or mend the name.',
   ],
   [/^28/, 'The server of DATABASE_URL rejects the user or the password.'],

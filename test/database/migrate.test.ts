@@ -1,6 +1,7 @@
 import { MikroORM } from '@mikro-orm/core';
+import { Migrator } from '@mikro-orm/migrations';
 import type { SqlEntityManager, SqlMikroORM } from '@mikro-orm/sql';
-import { MIGRATION_LOCK } from '../../src/database/migrate.js';
+import { MIGRATION_LOCK, migrationsList } from '../../src/database/migrate.js';
 import { openDatabase, ormOptions } from '../../src/database/orm.js';
 import { waitUntil } from '../kit/eventually.js';
 import { useDirectory } from '../kit/hooks.js';
@@ -9,7 +10,8 @@ import { runProgram } from '../kit/processes.js';
 import { startDatabaseProxy } from '../kit/tcp-proxy.js';
 import { createEmptyDatabase, type TestDatabase } from '../kit/test-database.js';
 
-const STATEMENT_TIMEOUT_MS = 2_000;
+const STATEMENT_TIMEOUT_MS = 1_000;
+const TABLES = `select tablename from pg_tables where schemaname = 'public'`;
 
 onPostgres('migrations on a server', () => {
   let database: TestDatabase;
@@ -26,22 +28,60 @@ onPostgres('migrations on a server', () => {
     expect(runs.filter((run) => run.output().startsWith('applied'))).toHaveLength(1);
   });
 
-  test('HTP-25 a migration of another process may take longer than a statement may', async () => {
-    const locks: string[] = [];
-    const settings = { ...database.settings, poolMax: 3, timeoutMs: STATEMENT_TIMEOUT_MS };
-    const opened = await openDatabase(settings, (sql) => {
-      if (sql.includes('advisory')) locks.push(sql);
-    });
-    const migrated = await opened.em.transactional(async (other) => {
-      await other.execute(`select pg_advisory_xact_lock(${MIGRATION_LOCK})`);
-      const waiting = opened.migrate();
-      // Rejects at the first timeout if a statement waits for the lock.
-      await Promise.race([waiting, waitUntil(() => locks.length > 3)]);
-      return { waiting };
-    });
-    expect(await migrated.waiting).not.toHaveLength(0);
+  test('HTP-25 VLT-65 a migration of another process may take longer than a statement may', async () => {
+    const { opened, other } = await openTwice();
+    const waits: string[] = [];
+    await other.begin();
+    await other.execute(`select pg_advisory_xact_lock(${MIGRATION_LOCK})`);
+    const waiting = opened.migrate((reason) => waits.push(reason));
+    await waitUntil(() => waits.length > 0);
+    await other.rollback();
+    expect(await waiting).not.toHaveLength(0);
+    expect(waits).toEqual(['another process migrates']);
     await opened.close();
   });
+
+  test('VLT-65 a migration waits for the locks of others, lets them through meanwhile, and outlasts the limit of a statement', async () => {
+    await migrateTo('migration20261126000000-data-keys');
+    const { opened, other } = await openTwice();
+    const waits: string[] = [];
+    await other.begin();
+    await other.execute('select from pending_link');
+    const waiting = opened.migrate((reason) => waits.push(reason));
+    await waitUntil(() => waits.length > 0);
+    await other.rollback();
+    expect(await waiting).toEqual(['migration20261127000000-large-tables']);
+    expect(waits).toEqual([expect.stringContaining('other transactions hold')]);
+    await opened.close();
+  });
+
+  test('VLT-65 what fails leaves nothing behind, and is applied by the next one', async () => {
+    const { opened, other } = await openTwice();
+    await other.execute('create table galaxy_slot ()');
+    await expect(opened.migrate()).rejects.toThrow('already exists');
+    expect(await other.execute(TABLES)).toEqual([{ tablename: 'galaxy_slot' }]);
+    await other.execute('drop table galaxy_slot');
+    expect(await opened.migrate()).toHaveLength(migrationsList.length);
+    await opened.close();
+  });
+
+  /** A database with a short limit for a statement, and a session beside it. */
+  async function openTwice() {
+    const settings = { ...database.settings, poolMax: 2, timeoutMs: STATEMENT_TIMEOUT_MS };
+    const [opened, beside] = [await openDatabase(settings), await openDatabase(settings)];
+    const close = async (): Promise<void> => {
+      await opened.close();
+      await beside.close();
+    };
+    return { opened: { ...opened, close }, other: beside.em.fork() };
+  }
+
+  async function migrateTo(name: string): Promise<void> {
+    const options = ormOptions({ ...database.settings, poolMax: 2, timeoutMs: 5_000 });
+    const orm = await MikroORM.init({ ...options, extensions: [Migrator] });
+    await orm.migrator.up({ to: name });
+    await orm.close(true);
+  }
 
   test('HTP-25 the command waits for a database that starts later', async () => {
     const { proxy, url: throughProxy } = await startDatabaseProxy(url);
@@ -72,8 +112,11 @@ needs('embedded')('migrations on the embedded database', () => {
 
 test('the migrations create the tables that the entities describe', async () => {
   const database = await createEmptyDatabase();
-  const orm = await MikroORM.init(ormOptions({ ...database.settings, poolMax: 2, timeoutMs: 5_000 }));
-  await orm.migrator.up();
+  const settings = { ...database.settings, poolMax: 2, timeoutMs: 5_000 };
+  const opened = await openDatabase(settings);
+  await opened.migrate();
+  await opened.close();
+  const orm = await MikroORM.init(ormOptions(settings));
   const difference = await (orm as SqlMikroORM).schema.getUpdateSchemaSQL({ wrap: false });
   await orm.close(true);
   await database.close();
@@ -90,7 +133,7 @@ test('VLT-12 tokens of an earlier development version are told in one sentence, 
   const { DATABASE_URL } = database.env;
   const env = { DATA_DIR: fresh, ...(DATABASE_URL !== undefined && { DATABASE_URL }) };
   const settings = { url: DATABASE_URL, dataDir: fresh, poolMax: 2, timeoutMs: 5_000 };
-  const orm = await MikroORM.init(ormOptions(settings));
+  const orm = await MikroORM.init({ ...ormOptions(settings), extensions: [Migrator] });
   const em = orm.em.fork() as SqlEntityManager;
   await orm.migrator.up({ to: 'migration20261124120000-pending-link-user' });
   await em.execute(`insert into app_user (id) values (gen_random_uuid())`);

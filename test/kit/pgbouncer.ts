@@ -6,17 +6,22 @@ import { pathOf } from './needs.js';
 import { findFreePort } from './network.js';
 import { findRunner } from './postgres-cluster.js';
 
-/** Starts a connection pooler with `poolSize` connections to the server of `databaseUrl`. */
+/**
+ * Starts a connection pooler with `poolSize` connections to the server of `databaseUrl`.
+ *
+ * @param alias its own name of that database; by default all have the names that they have at the server.
+ */
 export async function startPgBouncer(
   databaseUrl: string,
   poolSize: number,
   mode: 'transaction' | 'statement' = 'transaction',
+  alias = '*',
 ) {
   const runner = await findRunner();
   const home = await mkdtemp(join(tmpdir(), 'rollup-accounts-bouncer-'));
   const port = await findFreePort();
   const config = join(home, 'pgbouncer.ini');
-  await writeFile(config, settings(new URL(databaseUrl), { port, poolSize, mode }), { mode: 0o600 });
+  await writeFile(config, settings(new URL(databaseUrl), { port, poolSize, mode, alias }), { mode: 0o600 });
   for (const path of runner ? [home, config] : []) await chown(path, runner?.uid ?? 0, runner?.gid ?? 0);
   const child = spawn(pathOf('pgbouncer') ?? 'pgbouncer', [config], {
     ...runner,
@@ -43,17 +48,18 @@ export async function startPgBouncer(
 
 function settings(
   url: URL,
-  { port, poolSize, mode }: { port: number; poolSize: number; mode: string },
+  { port, poolSize, mode, alias }: { port: number; poolSize: number; mode: string; alias: string },
 ): string {
   const server = {
     host: url.hostname,
     port: url.port || '5432',
     user: decodeURIComponent(url.username),
+    ...(alias !== '*' && { dbname: url.pathname.slice(1) }),
     ...(url.password !== '' && { password: `'${decodeURIComponent(url.password).replaceAll("'", "''")}'` }),
   };
   return [
     '[databases]',
-    `* = ${Object.entries(server)
+    `${alias} = ${Object.entries(server)
       .map((pair) => pair.join('='))
       .join(' ')}`,
     '[pgbouncer]',

@@ -22,6 +22,9 @@ export async function openServerDatabases() {
   return {
     url,
     runIn,
+    /** The row of `pg_database`, if there is one. */
+    find: (name: string): Promise<unknown[]> =>
+      queryIn(url, `select datname from pg_database where datname = '${name}'`),
     /** The URL of a database that does not exist. */
     missing: (): string => {
       const name = newName();
@@ -50,9 +53,13 @@ function newName(): string {
 }
 
 async function runIn(url: string, statement: string): Promise<void> {
+  await queryIn(url, statement);
+}
+
+async function queryIn(url: string, statement: string): Promise<unknown[]> {
   const database = await openDatabase({ url, dataDir: '', poolMax: 2, timeoutMs: 5_000 });
   try {
-    await database.em.fork().execute(statement);
+    return await database.em.fork().execute(statement);
   } finally {
     await database.close();
   }

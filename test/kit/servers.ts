@@ -5,7 +5,7 @@ import { LinkRollupAccountDocument, RenewAccessTokenDocument } from '../generate
 import { openEmbeddedDatabase, type Server, startProcess } from './server.js';
 import { type Provider, serverEnv, randomKey } from './server-env.js';
 import { startDatabaseProxy, type TcpProxy } from './tcp-proxy.js';
-import { createTestDatabase } from './test-database.js';
+import { createEmptyDatabase, createTestDatabase } from './test-database.js';
 import { type TokenRows, tokenRows } from './token-rows.js';
 
 export type { Server } from './server.js';
@@ -51,6 +51,8 @@ export interface ServersOptions {
   readonly provider?: (rollup: RollupId) => Promise<Partial<Provider>> | Partial<Provider>;
   /** The database URL as the servers see it, such as a proxy. Not called on the embedded database. */
   readonly databaseUrl?: (direct: string) => Promise<string> | string;
+  /** Without tables: the servers migrate when they start. */
+  readonly empty?: boolean;
 }
 
 const LIMITS = {
@@ -64,7 +66,7 @@ const LIMITS = {
 export async function startServers(count: number, options: ServersOptions = {}): Promise<Servers> {
   const rollup = await startRollupId();
   const provider: Provider = { ...rollup, ...(await options.provider?.(rollup)) };
-  const database = await createTestDatabase();
+  const database = await (options.empty ? createEmptyDatabase() : createTestDatabase());
   const direct = database.env.DATABASE_URL;
   const env = {
     ...serverEnv(provider, rollup),

@@ -5,7 +5,29 @@ import { linkPeople, serverAt } from '../kit/renewals.js';
 import { startServers } from '../kit/servers.js';
 
 const POOL_SIZE = 5;
+const PROCESSES = 6;
 const CALLERS = 100;
+
+needs('postgres', 'pgbouncer')('behind PgBouncer with a single connection', () => {
+  test('VLT-65 six processes that start at once on an empty database all migrate or wait, and serve', async () => {
+    let pooler: { close(): Promise<void> } | undefined;
+    const world = await startServers(PROCESSES, {
+      empty: true,
+      databaseUrl: async (direct) => {
+        const started = await startPgBouncer(direct, 1);
+        pooler = started;
+        return started.url;
+      },
+    });
+    const person = await world.linkPerson();
+    for (const server of world.servers) {
+      expect(await world.renew(server, person.bearer)).toMatchObject({ token: person.token });
+    }
+    expect(world.servers.filter((server) => server.output().includes('"msg":"migrated"'))).toHaveLength(1);
+    await world.close();
+    await pooler?.close();
+  });
+});
 
 needs('postgres', 'pgbouncer')('behind PgBouncer in transaction mode', () => {
   // All servers migrate concurrently when they start.

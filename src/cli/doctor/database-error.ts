@@ -11,7 +11,7 @@ const ADVICE: readonly (readonly [RegExp, string, string])[] = [
     'The server rejects the user or the password',
     'Check both in DATABASE_URL, and pg_hba.conf of the server.',
   ],
-  [/^3D000$/, 'The database does not exist', 'Create it, or run migrate with a role that may.'],
+  [/^3D000$/, 'The database does not exist', 'Create it, or mend the name in DATABASE_URL.'],
   [
     /^25006$/,
     'The database only reads',
