@@ -7,9 +7,9 @@ export interface DatabaseSettings {
   readonly url?: string | undefined;
   readonly dataDir: string;
   readonly poolMax: number;
-  /** Milliseconds to get a connection, and for one statement. */
+  /** Milliseconds to get a connection, for one statement, and for the turn of a transaction. */
   readonly timeoutMs: number;
-  /** For one statement, where a command takes its time. */
+  /** For one statement, where a command takes its time; 0 for no limit. */
   readonly statementTimeoutMs?: number;
 }
 
@@ -17,8 +17,7 @@ export function readDatabaseSettings(read: SettingsReader): DatabaseSettings {
   return {
     url: readUrl(read),
     dataDir: read.text('DATA_DIR', '.data'),
-    // Two at least: a migration holds its lock on one connection and works on another.
-    poolMax: read.integer('DATABASE_POOL_MAX', 10, 2, 1_000),
+    poolMax: read.integer('DATABASE_POOL_MAX', 10, 1, 1_000),
     timeoutMs: read.integer('DATABASE_TIMEOUT_MS', 4_000, 100, 60_000),
   };
 }

@@ -183,7 +183,7 @@ export const cli: readonly Mutation[] = [
   },
   {
     breaks: 'looking at a database that does not exist creates it',
-    file: 'src/database/inspection.ts',
+    file: 'src/database/orm.ts',
     from: 'ensureDatabase: false',
     to: 'ensureDatabase: true',
     test: PROGRAM,

@@ -13,8 +13,8 @@ export const galaxy: readonly Mutation[] = [
   {
     breaks: 'the window of the budget is half a minute: slots in use',
     file: 'src/galaxy/galaxy-budget.repository.ts',
-    from: "where taken_at > clock_timestamp() - interval '1 minute'",
-    to: "where taken_at > clock_timestamp() - interval '30 seconds'",
+    from: "where taken_at > (select clock_timestamp() - interval '1 minute')",
+    to: "where taken_at > (select clock_timestamp() - interval '30 seconds')",
     test: 'test/galaxy/galaxy-budget.cases.ts',
     title: 'a request of the last minute counts after',
   },
@@ -29,8 +29,8 @@ export const galaxy: readonly Mutation[] = [
   {
     breaks: 'a reduced budget is spent twice',
     file: 'src/galaxy/galaxy-budget.repository.ts',
-    from: "interval '1 minute') < ?",
-    to: "interval '1 minute') < ? + 1000",
+    from: 'taken) < ?',
+    to: 'taken) < ? + 1000',
     test: 'test/api/galaxy-budget.cases.ts',
     title: 'that was reduced counts the requests before the reduction',
   },

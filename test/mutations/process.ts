@@ -45,7 +45,7 @@ export const process: readonly Mutation[] = [
   {
     breaks: 'the background refresh goes on after the server is closed',
     file: 'src/app.ts',
-    from: `      await stopBackgroundRefresh();
+    from: `    await stopRefreshing();
 `,
     to: '',
     test: 'test/vault/background-refresh.cases.ts',
