@@ -1,6 +1,6 @@
 /** Words that every room shares; they import nothing but errors and each other. */
 const SHARED =
-  '^src/(back-off|errors|json|listen-error|network|provider-call|purge|scope|single-flight|token-set)\\.ts$';
+  '^src/(back-off|errors|json|listen-error|network|provider-call|purge|scope|single-flight|token-set|transact)\\.ts$';
 /** What reads the settings of one room. */
 const READER = '^src/settings-reader\\.ts$';
 
@@ -14,7 +14,7 @@ const allowed = {
   '^src/log\\.ts$': '^src/errors\\.ts$',
   '^src/log-events\\.ts$': `^src/(errors|log)\\.ts$|^src/(accounts/accounts|http/viewer|vault/(key-rotation|refresh-event))\\.ts$`,
   '^src/metrics\\.ts$': '^src/(vault/(refresh-event|token-vault)|galaxy/galaxy-reader)\\.ts$',
-  '^src/(back-off|errors|json|network|scope|single-flight|token-set)\\.ts$': '^$',
+  '^src/(back-off|errors|json|network|scope|single-flight|token-set|transact)\\.ts$': '^$',
   '^src/purge\\.ts$': '^src/single-flight\\.ts$',
   '^src/listen-error\\.ts$': '^src/errors\\.ts$',
   '^src/provider-call\\.ts$': '^src/(errors|json)\\.ts$',

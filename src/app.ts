@@ -58,10 +58,15 @@ export interface App {
 export async function createApp(config: CompleteConfig, dependencies: AppDependencies): Promise<App> {
   const ring = parseKeyRing(config.vault.keys);
   const open = dependencies.openDatabase ?? openDatabase;
-  const database = await open(config.database, (sql) => dependencies.log.trace({ sql }, 'statement'));
+  const { log } = dependencies;
+  const database = await open(
+    config.database,
+    (sql) => log.trace({ sql }, 'statement'),
+    (reason) => log.info({ reason }, 'waiting for the database'),
+  );
   try {
     const { fetch = globalThis.fetch, now = Date.now, pages = [] } = dependencies;
-    const { log, monotonicNow = () => performance.now() } = dependencies;
+    const { monotonicNow = () => performance.now() } = dependencies;
     const rollup = createRollup(config.rollup, config.provider, { fetch, now, monotonicNow });
     const metrics = createMetrics(dependencies.processMetrics);
     const clocks = { now, monotonicNow };
@@ -83,7 +88,7 @@ interface Parts extends Required<Omit<AppDependencies, 'openDatabase' | 'process
 async function start(parts: Parts): Promise<App> {
   const { config, database, log } = parts;
   const { http } = config;
-  const migrated = await database.migrate((reason) => log.info({ reason }, 'waiting to migrate'));
+  const migrated = await database.migrate();
   if (migrated.length > 0) log.info({ migrations: migrated }, 'migrated');
   const releaseKeys = await holdKeys({
     em: database.em,

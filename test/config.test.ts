@@ -20,7 +20,7 @@ function problemsOf(env: Environment): readonly string[] {
 describe('settings', () => {
   test.each([
     ['PORT', '65535', '65536'],
-    ['DATABASE_POOL_MAX', '2', '1'],
+    ['DATABASE_POOL_MAX', '1', '0'],
     ['LINK_TTL_SECONDS', '1', '0'],
     ['REFRESH_LEASE_SECONDS', '6', '5'],
     ['GRAPHQL_MAX_DEPTH', '1000', '1e3'],

@@ -10,20 +10,11 @@ import { type Grant, verifyGrant } from '../rollup/grant.js';
 import type { AuthorizationRequest, RollupClient } from '../rollup/rollup-client.js';
 import { networkOf } from '../network.js';
 import { isScopeName } from '../scope.js';
+import type { Transact } from '../transact.js';
 import type { VerifierOptions } from '../rollup/token-verifier.js';
 import { callbackFailure, matchesRedirectUri, parseCallback } from './callback-url.js';
 import { consumePendingLink, type PendingLinkRecord, insertPendingLink } from './pending-link.repository.js';
 import type { AccountsSettings } from './settings.js';
-
-/**
- * Runs work in a transaction, and again when a concurrent one made it impossible.
- *
- * @param rows names the rows that it locks: what waits for the same ones is taken one after the other.
- */
-export type Transact = <Result>(
-  rows: string,
-  work: (tx: SqlEntityManager) => Promise<Result>,
-) => Promise<Result>;
 
 /** The parameters of a link that begins. */
 export type LinkRequest = Pick<AuthorizationRequest, 'redirectUri' | 'scopes' | 'forceConsent'>;

@@ -22,15 +22,15 @@ export async function findUsersBySub(
   issuer: string,
   subs: readonly string[],
 ): Promise<Map<string, UserRecord>> {
-  const rows: (Omit<UserRecord, 'createdAt'> & { sub: string; createdMs: number })[] = await em.execute(
-    `select a.sub, u.id, u.name, u.picture, u.email, extract(epoch from u.created_at)::float8 * 1000 as "createdMs"
+  const rows: (Omit<UserRecord, 'createdAt'> & { sub: string; createdMs: string })[] = await em.execute(
+    `select a.sub, u.id, u.name, u.picture, u.email, (extract(epoch from u.created_at) * 1000)::text as "createdMs"
      from jsonb_array_elements_text(?::jsonb) as s (sub)
      cross join lateral (select sub, user_id from rollup_account where issuer = ? and sub = s.sub limit 1) a
      cross join lateral (select * from app_user where id = a.user_id limit 1) u`,
     [JSON.stringify(subs), issuer],
   );
   return new Map(
-    rows.map(({ sub, createdMs, ...user }) => [sub, { ...user, createdAt: new Date(createdMs) }]),
+    rows.map(({ sub, createdMs, ...user }) => [sub, { ...user, createdAt: new Date(Number(createdMs)) }]),
   );
 }
 

@@ -24,7 +24,8 @@ export class KeyedQueue {
       return await work();
     } finally {
       done();
-      if (this.#last.get(key) === last) this.#last.delete(key);
+      // Also of a call that gave up waiting: what runs before it is still the one to wait for.
+      void last.then(() => this.#last.get(key) === last && this.#last.delete(key));
     }
   }
 

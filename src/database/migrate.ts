@@ -8,7 +8,8 @@ import { ConsentMigration } from './migrations/migration20261124000000-consent.j
 import { PendingLinkUserMigration } from './migrations/migration20261124120000-pending-link-user.js';
 import { DataKeysMigration } from './migrations/migration20261126000000-data-keys.js';
 import { LargeTablesMigration } from './migrations/migration20261127000000-large-tables.js';
-import { sqlStateOf } from './outage.js';
+import { isGivenUp, sqlStateOf } from './outage.js';
+import type { OnWait } from './startup.js';
 
 /** In the order in which they are applied. */
 export const migrationsList = [
@@ -29,9 +30,6 @@ const POLL_MS = 100;
 const LOCK_TIMEOUT_MS = '2000';
 /** How long the migration of another process is awaited, or a lock that others hold. */
 const PATIENCE_MS = 10 * 60_000;
-
-/** Receives, once, why nothing happens yet. */
-export type OnWait = (reason: string) => void;
 
 /** The migrations that are missing, and those that this version does not know, by name. */
 export async function readMigrations(em: SqlEntityManager) {
@@ -58,7 +56,9 @@ export async function migrate(em: SqlEntityManager, onWait: OnWait = () => undef
   const until = performance.now() + PATIENCE_MS;
   for (let tries = 1; ; tries += 1) {
     const result = await tryMigrate(em.fork()).catch((error: unknown) => {
-      if (sqlStateOf(error) === '55P03') return LOCKED;
+      // All of it was rolled back. A deadlock may be found before the time for a lock is over.
+      if (/^(55P03|40P01)$/.test(sqlStateOf(error))) return LOCKED;
+      if (isGivenUp(error)) return BUSY;
       throw error;
     });
     if (typeof result !== 'string') return result;

@@ -1,16 +1,17 @@
 import { MikroORM, type Options } from '@mikro-orm/core';
 import { PgliteDriver } from '@mikro-orm/pglite';
 import type { SqlEntityManager } from '@mikro-orm/sql';
-import { SingleFlight } from '../single-flight.js';
+import type { Transact } from '../transact.js';
 import { connectionOptions } from './connection-options.js';
 import { claimDataDirectory, embeddedPath } from './data-directory.js';
 import { entities } from './entities.js';
-import { migrate, MIGRATION_TABLE, migrationsList, type OnWait, readMigrations } from './migrate.js';
+import { migrate, MIGRATION_TABLE, migrationsList, readMigrations } from './migrate.js';
+import { isGivenUp } from './outage.js';
 import { HealingPostgresDriver } from './postgres-driver.js';
 import { isWritable } from './server-facts.js';
 import type { DatabaseSettings } from './settings.js';
-import { awaitDatabase } from './startup.js';
-import { type Transact, transactions } from './transaction.js';
+import { awaitDatabase, type OnWait } from './startup.js';
+import { transactions } from './transaction.js';
 
 /** The facade of the room. Always `em.fork()` for one unit of work. */
 export interface Database {
@@ -18,7 +19,7 @@ export interface Database {
   /** See `transactions`. */
   readonly transact: Transact;
   /** Applies what is missing; safe when several processes call it at once. See `migrate`. */
-  migrate(onWait?: OnWait): Promise<readonly string[]>;
+  migrate(): Promise<readonly string[]>;
   /** True when it takes writes and no migration is missing; never throws. */
   isReady(): Promise<boolean>;
   close(): Promise<void>;
@@ -74,29 +75,41 @@ function postgresOptions({ url = '', poolMax, timeoutMs, statementTimeoutMs }: D
  * Opens the database. Throws `StartupError` when another process holds the data directory, and what `awaitDatabase`
  * throws.
  */
-export async function openDatabase(settings: DatabaseSettings, onStatement?: OnStatement): Promise<Database> {
+export async function openDatabase(
+  settings: DatabaseSettings,
+  onStatement?: OnStatement,
+  onWait?: OnWait,
+): Promise<Database> {
   const release = settings.url === undefined ? await claimDataDirectory(settings.dataDir) : () => undefined;
+  let orm: MikroORM | undefined;
+  const close = async (): Promise<void> => {
+    await orm?.close(true);
+    release();
+  };
   try {
-    const orm = await MikroORM.init(ormOptions(settings, onStatement));
+    orm = await MikroORM.init(ormOptions(settings, onStatement));
     const em = orm.em as SqlEntityManager;
-    await awaitDatabase(em.fork());
-    const ready = new SingleFlight<boolean>();
+    await awaitDatabase(em.fork(), onWait);
     return {
       em,
       transact: transactions(em, settings.timeoutMs),
-      migrate: async (onWait) => {
-        const { pending } = await readMigrations(em.fork());
-        return pending.length === 0 ? [] : migrateSlowly(settings, em, onWait);
-      },
-      isReady: () => ready.run('ready', () => checkReadiness(em.fork())),
-      close: async () => {
-        await orm.close(true);
-        release();
-      },
+      migrate: async () => ((await isMigrated(em.fork())) ? [] : migrateSlowly(settings, em, onWait)),
+      isReady: () => checkReadiness(em.fork()),
+      close,
     };
   } catch (cause) {
-    release();
+    await close();
     throw cause;
+  }
+}
+
+/** Whether no migration is missing; false when a pooler without a free connection does not say. */
+async function isMigrated(em: SqlEntityManager): Promise<boolean> {
+  try {
+    return (await readMigrations(em)).pending.length === 0;
+  } catch (error) {
+    if (isGivenUp(error)) return false;
+    throw error;
   }
 }
 

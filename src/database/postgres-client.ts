@@ -1,35 +1,6 @@
-import type { EventEmitter } from 'node:events';
-import { setTimeout as delay } from 'node:timers/promises';
+import { cancelStatement } from './cancel-request.js';
 import { isReadOnly } from './outage.js';
-
-/** What is used of a client of `pg`. It has no public way to send a CancelRequest that goes through TLS. */
-export interface PgClient extends EventEmitter {
-  readonly host: string;
-  readonly port: number;
-  readonly ssl: unknown;
-  readonly sslNegotiation: string;
-  /** Both name the backend in a CancelRequest. */
-  readonly processID: number | null;
-  readonly secretKey: number | null;
-  readonly connection: PgConnection;
-  readonly connectionParameters: object;
-  query(...args: unknown[]): unknown;
-  getStartupConf(): Record<string, string>;
-  end(): Promise<void>;
-}
-
-interface PgConnection extends EventEmitter {
-  readonly stream: { destroy(): void };
-  connect(...address: unknown[]): void;
-  requestSsl(): void;
-  cancel(processID: number | null, secretKey: number | null): void;
-}
-
-interface ClientOptions {
-  readonly options?: string;
-}
-
-export type PgClientClass = new (options: ClientOptions) => PgClient;
+import type { ClientOptions, PgClient, PgClientClass } from './pg-client.js';
 
 /** The event of a client whose statement was given up: once it is released, nothing more may be sent over it. */
 export const GIVEN_UP = 'givenUp';
@@ -37,10 +8,7 @@ export const GIVEN_UP = 'givenUp';
 export const READ_ONLY = 'readOnly';
 
 /** How long a cancelled statement may take to end, before its connection counts as dead. */
-const CANCEL_GRACE_MS = 1_000;
-/** Delays between attempts to deliver a CancelRequest. */
-const CANCEL_DELAYS_MS = [0, 1_000, 2_000, 4_000, 8_000, 16_000];
-const CANCEL_TIMEOUT_MS = 5_000;
+const CANCEL_GRACE_MS = 2_000;
 
 /** Values read otherwise, and literals too, would depend on what a role or a database sets. */
 const SESSION = { DateStyle: 'ISO', TimeZone: 'UTC', standard_conforming_strings: 'on' };
@@ -57,11 +25,11 @@ const SESSION = { DateStyle: 'ISO', TimeZone: 'UTC', standard_conforming_strings
  */
 export function cancellingClient(Base: PgClientClass, timeoutMs: number): PgClientClass {
   return class CancellingClient extends Base {
-    readonly #options: ClientOptions;
+    readonly #newClient: () => PgClient;
 
     constructor(options: ClientOptions) {
       super(options);
-      this.#options = options;
+      this.#newClient = () => new Base(options);
       // Variables that `pg` takes when it is given no value; it has no value for "none".
       Object.assign(this.connectionParameters, { options: options.options, replication: undefined });
     }
@@ -79,7 +47,7 @@ export function cancellingClient(Base: PgClientClass, timeoutMs: number): PgClie
       let ended = false;
       const giveUp = (): void => {
         this.emit(GIVEN_UP);
-        void cancelStatement(this, () => new Base(this.#options));
+        void cancelStatement(this, this.#newClient, () => ended);
         setTimeout(() => ended || this.connection.stream.destroy(), CANCEL_GRACE_MS).unref();
       };
       const timer = timeoutMs > 0 ? setTimeout(giveUp, timeoutMs) : undefined;
@@ -94,40 +62,4 @@ export function cancellingClient(Base: PgClientClass, timeoutMs: number): PgClie
       }
     }
   };
-}
-
-/**
- * Has the server end what a client executes. Tries again while the network is away: until then it goes on.
- *
- * @param newClient makes a client that is not connected yet, for its connection.
- */
-async function cancelStatement(client: PgClient, newClient: () => PgClient): Promise<void> {
-  for (const delayMs of CANCEL_DELAYS_MS) {
-    await delay(delayMs, undefined, { ref: false });
-    if (await sendCancel(client, newClient().connection)) return;
-  }
-}
-
-/** Resolves with true when it was sent; then the server has passed the signal on, and closed the connection. */
-function sendCancel(client: PgClient, connection: PgConnection): Promise<boolean> {
-  const { host, port, ssl, sslNegotiation, processID, secretKey } = client;
-  return new Promise((resolve) => {
-    let sent = false;
-    const send = (): void => {
-      connection.cancel(processID, secretKey);
-      sent = true;
-    };
-    const timer = setTimeout(() => connection.stream.destroy(), CANCEL_TIMEOUT_MS).unref();
-    connection.on('error', () => connection.stream.destroy());
-    connection.once('end', () => {
-      clearTimeout(timer);
-      resolve(sent);
-    });
-    connection.once('sslconnect', send);
-    connection.once('connect', () => {
-      if (!ssl) send();
-      else if (sslNegotiation !== 'direct') connection.requestSsl();
-    });
-    connection.connect(...(host.startsWith('/') ? [`${host}/.s.PGSQL.${port}`] : [port, host]));
-  });
 }

@@ -1,16 +1,11 @@
-import type { EventEmitter } from 'node:events';
 import { PostgreSqlConnection, PostgreSqlDriver } from '@mikro-orm/postgresql';
 import { retrySerializationFailures } from './outage.js';
-import { cancellingClient, type PgClientClass } from './postgres-client.js';
-import { healPool } from './postgres-pool.js';
+import { cancellingClient } from './postgres-client.js';
+import { healPool, type Pool } from './postgres-pool.js';
 
 type Dialect = ReturnType<PostgreSqlConnection['createKyselyDialect']>;
 type Driver = ReturnType<Dialect['createDriver']>;
 type Execute = Parameters<PostgreSqlConnection['execute']>;
-
-interface Pool extends EventEmitter {
-  Client: PgClientClass;
-}
 
 /**
  * PostgreSQL with a pool that replaces broken connections (lost ones, those whose response never came, those of a

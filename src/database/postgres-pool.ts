@@ -1,5 +1,17 @@
 import type { EventEmitter } from 'node:events';
-import { type PgClient, GIVEN_UP, READ_ONLY } from './postgres-client.js';
+import type { PgClient, PgClientClass } from './pg-client.js';
+import { GIVEN_UP, READ_ONLY } from './postgres-client.js';
+
+/** A pool of `pg-pool`, with three of its internals. */
+export interface Pool extends EventEmitter {
+  Client: PgClientClass;
+  ['_clients']: PgClient[];
+  ['_remove'](client: PgClient, callback?: () => void): void;
+  ['_pulseQueue'](): void;
+}
+
+/** How long a server may take to end a session. */
+const END_GRACE_MS = 1_000;
 
 /** The client of a pool, with two internals of `pg`. */
 interface Client extends PgClient {
@@ -15,7 +27,8 @@ interface Client extends PgClient {
  *   not ready by the end of its next use never will be;
  * - of a server that only reads any more, as after a failover: all of them, since another one writes now.
  */
-export function healPool(pool: EventEmitter): void {
+export function healPool(pool: Pool): void {
+  holdPlaces(pool);
   const idle = new Set<Client>();
   const busy = new Set<Client>();
   const ended = new WeakSet<Client>();
@@ -45,4 +58,22 @@ export function healPool(pool: EventEmitter): void {
     unready.add(client);
     client.once('drain', () => unready.delete(client));
   });
+}
+
+/**
+ * Counts a client as one of the pool until it has ended, and not only until it is told to: its backend is there as long.
+ */
+function holdPlaces(pool: Pool): void {
+  const remove = pool['_remove'].bind(pool);
+  pool['_remove'] = (client, callback = () => pool['_pulseQueue']()) => {
+    let ended = false;
+    const timer = setTimeout(() => client.connection.stream.destroy(), END_GRACE_MS).unref();
+    remove(client, () => {
+      ended = true;
+      clearTimeout(timer);
+      pool['_clients'] = pool['_clients'].filter((other) => other !== client);
+      callback();
+    });
+    if (!ended) pool['_clients'].push(client);
+  };
 }

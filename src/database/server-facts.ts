@@ -74,8 +74,8 @@ export async function isWritable(em: SqlEntityManager): Promise<boolean> {
 
 /** The clock of the database, in milliseconds since the epoch. */
 export async function readClock(em: SqlEntityManager): Promise<number> {
-  const sql = 'select extract(epoch from clock_timestamp())::float8 * 1000 as now';
-  return (await readRow<{ now: number }>(em, sql)).now;
+  const sql = 'select (extract(epoch from clock_timestamp()) * 1000)::text as now';
+  return Number((await readRow<{ now: string }>(em, sql)).now);
 }
 
 export function readConnectionLimits(em: SqlEntityManager): Promise<ConnectionLimits> {

@@ -1,18 +1,8 @@
 import { IsolationLevel } from '@mikro-orm/core';
 import type { SqlEntityManager } from '@mikro-orm/sql';
+import type { Transact } from '../transact.js';
 import { KeyedQueue } from './keyed-queue.js';
 import { retrySerializationFailures } from './outage.js';
-
-/**
- * Runs work in a transaction: all of it or nothing.
- *
- * @param rows names the rows that it locks: what waits for the same ones is taken one after the other, and
- *   rejected with `OverloadedError` when its turn does not come in time.
- */
-export type Transact = <Result>(
-  rows: string,
-  work: (tx: SqlEntityManager) => Promise<Result>,
-) => Promise<Result>;
 
 /** After so long without a statement its process is frozen or gone, and its row locks are released. */
 const IDLE_TIMEOUT_MS = '5000';

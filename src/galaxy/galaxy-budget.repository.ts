@@ -40,10 +40,10 @@ export async function acquireGalaxySlot(
     'run',
   );
   if (acquired.affectedRows > 0) return 0;
-  const [next] = await em.execute<{ waitMs: number }[]>(
-    `select extract(epoch from taken_at + interval '1 minute' - clock_timestamp())::float8 * 1000 as "waitMs"
+  const [next] = await em.execute<{ waitMs: string }[]>(
+    `select (extract(epoch from taken_at + interval '1 minute' - clock_timestamp()) * 1000)::text as "waitMs"
      from galaxy_slot order by taken_at desc limit 1 offset ?`,
     [perMinute - 1],
   );
-  return Math.max(MIN_WAIT_MS, Math.ceil(next?.waitMs ?? 0));
+  return Math.max(MIN_WAIT_MS, Math.ceil(Number(next?.waitMs ?? 0)));
 }

@@ -36,14 +36,15 @@ export interface SealedColumns extends Ciphertexts {
 /** The tokens of a link, with the data key that opens them and whom they were issued by and to. */
 export interface SealedLink extends SealedColumns, WrappedKey, ClientRegistration {}
 
+/** Numbers are texts: how many digits one of floating point has, a database may set. */
 const STATE_COLUMNS = `account_id as "accountId", status, scope,
-  extract(epoch from access_token_expires_at)::float8 * 1000 as "expiresMs",
-  extract(epoch from last_refreshed_at)::float8 * 1000 as "refreshedMs"`;
+  (extract(epoch from access_token_expires_at) * 1000)::text as "expiresMs",
+  (extract(epoch from last_refreshed_at) * 1000)::text as "refreshedMs"`;
 
 type Raw<T> = Omit<T, 'scopes' | 'accessTokenExpiresAt' | 'lastRefreshedAt'> & {
   readonly scope: string;
-  readonly expiresMs: number;
-  readonly refreshedMs: number | null;
+  readonly expiresMs: string;
+  readonly refreshedMs: string | null;
 };
 
 /** Clear state of several accounts in one statement. */
@@ -88,9 +89,9 @@ export async function readSealed(em: SqlEntityManager, accountId: string): Promi
     `select ${STATE_COLUMNS}, issuer, client_id as "clientId", key_id as "keyId", data_key as "dataKey",
        access_token as "accessToken", id_token as "idToken", refresh_token as "refreshToken",
        generation, refresh_token_rotates as "refreshTokenRotates", lease_id as "leaseId", failure_count as "failureCount",
-       coalesce(extract(epoch from lease_expires_at - clock_timestamp())::float8 * 1000, 0) as "leaseRemainingMs",
-       coalesce(extract(epoch from retry_at - clock_timestamp())::float8 * 1000, 0) as "retryInMs",
-       extract(epoch from clock_timestamp())::float8 * 1000 as "readAtMs"
+       coalesce(extract(epoch from lease_expires_at - clock_timestamp()) * 1000, 0)::text as "leaseRemainingMs",
+       coalesce(extract(epoch from retry_at - clock_timestamp()) * 1000, 0)::text as "retryInMs",
+       (extract(epoch from clock_timestamp()) * 1000)::text as "readAtMs"
      from sealed_tokens where account_id = ?`,
     [accountId],
   );
@@ -137,10 +138,11 @@ export async function changesRows(em: SqlEntityManager, sql: string, params: unk
 
 function toState<T extends TokenState>(row: Raw<T>): T {
   const { scope, expiresMs, refreshedMs, ...rest } = row;
+  const toNumber = ([name, value]: [string, unknown]) => [name, name.endsWith('Ms') ? Number(value) : value];
   return {
-    ...rest,
+    ...(Object.fromEntries(Object.entries(rest).map(toNumber)) as object),
     scopes: parseScope(scope),
-    accessTokenExpiresAt: new Date(expiresMs),
-    lastRefreshedAt: refreshedMs === null ? null : new Date(refreshedMs),
+    accessTokenExpiresAt: new Date(Number(expiresMs)),
+    lastRefreshedAt: refreshedMs === null ? null : new Date(Number(refreshedMs)),
   } as unknown as T;
 }

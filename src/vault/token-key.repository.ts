@@ -1,3 +1,4 @@
+import { IsolationLevel } from '@mikro-orm/core';
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import { changesRows } from './sealed-tokens.repository.js';
 
@@ -59,7 +60,7 @@ export function countAccounts(em: SqlEntityManager, kid: string): Promise<number
 
 /** Marks a key as one that no row needs. False when rows need it. */
 export function markRetired(em: SqlEntityManager, kid: string): Promise<boolean> {
-  return em.transactional(async (tx) => {
+  const retire = async (tx: SqlEntityManager): Promise<boolean> => {
     // Waits for links that are being stored with it: a foreign key holds the row that it refers to.
     await tx.execute('select from token_key where kid = ? for update', [kid]);
     if (await isNeeded(tx, kid)) return false;
@@ -69,7 +70,9 @@ export function markRetired(em: SqlEntityManager, kid: string): Promise<boolean>
        where kid = ?`,
       [kid],
     );
-  });
+  };
+  // By then it has to see them, whatever the database sets.
+  return em.transactional(retire, { isolationLevel: IsolationLevel.READ_COMMITTED });
 }
 
 /** Takes the mark back. */

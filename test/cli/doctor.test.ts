@@ -96,7 +96,7 @@ onPostgres('a database that goes silent', () => {
     };
     const results = await checkDatabase({ ...loadConfig({}), database: settings }, { now });
     expect(results.filter(({ status }) => status === 'failed')).toMatchObject([
-      { name: 'database clock', message: 'A statement waited too long: Query read timeout.' },
+      { name: 'database clock', message: 'A statement waited too long: Connection terminated unexpectedly.' },
       { name: 'pooler' },
       { name: 'connection limits' },
     ]);

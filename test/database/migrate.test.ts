@@ -29,11 +29,10 @@ onPostgres('migrations on a server', () => {
   });
 
   test('HTP-25 VLT-65 a migration of another process may take longer than a statement may', async () => {
-    const { opened, other } = await openTwice();
-    const waits: string[] = [];
+    const { opened, other, waits } = await openTwice();
     await other.begin();
     await other.execute(`select pg_advisory_xact_lock(${MIGRATION_LOCK})`);
-    const waiting = opened.migrate((reason) => waits.push(reason));
+    const waiting = opened.migrate();
     await waitUntil(() => waits.length > 0);
     await other.rollback();
     expect(await waiting).not.toHaveLength(0);
@@ -43,11 +42,10 @@ onPostgres('migrations on a server', () => {
 
   test('VLT-65 a migration waits for the locks of others, lets them through meanwhile, and outlasts the limit of a statement', async () => {
     await migrateTo('migration20261126000000-data-keys');
-    const { opened, other } = await openTwice();
-    const waits: string[] = [];
+    const { opened, other, waits } = await openTwice();
     await other.begin();
     await other.execute('select from pending_link');
-    const waiting = opened.migrate((reason) => waits.push(reason));
+    const waiting = opened.migrate();
     await waitUntil(() => waits.length > 0);
     await other.rollback();
     expect(await waiting).toEqual(['migration20261127000000-large-tables']);
@@ -65,15 +63,17 @@ onPostgres('migrations on a server', () => {
     await opened.close();
   });
 
-  /** A database with a short limit for a statement, and a session beside it. */
+  /** A database with a short limit for a statement, what it waits for, and a session beside it. */
   async function openTwice() {
     const settings = { ...database.settings, poolMax: 2, timeoutMs: STATEMENT_TIMEOUT_MS };
-    const [opened, beside] = [await openDatabase(settings), await openDatabase(settings)];
+    const waits: string[] = [];
+    const opened = await openDatabase(settings, undefined, (reason) => waits.push(reason));
+    const beside = await openDatabase(settings);
     const close = async (): Promise<void> => {
       await opened.close();
       await beside.close();
     };
-    return { opened: { ...opened, close }, other: beside.em.fork() };
+    return { opened: { ...opened, close }, other: beside.em.fork(), waits };
   }
 
   async function migrateTo(name: string): Promise<void> {

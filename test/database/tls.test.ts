@@ -3,6 +3,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { createServer as createTlsServer } from 'node:tls';
 import { explainDatabaseError } from '../../src/cli/doctor/database-error.js';
+import { openDatabase } from '../../src/database/orm.js';
 import { openForInspection } from '../../src/database/inspection.js';
 import { type Authority, createAuthority } from '../kit/certificates.js';
 import { waitUntil } from '../kit/eventually.js';
@@ -86,6 +87,16 @@ needs('postgres', 'openssl')('a server with TLS', () => {
       { DATABASE_URL: urlOf('127.0.0.1', `sslmode=verify-full&sslrootcert=${right.ca}`) },
     ].map((env) => runProgram(['migrate'], { ...env, NODE_TLS_REJECT_UNAUTHORIZED: '0' }));
     expect(await Promise.all(runs.map(({ exited }) => exited))).toEqual([0, 0, 0, 1, 1, 1]);
+    for (const { output } of runs.slice(3)) {
+      expect(output()).toContain('The certificate of the server of DATABASE_URL does not verify');
+    }
+  });
+
+  test('VLT-63 a statement that was given up ends at the server, by a request that is encrypted too', async () => {
+    const settings = { url: urlOf('localhost', 'sslmode=require'), dataDir: '', poolMax: 1, timeoutMs: 300 };
+    const opened = await openDatabase(settings);
+    await expect(opened.em.fork().execute('select pg_sleep(60)')).rejects.toThrow('canceling statement');
+    await opened.close();
   });
 
   test('VLT-71 knows the client by its certificate, whose key may be encrypted', async () => {

@@ -14,6 +14,7 @@ const SETTINGS = [
   'standard_conforming_strings = off',
   `default_transaction_isolation = 'repeatable read'`,
   'search_path = app, public',
+  'extra_float_digits = -15',
 ];
 /** A backslash before a quote: where strings are not conforming, it would end the literal elsewhere. */
 const NAME = String.raw`Robert\'; drop table app_user; --`;

@@ -25,7 +25,7 @@ describe('settings', () => {
     'VLT-72 %s tells a password that is not encoded',
     async (command) => {
       const url = 'postgresql://ada:hunter2secret@more@db.example/accounts';
-      const run = runProgram([command], { DATABASE_URL: url, DATABASE_POOL_MAX: '1' });
+      const run = runProgram([command], { DATABASE_URL: url, DATABASE_POOL_MAX: '0' });
       expect(await run.exited).toBe(1);
       expect(run.output()).toContain('DATABASE_URL is not percent-encoded');
       expect(run.output()).toContain('DATABASE_POOL_MAX must be');

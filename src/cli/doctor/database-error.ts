@@ -1,4 +1,4 @@
-import { isDatabaseOutage } from '../../database/outage.js';
+import { CERTIFICATE_FAULT, isDatabaseOutage } from '../../database/outage.js';
 import { causeOf } from './cause.js';
 import { failed, type Finding } from './check.js';
 
@@ -18,7 +18,7 @@ const ADVICE: readonly (readonly [RegExp, string, string])[] = [
     'Name the primary in DATABASE_URL, and turn default_transaction_read_only off.',
   ],
   [
-    /^(55P03|57014|Query read timeout)$/,
+    /^(55P03|57014)$|^Connection terminated unexpectedly/,
     'A statement waited too long',
     'Another transaction may hold a lock (pg_stat_activity shows which), or the connection went silent.',
   ],
@@ -26,7 +26,7 @@ const ADVICE: readonly (readonly [RegExp, string, string])[] = [
   [/^42501$/, 'The role lacks a right', 'See the other lines, or run doctor with the role of the server.'],
   [/^57P03$/, 'The server is starting or stopping', 'Run doctor again in a moment.'],
   [
-    /^(ERR_TLS_CERT|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/,
+    CERTIFICATE_FAULT,
     'The certificate of the server does not verify',
     'Check the host, sslmode and sslrootcert in DATABASE_URL.',
   ],

@@ -1,4 +1,5 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
+import { readMigrations } from '../../database/migrate.js';
 import { openDatabase } from '../../database/orm.js';
 import type { DatabaseSettings } from '../../database/settings.js';
 import { StartupError } from '../../errors.js';
@@ -14,7 +15,8 @@ export async function withDatabase<Result>(
 ): Promise<Result> {
   const database = await openDatabase({ ...settings, statementTimeoutMs: STATEMENT_TIMEOUT_MS });
   try {
-    if (!(await database.isReady())) {
+    const { pending } = await readMigrations(database.em.fork());
+    if (pending.length > 0) {
       throw new StartupError('The database is not migrated. Run migrate first.');
     }
     return await work(database.em);
