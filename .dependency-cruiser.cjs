@@ -6,7 +6,9 @@ const READER = '^src/settings-reader\\.ts$';
 
 /** Who may import whom. A new edge between two rooms is a decision: make it here, with its reason. */
 const allowed = {
-  '^src/server\\.ts$': '^src/(app|config|errors|log|settings-reader)\\.ts$|^src/dev/embedded\\.ts$',
+  // Database and embedded provider share the data directory: the process claims it before either is there.
+  '^src/server\\.ts$':
+    '^src/(app|config|errors|log|settings-reader)\\.ts$|^src/(dev/embedded|database/data-directory)\\.ts$',
   '^src/app\\.ts$': '^src/(?!server\\.ts|cli/|dev/)',
   // Each room reads its own settings; config composes them.
   '^src/config\\.ts$': `^src/[^/]+/settings\\.ts$|${READER}`,

@@ -1,9 +1,13 @@
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { createApp } from './app.js';
 import { type Config, loadConfig, secretsOf } from './config.js';
+import { claimDataDirectory } from './database/data-directory.js';
 import { ConfigError } from './errors.js';
 import { createLog, type Log } from './log.js';
 import type { Environment } from './settings-reader.js';
+
+const EMBEDDED_IN_USE =
+  'Another process uses DATA_DIR. What is embedded serves one process: set another DATA_DIR, or DATABASE_URL and ROLLUP_ISSUER for several.';
 
 /**
  * Runs the server until SIGTERM or SIGINT, then lets what is running finish within the grace period and exits with 0.
@@ -22,7 +26,10 @@ export async function serve(env: Environment): Promise<void> {
     await (await starting).close();
     await embedded.close();
   });
-  const app = await starting;
+  const app = await starting.catch(async (error: unknown) => {
+    await embedded.close();
+    throw error;
+  });
   log.info({ url: app.url, ...(rollupIdUrl && { rollupId: rollupIdUrl }) }, 'ready');
   embedded.rememberProvider((text) => log.warn(text));
   if (!config.production) announce(app.url, rollupIdUrl);
@@ -30,10 +37,7 @@ export async function serve(env: Environment): Promise<void> {
 
 /** In production incomplete settings are rejected; elsewhere what is missing is embedded. */
 async function completeConfig(config: Config) {
-  if (!config.production) {
-    const { embed } = await import('./dev/embedded.js');
-    return embed(config);
-  }
+  if (!config.production) return embedMissing(config);
   const { rollup, vault } = config;
   if (!rollup || vault.keys === undefined) throw new ConfigError(['production needs every setting']);
   return {
@@ -44,6 +48,32 @@ async function completeConfig(config: Config) {
     rememberProvider: () => undefined,
     close: async () => undefined,
   };
+}
+
+/** Embeds what is missing. `close` is for after the database is closed: then the data directory is free. */
+async function embedMissing(config: Config) {
+  const release = await claimForEmbedded(config);
+  try {
+    const { embed } = await import('./dev/embedded.js');
+    const embedded = await embed({ ...config, database: { ...config.database, isDataDirClaimed: true } });
+    const close = async (): Promise<void> => {
+      await embedded.close();
+      release();
+    };
+    return { ...embedded, close };
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+/**
+ * Claims the data directory before anything in it is read: for the embedded database, and for the embedded provider,
+ * which overwrites its state. Generated keys alone are never overwritten, so servers may share them.
+ */
+async function claimForEmbedded({ database, rollup }: Config): Promise<() => void> {
+  if (!rollup) return claimDataDirectory(database.dataDir, EMBEDDED_IN_USE);
+  return database.url === undefined ? claimDataDirectory(database.dataDir) : () => undefined;
 }
 
 function announce(url: string, rollupIdUrl: string | undefined): void {

@@ -5,20 +5,22 @@ import { StartupError } from '../errors.js';
 import { lockDirectory } from './directory-lock.js';
 import { lockName } from './name-lock.js';
 
+const DATABASE_IN_USE =
+  'Another process uses DATA_DIR. The embedded database serves one process: set another DATA_DIR, or DATABASE_URL for several.';
+
 /**
- * Creates the data directory and locks it: the embedded database has a single connection, so one process.
+ * Creates the data directory and locks it: the embedded database has a single connection, so one process. A server locks
+ * it for the embedded provider as well, and says so by a sentence of its own.
  *
  * The lock of a process that is gone counts no longer. Resolves with the release. Rejects with `StartupError` when a
  * process holds it, this one included, and when the directory is none to write to or to listen in.
  */
-export async function claimDataDirectory(dataDir: string): Promise<() => void> {
+export async function claimDataDirectory(dataDir: string, inUse = DATABASE_IN_USE): Promise<() => void> {
   const release = await lock(dataDir).catch((cause: unknown) => {
     throw explain(dataDir, cause);
   });
   if (release) return release;
-  throw new StartupError(
-    'Another process uses DATA_DIR. The embedded database serves one process: set another DATA_DIR, or DATABASE_URL for several.',
-  );
+  throw new StartupError(inUse);
 }
 
 /** Where the embedded database is in the data directory. */

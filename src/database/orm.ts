@@ -80,7 +80,8 @@ export async function openDatabase(
   onStatement?: OnStatement,
   onWait?: OnWait,
 ): Promise<Database> {
-  const release = settings.url === undefined ? await claimDataDirectory(settings.dataDir) : () => undefined;
+  const { url, dataDir, isDataDirClaimed = url !== undefined } = settings;
+  const release = isDataDirClaimed ? () => undefined : await claimDataDirectory(dataDir);
   let orm: MikroORM | undefined;
   const close = async (): Promise<void> => {
     await orm?.close(true);

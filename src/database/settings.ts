@@ -6,6 +6,8 @@ import { findSecrets } from './database-url.js';
 export interface DatabaseSettings {
   readonly url?: string | undefined;
   readonly dataDir: string;
+  /** The caller has claimed the data directory already. */
+  readonly isDataDirClaimed?: boolean;
   readonly poolMax: number;
   /** Milliseconds to get a connection, for one statement, and for the turn of a transaction. */
   readonly timeoutMs: number;

@@ -1,12 +1,14 @@
-import { randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../config.js';
+import { readOrCreateKeys } from './generated-keys.js';
 import { providerPorts, readRememberedPort, rememberPort, startOnFirst } from './provider-port.js';
 import { createReadableLog } from './readable-log.js';
 import { startRollupId } from './rollup-id/rollup-id.js';
 
-/** Starts or generates what the settings lack: the provider, its credentials and the key ring. */
+/**
+ * Starts or generates what the settings lack: the provider, its credentials and the key ring. The state of the provider
+ * is of one process, which has claimed the data directory.
+ */
 export async function embed(config: Config) {
   const keys = config.vault.keys ?? readOrCreateKeys(config.database.dataDir);
   const { rollup, provider } = config.rollup ? { rollup: config.rollup } : await startProvider(config);
@@ -61,15 +63,4 @@ function rememberProvider(dataDir: string, url: string, warn: (text: string) => 
   warn(
     `The embedded Rollup ID moved from port ${before} to ${now}: identities linked before rest until ROLLUP_DEV_PORT=${before} brings them back`,
   );
-}
-
-function readOrCreateKeys(dataDir: string): string {
-  const path = join(dataDir, 'token-keys');
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  try {
-    writeFileSync(path, `dev-1:${randomBytes(32).toString('base64url')}\n`, { flag: 'wx', mode: 0o600 });
-  } catch {
-    // The file exists: the tokens in the database are sealed with its key.
-  }
-  return readFileSync(path, 'utf8').trim();
 }

@@ -1,8 +1,9 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../config.js';
 import { StartupError } from '../errors.js';
 import { explainListenError, isPortTaken } from '../listen-error.js';
+import { replaceFile } from './whole-file.js';
 
 const MAX_PORT = 65_535;
 
@@ -57,7 +58,7 @@ export function readRememberedPort(dataDir: string): number | undefined {
 
 /** Remembers the port for the next run. */
 export function rememberPort(dataDir: string, port: number): void {
-  writeFileSync(pathIn(dataDir), `${port}\n`, { mode: 0o600 });
+  replaceFile(pathIn(dataDir), `${port}\n`);
 }
 
 function pathIn(dataDir: string): string {

@@ -325,7 +325,7 @@ export const database: readonly Mutation[] = [
   {
     breaks: 'a migration that a lock delays is given up',
     file: 'src/database/migrate.ts',
-    from: "if (sqlStateOf(error) === '55P03') return LOCKED;",
+    from: 'if (/^(55P03|40P01)$/.test(sqlStateOf(error))) return LOCKED;',
     to: '',
     test: 'test/database/migrate.test.ts',
     title: 'VLT-65 a migration waits for the locks of others',

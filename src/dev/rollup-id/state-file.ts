@@ -1,7 +1,8 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { JWK } from 'jose';
 import { parseObject } from '../../json.js';
+import { replaceFile } from '../whole-file.js';
 import type { GrantRecord } from './grants.js';
 
 /** The credentials of the application. */
@@ -28,9 +29,7 @@ export function readState(path: string): StoredState | undefined {
 /** Replaces the file atomically; only its owner can read it. */
 export function writeState(path: string, state: StoredState): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const draft = `${path}.${process.pid}.tmp`;
-  writeFileSync(draft, `${JSON.stringify(state, null, 2)}\n`, { mode: 0o600 });
-  renameSync(draft, path);
+  replaceFile(path, `${JSON.stringify(state, null, 2)}\n`);
 }
 
 function isStoredState(state: Partial<Record<keyof StoredState, unknown>> = {}): state is StoredState {

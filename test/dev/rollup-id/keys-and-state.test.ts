@@ -1,4 +1,4 @@
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { decodeProtectedHeader } from 'jose';
 import { createPerson } from '../../../src/dev/rollup-id/people.js';
@@ -93,6 +93,15 @@ describe('the state file', () => {
     expect(statSync(statePath).mode & 0o777).toBe(0o600);
     expect(statSync(join(directory, 'nested')).mode & 0o777).toBe(0o700);
     expect(JSON.parse(readFileSync(statePath, 'utf8'))).not.toHaveProperty('codes');
+  });
+
+  test('VLT-75 is written without touching the draft of a process with the same number', async () => {
+    const path = join(directory, 'beside.json');
+    const draft = `${path}.${process.pid}.tmp`;
+    writeFileSync(draft, 'of another container');
+    await (await startRollupId({ statePath: path })).close();
+    expect(readFileSync(draft, 'utf8')).toBe('of another container');
+    expect(readdirSync(directory).filter((name) => name.startsWith('beside'))).toHaveLength(2);
   });
 
   test('fails the start when it is invalid', async () => {
