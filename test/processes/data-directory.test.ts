@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { claimDataDirectory } from '../../src/database/data-directory.js';
 import { useDirectory, useStarted } from '../kit/hooks.js';
 import { onPostgres } from '../kit/needs.js';
 import { listen } from '../kit/network.js';
@@ -90,6 +91,7 @@ test('VLT-75 a data directory is free after a start that failed, and after the e
 
 test('VLT-75 a server that embeds neither database nor provider claims no data directory', async () => {
   const [nowhere, held] = [join(createDirectory(), 'none'), createDirectory()];
+  const release = await claimDataDirectory(held);
   const [production, development] = [
     runProgram(['serve'], { ...PRODUCTION, DATA_DIR: nowhere }),
     runProgram(['serve'], { ...START, ...UNREACHABLE, ...PROVIDER, DATA_DIR: held }),
@@ -98,6 +100,7 @@ test('VLT-75 a server that embeds neither database nor provider claims no data d
     expect(await run.exited).toBe(1);
     expect(run.output()).toContain('The database of DATABASE_URL cannot be reached.');
   }
+  release();
   expect(existsSync(nowhere)).toBe(false);
   expect(readdirSync(held)).toEqual(['token-keys']);
 }, 30_000);
