@@ -10,7 +10,12 @@ const CANCEL_TIMEOUT_MS = 5_000;
  *
  * @param newClient makes a client that is not connected yet, for its connection.
  */
-export async function cancelStatement(
+export function cancelStatement(client: PgClient, newClient: () => PgClient, isOver: () => boolean): void {
+  // It fails only in a process that is on its way out.
+  deliverCancel(client, newClient, isOver).catch(() => undefined);
+}
+
+async function deliverCancel(
   client: PgClient,
   newClient: () => PgClient,
   isOver: () => boolean,

@@ -47,7 +47,7 @@ export function cancellingClient(Base: PgClientClass, timeoutMs: number): PgClie
       let ended = false;
       const giveUp = (): void => {
         this.emit(GIVEN_UP);
-        void cancelStatement(this, this.#newClient, () => ended);
+        cancelStatement(this, this.#newClient, () => ended);
         setTimeout(() => ended || this.connection.stream.destroy(), CANCEL_GRACE_MS).unref();
       };
       const timer = timeoutMs > 0 ? setTimeout(giveUp, timeoutMs) : undefined;

@@ -226,7 +226,7 @@ export const database: readonly Mutation[] = [
   {
     breaks: 'a statement that was given up goes on in the server',
     file: 'src/database/postgres-client.ts',
-    from: 'void cancelStatement(this, this.#newClient, () => ended);',
+    from: 'cancelStatement(this, this.#newClient, () => ended);',
     to: 'void cancelStatement; void this.#newClient;',
     test: 'test/database/given-up.test.ts',
     title: 'VLT-63 ends at the server when',
