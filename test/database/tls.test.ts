@@ -93,7 +93,12 @@ needs('postgres', 'openssl')('a server with TLS', () => {
   });
 
   test('VLT-63 a statement that was given up ends at the server, by a request that is encrypted too', async () => {
-    const settings = { url: urlOf('localhost', 'sslmode=require'), dataDir: '', poolMax: 1, timeoutMs: 300 };
+    const settings = {
+      url: urlOf('localhost', 'sslmode=require'),
+      dataDir: '',
+      poolMax: 1,
+      timeoutMs: 1_000,
+    };
     const opened = await openDatabase(settings);
     await expect(opened.em.fork().execute('select pg_sleep(60)')).rejects.toThrow('canceling statement');
     await opened.close();

@@ -7,7 +7,7 @@ import { openServerDatabases } from '../kit/server-databases.js';
 import { type LinkedPerson, type Server, startServers } from '../kit/servers.js';
 
 const POOL_MAX = 4;
-const TIMEOUTS = { DATABASE_POOL_MAX: String(POOL_MAX), DATABASE_TIMEOUT_MS: '1000', REFRESH_WAIT_MS: '500' };
+const TIMEOUTS = { DATABASE_POOL_MAX: String(POOL_MAX), DATABASE_TIMEOUT_MS: '3000', REFRESH_WAIT_MS: '500' };
 const IMPATIENT = 30;
 
 onPostgres('a server whose database is ailing', () => {
