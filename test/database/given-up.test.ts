@@ -65,7 +65,7 @@ onPostgres('a statement that takes too long', () => {
     await whileLocked(async () => {
       const blocked = Promise.allSettled([opened.em.fork().execute(BLOCKED)]);
       await eventually(async () => expect(await direct.em.fork().execute(WAITING_FOR_LOCKS)).toHaveLength(1));
-      proxy.mode = 'hold';
+      proxy.mode = 'refuse';
       expect(await blocked).toMatchObject([{ status: 'rejected' }]);
       proxy.mode = 'pass';
       await eventually(async () => expect(await direct.em.fork().execute(WAITING_FOR_LOCKS)).toEqual([]));

@@ -305,15 +305,6 @@ export const database: readonly Mutation[] = [
     needs: 'postgres',
   },
   {
-    breaks: 'strings end where a database says',
-    file: 'src/database/postgres-client.ts',
-    from: ", standard_conforming_strings: 'on'",
-    to: '',
-    test: 'test/processes/session-settings.test.ts',
-    title: 'VLT-69 change no value',
-    needs: 'postgres',
-  },
-  {
     breaks: 'a migration ends with the limit of a statement',
     file: 'src/database/orm.ts',
     from: 'statementTimeoutMs: 0 })',
