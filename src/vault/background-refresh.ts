@@ -1,6 +1,6 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import { SingleFlight } from '../single-flight.js';
-import { findExpiring } from './sealed-tokens.repository.js';
+import { findExpiring } from './refresh-due.repository.js';
 import type { ClientRegistration } from '../token-set.js';
 import type { TokenVault } from './token-vault.js';
 

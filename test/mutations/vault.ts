@@ -61,7 +61,7 @@ export const vault: readonly Mutation[] = [
   },
   {
     breaks: 'a refresh ahead of demand takes accounts whose key is missing',
-    file: 'src/vault/sealed-tokens.repository.ts',
+    file: 'src/vault/refresh-due.repository.ts',
     from: "and key_id = any(string_to_array(?, ' '))",
     to: "and string_to_array(?, ' ') is not null",
     test: 'test/vault/refresh-steps.cases.ts',
@@ -366,7 +366,7 @@ export const vault: readonly Mutation[] = [
   },
   {
     breaks: 'a refresh ahead of demand ignores the back-off',
-    file: 'src/vault/sealed-tokens.repository.ts',
+    file: 'src/vault/refresh-due.repository.ts',
     from: `\n       and (retry_at is null or retry_at <= clock_timestamp())`,
     to: '',
     test: 'test/vault/refresh-steps.cases.ts',
@@ -374,7 +374,7 @@ export const vault: readonly Mutation[] = [
   },
   {
     breaks: 'a refresh ahead of demand ignores leases',
-    file: 'src/vault/sealed-tokens.repository.ts',
+    file: 'src/vault/refresh-due.repository.ts',
     from: `\n       and (lease_id is null or (lease_expires_at <= clock_timestamp() and not refresh_token_rotates))`,
     to: '',
     test: 'test/vault/refresh-steps.cases.ts',

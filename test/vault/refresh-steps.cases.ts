@@ -1,10 +1,6 @@
 import { refreshLeaseRepository } from '../../src/vault/refresh-lease.repository.js';
-import {
-  findExpiring,
-  putSealed,
-  readSealed,
-  type SealedLink,
-} from '../../src/vault/sealed-tokens.repository.js';
+import { findExpiring } from '../../src/vault/refresh-due.repository.js';
+import { putSealed, readSealed, type SealedLink } from '../../src/vault/sealed-tokens.repository.js';
 import { onPostgres } from '../kit/needs.js';
 import { KEY_ID, NEXT_KEY_ID } from '../kit/token-rows.js';
 import { DATABASE_AHEAD_MS, useVaultDatabase } from '../kit/vault-database.js';
