@@ -131,7 +131,7 @@ async function migrateSlowly(
 
 async function checkReadiness(em: SqlEntityManager): Promise<boolean> {
   try {
-    return (await isWritable(em)) && (await readMigrations(em)).pending.length === 0;
+    return (await isWritable(em)) && (await isMigrated(em));
   } catch {
     return false;
   }

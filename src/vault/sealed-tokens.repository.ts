@@ -36,6 +36,8 @@ export interface SealedColumns extends Ciphertexts {
 /** The tokens of a link, with the data key that opens them and whom they were issued by and to. */
 export interface SealedLink extends SealedColumns, WrappedKey, ClientRegistration {}
 
+type Duration = 'leaseRemainingMs' | 'retryInMs' | 'readAtMs';
+
 /** Numbers are texts: how many digits one of floating point has, a database may set. */
 const STATE_COLUMNS = `account_id as "accountId", status, scope,
   (extract(epoch from access_token_expires_at) * 1000)::text as "expiresMs",
@@ -61,7 +63,7 @@ export async function findTokenStates(
 
 /** Everything the refresh decides by, or undefined when the account is not linked. */
 export async function readSealed(em: SqlEntityManager, accountId: string): Promise<SealedRow | undefined> {
-  const rows: Raw<SealedRow>[] = await em.execute(
+  const [row]: (Raw<Omit<SealedRow, Duration>> & Record<Duration, string>)[] = await em.execute(
     `select ${STATE_COLUMNS}, issuer, client_id as "clientId", key_id as "keyId", data_key as "dataKey",
        access_token as "accessToken", id_token as "idToken", refresh_token as "refreshToken",
        generation, refresh_token_rotates as "refreshTokenRotates", lease_id as "leaseId", failure_count as "failureCount",
@@ -71,7 +73,14 @@ export async function readSealed(em: SqlEntityManager, accountId: string): Promi
      from sealed_tokens where account_id = ?`,
     [accountId],
   );
-  return rows.map(toState)[0];
+  if (!row) return undefined;
+  const { leaseRemainingMs, retryInMs, readAtMs } = row;
+  return {
+    ...toState<Omit<SealedRow, Duration>>(row),
+    leaseRemainingMs: Number(leaseRemainingMs),
+    retryInMs: Number(retryInMs),
+    readAtMs: Number(readAtMs),
+  };
 }
 
 /**
@@ -114,9 +123,8 @@ export async function changesRows(em: SqlEntityManager, sql: string, params: unk
 
 function toState<T extends TokenState>(row: Raw<T>): T {
   const { scope, expiresMs, refreshedMs, ...rest } = row;
-  const toNumber = ([name, value]: [string, unknown]) => [name, name.endsWith('Ms') ? Number(value) : value];
   return {
-    ...(Object.fromEntries(Object.entries(rest).map(toNumber)) as object),
+    ...rest,
     scopes: parseScope(scope),
     accessTokenExpiresAt: new Date(Number(expiresMs)),
     lastRefreshedAt: refreshedMs === null ? null : new Date(Number(refreshedMs)),

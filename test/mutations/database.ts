@@ -101,7 +101,7 @@ export const database: readonly Mutation[] = [
   {
     breaks: 'a server that lacks a migration is ready',
     file: 'src/database/orm.ts',
-    from: '&& (await readMigrations(em)).pending.length === 0',
+    from: '&& (await isMigrated(em))',
     to: '',
     test: 'test/http/health.cases.ts',
     title: 'HTP-13 a server that lacks a migration',

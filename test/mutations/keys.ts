@@ -205,7 +205,7 @@ export const keys: readonly Mutation[] = [
   },
   {
     breaks: 'tokens of another client are refreshed ahead',
-    file: 'src/vault/sealed-tokens.repository.ts',
+    file: 'src/vault/refresh-due.repository.ts',
     from: ' and issuer = ? and client_id = ?\n',
     to: ' and (issuer = ? or client_id = ?)\n',
     test: 'test/vault/refresh-steps.cases.ts',
