@@ -5,6 +5,13 @@ const RollupAccountSchema = defineEntity({
   name: 'RollupAccount',
   tableName: 'rollup_account',
   uniques: [{ name: 'rollup_account_identity_unique', properties: ['issuer', 'sub'] }],
+  indexes: [
+    {
+      name: 'rollup_account_userinfo_due_index',
+      expression: `create index rollup_account_userinfo_due_index on rollup_account (issuer, userinfo_due_at)
+        where userinfo_due_at is not null`,
+    },
+  ],
   properties: {
     id: p.uuid().primary(),
     user: () =>
@@ -13,6 +20,8 @@ const RollupAccountSchema = defineEntity({
     sub: p.text(),
     /** Every scope ever consented to, space-separated. What the tokens allow now is with the tokens. */
     grantedScope: p.text().default(''),
+    /** When userinfo is read for what a sign-in could not learn from it; null when there is nothing to learn. */
+    userinfoDueAt: p.datetime(3).nullable(),
     linkedAt: p.datetime(3).defaultRaw('clock_timestamp()'),
   },
 });

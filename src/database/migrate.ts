@@ -8,6 +8,7 @@ import { ConsentMigration } from './migrations/migration20261124000000-consent.j
 import { PendingLinkUserMigration } from './migrations/migration20261124120000-pending-link-user.js';
 import { DataKeysMigration } from './migrations/migration20261126000000-data-keys.js';
 import { LargeTablesMigration } from './migrations/migration20261127000000-large-tables.js';
+import { AnswersInHandMigration } from './migrations/migration20261128000000-answers-in-hand.js';
 import { isGivenUp, sqlStateOf } from './outage.js';
 import type { OnWait } from './startup.js';
 
@@ -18,6 +19,7 @@ export const migrationsList = [
   { name: 'migration20261124120000-pending-link-user', class: PendingLinkUserMigration },
   { name: 'migration20261126000000-data-keys', class: DataKeysMigration },
   { name: 'migration20261127000000-large-tables', class: LargeTablesMigration },
+  { name: 'migration20261128000000-answers-in-hand', class: AnswersInHandMigration },
 ];
 
 /** The table in which MikroORM notes what was applied. */

@@ -37,6 +37,10 @@ const SealedTokensSchema = defineEntity({
     accessToken: p.text().nullable(),
     idToken: p.text().nullable(),
     refreshToken: p.text().nullable(),
+    /** A response of the provider that could not be verified yet, sealed. */
+    pendingResponse: p.text().nullable(),
+    /** `iat` of the access token; null for one that an earlier version stored. */
+    accessTokenIssuedAt: p.datetime(3).nullable(),
     accessTokenExpiresAt: p.datetime(3),
     lastRefreshedAt: p.datetime(3).nullable(),
     /** Incremented by every change of the tokens: optimistic concurrency. */
