@@ -48,7 +48,10 @@ onPostgres('migrations on a server', () => {
     const waiting = opened.migrate();
     await waitUntil(() => waits.length > 0);
     await other.rollback();
-    expect(await waiting).toEqual(['migration20261127000000-large-tables']);
+    expect(await waiting).toEqual([
+      'migration20261127000000-large-tables',
+      'migration20261128000000-answers-in-hand',
+    ]);
     expect(waits).toEqual([expect.stringContaining('other transactions hold')]);
     await opened.close();
   });
