@@ -1,17 +1,9 @@
-import { UniqueConstraintViolationException } from '@mikro-orm/core';
 import type { SqlEntityManager } from '@mikro-orm/sql';
-import { AccountNotFoundError, LinkedToAnotherUserError, LinkNotFoundError } from '../errors.js';
+import { AccountNotFoundError, LinkedToAnotherUserError } from '../errors.js';
 import { type Grant, verifyGrant } from '../rollup/grant.js';
 import type { Tokens, TokenSet } from '../token-set.js';
 import type { TokenVault } from '../vault/token-vault.js';
-import {
-  type AccountRecord,
-  addGrantedScopes,
-  deleteAccount,
-  findAccountOfUser,
-  insertAccount,
-  lockAccount,
-} from './account.repository.js';
+import { type AccountRecord, deleteAccount, findAccountOfUser } from './account.repository.js';
 import {
   beginLink,
   type BegunLink,
@@ -19,20 +11,12 @@ import {
   type LinkRequest,
   redeemLink,
 } from './link-attempt.js';
-import {
-  deleteUnreachableUser,
-  insertUser,
-  lockUser,
-  updatePerson,
-  type UserRecord,
-} from './user.repository.js';
+import { putLink, type StoredLink } from './link.repository.js';
+import { deleteUnreachableUser, lockUser } from './user.repository.js';
 
 /** A completed link, and the access token of the identity for its own user. */
-export interface CompletedLink extends Pick<TokenSet, 'accessToken' | 'accessTokenExpiresAt' | 'scopes'> {
-  readonly user: UserRecord;
-  readonly account: AccountRecord;
-  readonly isNewUser: boolean;
-}
+export interface CompletedLink
+  extends StoredLink, Pick<TokenSet, 'accessToken' | 'accessTokenExpiresAt' | 'scopes'> {}
 
 /** What linking depends on. */
 export interface LinkingDeps extends LinkAttemptDeps {
@@ -103,32 +87,30 @@ export class AccountLinking {
     }
   }
 
-  /** Of two concurrent links of one identity the unique (issuer, sub) rejects the second, which is retried and finds the first. */
+  /** Of two concurrent links of one identity the second may have to be run again to see the user of the first. */
   async #store(grant: Grant, userId: string | undefined): Promise<CompletedLink> {
+    const rows = `${grant.issuer} ${grant.sub}`;
     for (let tries = 1; ; tries += 1) {
       try {
-        const rows = `${grant.issuer} ${grant.sub}`;
         const link = await this.#deps.transact(rows, (tx) => this.#storeOnce(tx, grant, userId));
         this.#deps.onChange('linked', link.account);
         return link;
       } catch (error) {
-        if (!(error instanceof UniqueConstraintViolationException) || tries >= MAX_ATTEMPTS) throw error;
+        if (!(error instanceof LinkedMeanwhileError) || tries >= MAX_ATTEMPTS) throw error;
       }
     }
   }
 
   async #storeOnce(tx: SqlEntityManager, grant: Grant, userId: string | undefined): Promise<CompletedLink> {
-    const known = await lockAccount(tx, grant);
-    if (known && userId !== undefined && known.userId !== userId) throw new LinkedToAnotherUserError();
-    // The caller's user may have been deleted with its last identity since the link began.
-    if (!known && userId !== undefined && !(await lockUser(tx, userId))) throw new LinkNotFoundError();
-    const owner = known?.userId ?? userId ?? (await insertUser(tx));
-    const { id } = known ?? (await insertAccount(tx, owner, { issuer: grant.issuer, sub: grant.sub }));
-    const account = await addGrantedScopes(tx, id, grant.tokens.scopes);
-    const user = await updatePerson(tx, owner, grant.person);
-    await this.#deps.vault.put(tx, account.id, grant.tokens);
-    const { accessToken, accessTokenExpiresAt, scopes } = grant.tokens;
-    const isNewUser = !known && userId === undefined;
-    return { user, account, isNewUser, accessToken, accessTokenExpiresAt, scopes };
+    const { issuer, sub, person, tokens } = grant;
+    const { accessToken, accessTokenExpiresAt, scopes } = tokens;
+    const link = await putLink(tx, { issuer, sub, scopes, person }, userId ?? null);
+    if (!link) throw new LinkedMeanwhileError();
+    if (userId !== undefined && link.user.id !== userId) throw new LinkedToAnotherUserError();
+    await this.#deps.vault.put(tx, link.account.id, tokens);
+    return { ...link, accessToken, accessTokenExpiresAt, scopes };
   }
 }
+
+/** Rolls a transaction back that is to be run again. */
+class LinkedMeanwhileError extends Error {}

@@ -1,6 +1,5 @@
-import { randomUUID } from 'node:crypto';
 import type { SqlEntityManager } from '@mikro-orm/sql';
-import { formatScope, parseScope } from '../scope.js';
+import { parseScope } from '../scope.js';
 import { RollupAccount } from './rollup-account.entity.js';
 
 /** An identity as the provider names it; both compared byte for byte. */
@@ -40,41 +39,6 @@ export async function findAccountOfUser(
   if ('id' in by && !isUuid(by.id)) return undefined;
   const account = await em.findOne(RollupAccount, { ...by, user: userId });
   return account ? toRecord(account) : undefined;
-}
-
-/** The account of an identity, its row locked until the transaction ends. */
-export async function lockAccount(
-  tx: SqlEntityManager,
-  { issuer, sub }: Identity,
-): Promise<AccountRecord | undefined> {
-  const [row] = await tx.execute<{ id: string }[]>(
-    'select id from rollup_account where issuer = ? and sub = ? for update',
-    [issuer, sub],
-  );
-  return row && toRecord(await tx.findOneOrFail(RollupAccount, row.id));
-}
-
-/** Adds a new identity to `userId`. Throws the driver's unique violation when a concurrent link was faster. */
-export async function insertAccount(
-  tx: SqlEntityManager,
-  userId: string,
-  identity: Identity,
-): Promise<AccountRecord> {
-  const account = tx.create(RollupAccount, { id: randomUUID(), user: userId, ...identity });
-  await tx.flush();
-  return toRecord(account);
-}
-
-/** Adds the scopes of a link to all that were consented to before. */
-export async function addGrantedScopes(
-  tx: SqlEntityManager,
-  accountId: string,
-  scopes: readonly string[],
-): Promise<AccountRecord> {
-  const account = await tx.findOneOrFail(RollupAccount, accountId);
-  account.grantedScope = formatScope([...new Set([...parseScope(account.grantedScope), ...scopes])]);
-  await tx.flush();
-  return toRecord(account);
 }
 
 /** Deletes an account of this user and, through it, its sealed tokens. False when there is none. */

@@ -1,7 +1,4 @@
-import { randomUUID } from 'node:crypto';
 import type { SqlEntityManager } from '@mikro-orm/sql';
-import type { PersonClaims } from '../rollup/id-token.js';
-import { User } from './user.entity.js';
 
 /** A user as a plain value, detached from the unit of work. */
 export interface UserRecord {
@@ -32,26 +29,6 @@ export async function findUsersBySub(
   return new Map(
     rows.map(({ sub, createdMs, ...user }) => [sub, { ...user, createdAt: new Date(Number(createdMs)) }]),
   );
-}
-
-/** Creates a user; an account is added in the same transaction. */
-export async function insertUser(tx: SqlEntityManager): Promise<string> {
-  const user = tx.create(User, { id: randomUUID() });
-  await tx.flush();
-  return user.id;
-}
-
-/** Updates the claims that are present; absent ones keep their stored value. */
-export async function updatePerson(
-  tx: SqlEntityManager,
-  userId: string,
-  person: PersonClaims,
-): Promise<UserRecord> {
-  const user = await tx.findOneOrFail(User, userId);
-  tx.assign(user, person);
-  await tx.flush();
-  const { id, name, picture, email, createdAt } = user;
-  return { id, name: name ?? null, picture: picture ?? null, email: email ?? null, createdAt };
 }
 
 /** Locks a user's row until the transaction ends; always after the account's. False when it is gone. */

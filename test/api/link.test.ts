@@ -9,5 +9,6 @@ import './standard-provider.cases.js';
 import '../accounts/pending-link.cases.js';
 import '../accounts/open-attempts.cases.js';
 import '../accounts/idle-transactions.cases.js';
+import '../accounts/store-link.cases.js';
 import './one-operation.cases.js';
 import './accounts.cases.js';

@@ -27,8 +27,8 @@ test('a function that one process ran and another did not was carried out', () =
       JSON.stringify({ result: [{ url, functions: [whole, ...functions] }] }),
     );
   };
-  report('first.json', ['insertUser', 'lockUser']);
-  report('second.json', ['insertUser', 'deleteUnreachableUser']);
+  report('first.json', ['findUsersBySub', 'lockUser']);
+  report('second.json', ['findUsersBySub', 'deleteUnreachableUser']);
   const found = findUnexecuted(directory).filter((line) => line.startsWith(path));
-  expect(found).toEqual([expect.stringMatching(/user\.repository\.js:\d+ async function insertUser\(/)]);
+  expect(found).toEqual([expect.stringMatching(/user\.repository\.js:\d+ async function findUsersBySub\(/)]);
 });

@@ -1,0 +1,79 @@
+import { randomUUID } from 'node:crypto';
+import { createPerson } from '../../src/dev/rollup-id/people.js';
+import { LinkRollupAccountDocument } from '../generated/graphql.js';
+import { waitUntil } from '../kit/eventually.js';
+import { useWorld } from '../kit/hooks.js';
+import type { LinkPayload } from '../kit/link-flow.js';
+import { onPostgres } from '../kit/needs.js';
+import { WAITING_FOR_LOCKS } from '../kit/test-database.js';
+
+describe('storing a link', () => {
+  const world = useWorld();
+
+  async function takeOver(
+    person = createPerson(),
+    token?: string,
+    scopes = ['openid', 'profile'],
+  ): Promise<LinkPayload> {
+    const tokens = await world.rollup.issue(person, scopes);
+    const { data } = await world.ask(LinkRollupAccountDocument, { input: { tokens } }, { token });
+    return data.linkRollupAccount;
+  }
+
+  test('VLT-111 is one statement for the identity and its user, whether it is new, known or one more', async () => {
+    const person = createPerson();
+    const { accessToken } = await takeOver();
+    for (const token of [undefined, undefined, accessToken ?? '']) {
+      world.statements.length = 0;
+      await takeOver(token === undefined ? person : createPerson(), token);
+      const written = world.statements.filter((sql) =>
+        /(insert into|update) (rollup_account|app_user)/.test(sql),
+      );
+      expect(written).toHaveLength(1);
+    }
+  });
+
+  test('VLT-112 keeps the claims that it does not tell, and adds its scopes to those of earlier links', async () => {
+    const [mira] = world.people;
+    for (const scopes of [['openid', 'profile'], ['openid', 'email'], ['openid']]) {
+      await takeOver(mira, undefined, scopes);
+    }
+    const { name, email } = mira ?? {};
+    expect(await world.rows('app_user')).toMatchObject([{ name, email }]);
+    expect(await world.rows('rollup_account')).toMatchObject([{ granted_scope: 'openid profile email' }]);
+  });
+
+  onPostgres('while another server links the same identity', () => {
+    test.each(['no one', 'another user'])(
+      'VLT-110 finds the user of that link when %s is signed in',
+      async (who) => {
+        const person = createPerson();
+        const token = who === 'no one' ? undefined : ((await takeOver()).accessToken ?? '');
+        const userId = randomUUID();
+        const [link] = await world.em().transactional(async (tx) => {
+          await tx.execute('insert into app_user (id) values (?)', [userId]);
+          await tx.execute(
+            'insert into rollup_account (id, user_id, issuer, sub) values (gen_random_uuid(), ?, ?, ?)',
+            [userId, world.rollup.url, person.sub],
+          );
+          const waiting = [takeOver(person, token)];
+          await waitUntil(async () => {
+            await tx.execute('select pg_stat_clear_snapshot()');
+            return (await tx.execute(WAITING_FOR_LOCKS)).length === 1;
+          });
+          return waiting;
+        });
+        const { user, isNewUser, userErrors } = (await link) ?? {};
+        if (token === undefined) {
+          expect({ id: user?.id, isNewUser, userErrors }).toEqual({
+            id: userId,
+            isNewUser: false,
+            userErrors: [],
+          });
+        } else {
+          expect(userErrors).toMatchObject([{ code: 'LINKED_TO_ANOTHER_USER' }]);
+        }
+      },
+    );
+  });
+});
