@@ -26,13 +26,16 @@ const subs = Array.from({ length: LINKS }, createSub);
 await measure(grants(Array.from({ length: WARM_UP }, createSub), 120), AT_ONCE, takeOver);
 
 const results = [
-  { name: 'take over, new identities', ...(await measure(grants(subs, 60), AT_ONCE, takeOver)) },
-  { name: 'take over, known identities', ...(await measure(grants(subs, 0), AT_ONCE, takeOver)) },
+  { name: 'take over, new identities', ...(await measure(grants(subs, 60), AT_ONCE, takeOver, setting.pid)) },
+  {
+    name: 'take over, known identities',
+    ...(await measure(grants(subs, 0), AT_ONCE, takeOver, setting.pid)),
+  },
 ];
 const begun: Begun[] = [];
 results.push(
-  { name: 'start a link', ...(await measure(subs, AT_ONCE, async () => begun.push(await start()))) },
-  { name: 'complete a link, new identities', ...(await measure(begun, AT_ONCE, complete)) },
+  { name: 'start a link', ...(await measure(subs, AT_ONCE, begin, setting.pid)) },
+  { name: 'complete a link, new identities', ...(await measure(begun, AT_ONCE, complete, setting.pid)) },
 );
 report('link', { ...setting.setup, atOnce: AT_ONCE }, results);
 await setting.close();
@@ -46,9 +49,10 @@ async function takeOver(tokens: SignedTokens): Promise<void> {
   await ask(setting.url, LINK, { input: { tokens } });
 }
 
-async function start(): Promise<Begun> {
+async function begin(): Promise<void> {
   const input = { redirectUri: REDIRECT_URI, scopes: SCOPES };
-  return (await ask<{ startRollupLink: Begun }>(setting.url, START, { input })).startRollupLink;
+  const { startRollupLink } = await ask<{ startRollupLink: Begun }>(setting.url, START, { input });
+  begun.push(startRollupLink);
 }
 
 /** The way of the browser through the provider is left out. */

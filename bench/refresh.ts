@@ -35,8 +35,8 @@ const warmedUp = callers.slice(0, WARM_UP);
 await measure(warmedUp, AT_ONCE, refresh);
 
 const provider = await measure(warmedUp, 1, askProvider);
-const oneByOne = await measure(callers.slice(WARM_UP, WARM_UP + ONE_BY_ONE), 1, refresh);
-const atOnce = await measure(callers.slice(WARM_UP + ONE_BY_ONE), AT_ONCE, refresh);
+const oneByOne = await measure(callers.slice(WARM_UP, WARM_UP + ONE_BY_ONE), 1, refresh, setting.pid);
+const atOnce = await measure(callers.slice(WARM_UP + ONE_BY_ONE), AT_ONCE, refresh, setting.pid);
 const served = warmedUp.slice(0, PARTS);
 const results: ({ name: string } & Partial<Measured>)[] = [
   { name: "the provider's own time", ...provider },
@@ -47,8 +47,8 @@ const results: ({ name: string } & Partial<Measured>)[] = [
     p95Ms: round(oneByOne.p95Ms - provider.p50Ms),
   },
   { name: `refreshes, ${AT_ONCE} at once`, ...atOnce },
-  { name: 'part: a request that reads nothing', ...(await measure(served, 1, askNothing)) },
-  { name: 'part: a stored token that is still good', ...(await measure(served, 1, refresh)) },
+  { name: 'part: a request that reads nothing', ...(await measure(served, 1, askNothing, setting.pid)) },
+  { name: 'part: a stored token that is still good', ...(await measure(served, 1, refresh, setting.pid)) },
   { name: 'part: a signature verified', ...(await measureVerification()) },
   { name: 'part: a token sealed', ...(await measureSealing()) },
 ];

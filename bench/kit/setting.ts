@@ -42,6 +42,7 @@ export async function startSetting() {
     issuer,
     mint: createMint({ issuer, clientId: CLIENT_ID, privateKey }),
     url: server.url,
+    pid: server.run.process.pid,
     settings: database.settings,
     credentials: { client_id: CLIENT_ID, client_secret: CLIENT_SECRET },
     /** For the report. */
