@@ -11,7 +11,13 @@ import { createListener, type DevelopmentPage } from './http/listener.js';
 import { createRateLimiter } from './http/rate-limiter.js';
 import { explainListenError } from './listen-error.js';
 import { type Log, logContext, redactSecrets } from './log.js';
-import { accountEvents, logAccountCallFailure, logRefresh, withCallerInLog } from './log-events.js';
+import {
+  accountEvents,
+  logAccountCallFailure,
+  logRefresh,
+  logRevocation,
+  withCallerInLog,
+} from './log-events.js';
 import { createMetrics, type Metrics } from './metrics.js';
 import type { Fetch } from './provider-call.js';
 import { startPurging } from './purge.js';
@@ -127,6 +133,7 @@ function startBackground({ config, database: { em }, ring, log }: Parts, vault: 
     aheadSeconds: config.vault.refreshAheadSeconds,
     onError: (err) => log.warn({ err }, 'background refresh'),
   });
+  const stopRevoking = vault.revocations.start();
   const stopPurging = startPurging({
     em,
     purges: [deleteGoneServers, deleteExpiredLinks],
@@ -134,6 +141,7 @@ function startBackground({ config, database: { em }, ring, log }: Parts, vault: 
   });
   return async (): Promise<void> => {
     await stopRefreshing();
+    await stopRevoking();
     await stopPurging();
   };
 }
@@ -151,22 +159,10 @@ async function startRooms(parts: Parts) {
 
 /** The rooms with rules: the vault, the accounts and Galaxy. */
 async function startDomain(parts: Parts) {
-  const { config, ring, rollup, log, metrics, fetch, now, monotonicNow } = parts;
+  const { config, rollup, log, metrics, fetch, now } = parts;
   const { em } = parts.database;
   const { issuer, client, verifier } = rollup;
-  const vault = createTokenVault(em, config.vault, {
-    cipher: createTokenCipher(ring, registrationOf(config)),
-    isKnownKey: (kid) => isRegistered(em.fork(), ring, kid),
-    now,
-    monotonicNow,
-    refreshTokens: async ({ accessToken, refreshToken }) =>
-      verifyRefreshResponse(await client.refresh(refreshToken), accessToken, verifier),
-    revoke: (refreshToken) => client.revoke(refreshToken),
-    onEvent: (event) => {
-      logRefresh(log, event);
-      metrics.countRefresh(event);
-    },
-  });
+  const vault = createVault(parts);
   metrics.watch(vault);
   if (!config.galaxy.access) log.warn('GALAXY_URL and GALAXY_API_KEY are not set: Galaxy cannot be called');
   const galaxy = await createGalaxy(em, config.galaxy, {
@@ -185,6 +181,30 @@ async function startDomain(parts: Parts) {
   const { transact } = parts.database;
   const deps = { em, transact, client, verifier, vault, redirectUris, ...accountEvents(log) };
   return { vault, galaxy, accounts: createAccounts(config.accounts, deps) };
+}
+
+function createVault({ config, database, ring, rollup, log, metrics, ...clocks }: Parts): TokenVault {
+  const { em } = database;
+  const { client, verifier } = rollup;
+  return createTokenVault(em, config.vault, {
+    cipher: createTokenCipher(ring, registrationOf(config)),
+    isKnownKey: (kid) => isRegistered(em.fork(), ring, kid),
+    now: clocks.now,
+    monotonicNow: clocks.monotonicNow,
+    refreshTokens: async ({ accessToken, refreshToken }) =>
+      verifyRefreshResponse(await client.refresh(refreshToken), accessToken, verifier),
+    revoke: client.revoke,
+    canRevoke: client.canRevoke,
+    onRevocation: (event) => {
+      logRevocation(log, event);
+      metrics.countRevocation(event);
+    },
+    onError: (err) => log.warn({ err }, 'revocations'),
+    onEvent: (event) => {
+      logRefresh(log, event);
+      metrics.countRefresh(event);
+    },
+  });
 }
 
 /** The rooms at the edge: GraphQL, HTTP and its rate limits. */

@@ -4,6 +4,7 @@ import type { VerifyAccessToken } from './http/viewer.js';
 import { describeOutcome, type Log, pseudonym, logContext } from './log.js';
 import type { KeyRotation } from './vault/key-rotation.js';
 import type { RefreshEvent } from './vault/refresh-event.js';
+import type { RevocationEvent } from './vault/revocation-outbox.js';
 
 const REFRESH_ERRORS = new Set<RefreshEvent['type']>(['misconfigured', 'seal_broken', 'key_missing']);
 const REFRESH_WARNINGS = new Set<RefreshEvent['type']>([
@@ -20,10 +21,17 @@ export function logRefresh(log: Log, event: RefreshEvent): void {
   log[level]({ event: type, accountId, err: 'cause' in event ? event.cause : undefined }, 'refresh');
 }
 
+/** What became of a refresh token that was to be revoked; a failure is tried again. */
+export function logRevocation(log: Log, event: RevocationEvent): void {
+  const { type, accountId } = event;
+  if ('cause' in event) log.warn({ event: type, accountId, err: event.cause }, 'revocation');
+  else log.info({ event: type, accountId }, 'revocation');
+}
+
 /** A failed call to Galaxy or the provider on behalf of an account, with its cause. */
 export function logAccountCallFailure(
   log: Log,
-  source: 'galaxy' | 'userinfo' | 'revocation',
+  source: 'galaxy' | 'userinfo',
   accountId: string,
   err: unknown,
 ): void {
@@ -42,9 +50,7 @@ function logOutcome(
 }
 
 /** What happens to accounts, with subjects as pseudonyms. */
-export function accountEvents(
-  log: Log,
-): Pick<AccountsDeps, 'onFailure' | 'onRevokeFailure' | 'onChange' | 'onUserinfoFailure'> {
+export function accountEvents(log: Log): Pick<AccountsDeps, 'onFailure' | 'onChange' | 'onUserinfoFailure'> {
   return {
     onFailure: (err) => {
       if (err instanceof ProviderMisconfiguredError) log.error({ err }, 'link failed');
@@ -52,7 +58,6 @@ export function accountEvents(
       // A defect is no outcome: it is logged once more, with its stack, as the internal error that it becomes.
       else logOutcome(log, { err }, 'link failed');
     },
-    onRevokeFailure: (accountId, error) => logAccountCallFailure(log, 'revocation', accountId, error),
     onUserinfoFailure: (accountId, error) => logAccountCallFailure(log, 'userinfo', accountId, error),
     onChange: (event, { id, sub }) => log.info({ event, accountId: id, subject: pseudonym(sub) }, 'link'),
   };

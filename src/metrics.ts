@@ -1,11 +1,13 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { GalaxyOutcome } from './galaxy/galaxy-reader.js';
 import type { RefreshEvent } from './vault/refresh-event.js';
+import type { RevocationEvent } from './vault/revocation-outbox.js';
 import type { TokenVault } from './vault/token-vault.js';
 
 /** The metrics of one application, in a registry of its own. No label names an account. */
 export interface Metrics {
   countRefresh(event: RefreshEvent): void;
+  countRevocation(event: RevocationEvent): void;
   countGalaxy(outcome: GalaxyOutcome): void;
   /** Reads the gauges of a vault at each scrape from now on. */
   watch(vault: Pick<TokenVault, 'waiting' | 'circuitOpen'>): void;
@@ -43,6 +45,12 @@ export function createMetrics(renderMore: () => Promise<string> = async () => ''
     help: 'Times that an account was put off after a failure.',
     registers,
   });
+  const revocations = new Counter({
+    name: 'rollup_accounts_revocations_total',
+    help: 'Attempts to revoke a refresh token that is of no use any more, by outcome.',
+    labelNames: ['outcome'],
+    registers,
+  });
   const galaxy = new Counter({
     name: 'rollup_accounts_galaxy_requests_total',
     help: 'Requests to Galaxy by outcome; those over the budget were not sent.',
@@ -50,6 +58,7 @@ export function createMetrics(renderMore: () => Promise<string> = async () => ''
     registers,
   });
   for (const outcome of OUTCOMES) outcomes.inc({ outcome }, 0);
+  for (const outcome of REVOCATION_OUTCOMES) revocations.inc({ outcome }, 0);
   for (const outcome of GALAXY_OUTCOMES) galaxy.inc({ outcome }, 0);
   return {
     countRefresh: (event) => {
@@ -58,6 +67,7 @@ export function createMetrics(renderMore: () => Promise<string> = async () => ''
       if (event.type === 'failed') backOffs.inc();
       if ('durationMs' in event) duration.observe({ outcome: event.type }, event.durationMs / 1_000);
     },
+    countRevocation: ({ type }) => revocations.inc({ outcome: type }),
     countGalaxy: (outcome) => galaxy.inc({ outcome }),
     watch: (vault) => {
       gauge(registers, 'rollup_accounts_refresh_waiters', 'Callers that wait for a refresh.', () =>
@@ -82,6 +92,12 @@ const OUTCOMES: readonly RefreshEvent['type'][] = [
   'seal_broken',
   'key_missing',
   'not_recorded',
+];
+
+const REVOCATION_OUTCOMES: readonly RevocationEvent['type'][] = [
+  'revoked',
+  'revocation_failed',
+  'revocation_given_up',
 ];
 
 const GALAXY_OUTCOMES: readonly GalaxyOutcome[] = ['responded', 'failed', 'over_budget'];

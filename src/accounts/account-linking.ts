@@ -3,7 +3,7 @@ import { AccountNotFoundError, LinkedToAnotherUserError } from '../errors.js';
 import { type Grant, verifyGrant } from '../rollup/grant.js';
 import type { Tokens, TokenSet } from '../token-set.js';
 import type { TokenVault } from '../vault/token-vault.js';
-import { type AccountRecord, deleteAccount, findAccountOfUser } from './account.repository.js';
+import { type AccountRecord, deleteAccount, findAccountOfUser, lockAccount } from './account.repository.js';
 import {
   beginLink,
   type BegunLink,
@@ -23,8 +23,6 @@ export interface LinkingDeps extends LinkAttemptDeps {
   readonly vault: TokenVault;
   /** Receives the error of every failed link. */
   readonly onFailure: (error: unknown) => void;
-  /** Called when the refresh token of an unlinked account could not be revoked. */
-  readonly onRevokeFailure: (accountId: string, error: unknown) => void;
   readonly onChange: (change: 'linked' | 'unlinked', account: AccountRecord) => void;
 }
 
@@ -60,22 +58,26 @@ export class AccountLinking {
   }
 
   /**
-   * Ends a link: the tokens are erased with the account, and then revoked where the provider has an endpoint for it; a
-   * failure there changes nothing. A user without any identity left is deleted with the account.
+   * Ends a link: the tokens are erased with the account, and then revoked in the background where the provider has an
+   * endpoint for it. A user without any identity left is deleted with the account.
    *
    * Throws `AccountNotFoundError` when the account is not this user's.
    */
   async unlink(userId: string, accountId: string): Promise<void> {
-    const { transact, vault, onChange, onRevokeFailure } = this.#deps;
-    const { account, revoke } = await transact(accountId, async (tx) => {
+    const { transact, vault, onChange } = this.#deps;
+    const canRevoke = await vault.revocations.isPossible();
+    const { account, isAdded } = await transact(accountId, async (tx) => {
       const found = await findAccountOfUser(tx, userId, { id: accountId });
-      const revocation = found && (await vault.prepareRevocation(tx, accountId));
-      if (!found || !(await deleteAccount(tx, userId, accountId))) throw new AccountNotFoundError();
+      if (!found) throw new AccountNotFoundError();
+      // The account is locked before its tokens, as by a link.
+      const isAdded =
+        canRevoke && (await lockAccount(tx, accountId)) && (await vault.revocations.addStored(tx, accountId));
+      if (!(await deleteAccount(tx, userId, accountId))) throw new AccountNotFoundError();
       if (await lockUser(tx, userId)) await deleteUnreachableUser(tx, userId);
-      return { account: found, revoke: revocation };
+      return { account: found, isAdded };
     });
     onChange('unlinked', account);
-    await revoke?.().catch((error: unknown) => onRevokeFailure(accountId, error));
+    if (isAdded) vault.revocations.run();
   }
 
   async #reporting<Result>(work: () => Promise<Result>): Promise<Result> {
@@ -89,11 +91,15 @@ export class AccountLinking {
 
   /** Of two concurrent links of one identity the second may have to be run again to see the user of the first. */
   async #store(grant: Grant, userId: string | undefined): Promise<CompletedLink> {
+    const { transact, vault, onChange } = this.#deps;
     const rows = `${grant.issuer} ${grant.sub}`;
+    const canRevoke = await vault.revocations.isPossible();
     for (let tries = 1; ; tries += 1) {
       try {
-        const link = await this.#deps.transact(rows, (tx) => this.#storeOnce(tx, grant, userId));
-        this.#deps.onChange('linked', link.account);
+        const stored = await transact(rows, (tx) => this.#storeOnce(tx, grant, userId, canRevoke));
+        const { isAdded, ...link } = stored;
+        onChange('linked', link.account);
+        if (isAdded) vault.revocations.run();
         return link;
       } catch (error) {
         if (!(error instanceof LinkedMeanwhileError) || tries >= MAX_ATTEMPTS) throw error;
@@ -101,14 +107,20 @@ export class AccountLinking {
     }
   }
 
-  async #storeOnce(tx: SqlEntityManager, grant: Grant, userId: string | undefined): Promise<CompletedLink> {
+  /** `isAdded`: a refresh token that was replaced is to be revoked. */
+  async #storeOnce(
+    tx: SqlEntityManager,
+    grant: Grant,
+    userId: string | undefined,
+    canRevoke: boolean,
+  ): Promise<CompletedLink & { readonly isAdded: boolean }> {
     const { issuer, sub, person, tokens } = grant;
     const { accessToken, accessTokenExpiresAt, scopes } = tokens;
     const link = await putLink(tx, { issuer, sub, scopes, person }, userId ?? null);
     if (!link) throw new LinkedMeanwhileError();
     if (userId !== undefined && link.user.id !== userId) throw new LinkedToAnotherUserError();
-    await this.#deps.vault.put(tx, link.account.id, tokens);
-    return { ...link, accessToken, accessTokenExpiresAt, scopes };
+    const isAdded = await this.#deps.vault.put(tx, link.account.id, tokens, canRevoke);
+    return { ...link, accessToken, accessTokenExpiresAt, scopes, isAdded };
   }
 }
 

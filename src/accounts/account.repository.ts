@@ -41,6 +41,11 @@ export async function findAccountOfUser(
   return account ? toRecord(account) : undefined;
 }
 
+/** Locks an account until the transaction ends; before its tokens, as a link does. False when it is gone. */
+export async function lockAccount(tx: SqlEntityManager, accountId: string): Promise<boolean> {
+  return (await tx.execute('select from rollup_account where id = ? for update', [accountId])).length > 0;
+}
+
 /** Deletes an account of this user and, through it, its sealed tokens. False when there is none. */
 export async function deleteAccount(
   tx: SqlEntityManager,

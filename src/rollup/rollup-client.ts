@@ -35,12 +35,14 @@ export interface RollupClient {
    * Throws `GrantDeadError` when the user revoked the grant, `TokenRejectedError` or `ProviderUnavailableError`.
    */
   readonly userinfo: (accessToken: string) => Promise<JsonObject>;
+  /** Whether the provider has a revocation endpoint, as discovery says; true while that cannot be had. */
+  readonly canRevoke: () => Promise<boolean>;
   /**
-   * Revokes a refresh token where the provider has a revocation endpoint (RFC 7009).
+   * Revokes a refresh token (RFC 7009). False when the provider has no revocation endpoint.
    *
    * Throws `ProviderUnavailableError`.
    */
-  readonly revoke: (refreshToken: string) => Promise<void>;
+  readonly revoke: (refreshToken: string) => Promise<boolean>;
 }
 
 /** What a client depends on. `timeoutMs` in milliseconds. */
@@ -76,12 +78,17 @@ export function createRollupClient(options: RollupClientOptions): RollupClient {
       if (response.status === 401) throw userinfoError(response);
       return readJsonObject(response);
     },
+    canRevoke: () =>
+      issuer.endpoints().then(
+        ({ revocation }) => revocation !== undefined,
+        () => true,
+      ),
     revoke: async (refreshToken) => {
       const { revocation } = await issuer.endpoints();
-      if (revocation === undefined) return;
+      if (revocation === undefined) return false;
       const form = { token: refreshToken, token_type_hint: 'refresh_token' };
       const response = await postForm(options, revocation, form);
-      if (response.status === 200) return;
+      if (response.status === 200) return true;
       const cause = new Error(describeResponse(response));
       throw new ProviderUnavailableError(response.retryAfterMs, { cause });
     },

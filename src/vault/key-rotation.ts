@@ -11,6 +11,11 @@ import {
   NIL_UUID,
   replaceDataKeys,
 } from './key-rotation.repository.js';
+import {
+  deleteRevocation,
+  findRevocationKeys,
+  replaceRevocationKey,
+} from './pending-revocation.repository.js';
 import { countAccounts, findTokenKeys } from './token-key.repository.js';
 
 /** How far a rotation is, in accounts. */
@@ -44,7 +49,7 @@ const MAX_PASSES = 10;
 const PASS_DELAY_MS = 200;
 
 /**
- * Wraps the data key of every account with the first key of the ring, while servers serve; no token is touched.
+ * Wraps the data key of every account, and of what is to be revoked, with the first key of the ring, while servers serve; no token is touched.
  *
  * Each batch is one statement that commits by itself, so it may be ended at any moment and run again, also several at
  * once. Rows that others hold or change meanwhile are looked at again, up to ten times.
@@ -73,7 +78,29 @@ export async function rotateKeys(deps: KeyRotationDeps): Promise<KeyRotation> {
     }
     left = await countOthers(deps);
   }
+  await rewrapRevocations(deps);
   return state();
+}
+
+/** The same for refresh tokens that are to be revoked. One whose data key does not unwrap can never be, and is removed. */
+async function rewrapRevocations({ em, ring, onBroken }: KeyRotationDeps): Promise<void> {
+  for (const kid of await otherKids(em, ring)) {
+    for (let after = NIL_UUID; ;) {
+      const rows = await findRevocationKeys(em.fork(), kid, after, BATCH);
+      for (const row of rows) {
+        try {
+          await replaceRevocationKey(em.fork(), row.id, wrapDataKey(ring, unwrapDataKey(ring, row)));
+        } catch (error) {
+          if (!(error instanceof SealBrokenError)) throw error;
+          onBroken(row.accountId, error);
+          await deleteRevocation(em.fork(), row.id);
+        }
+      }
+      const last = rows.at(-1);
+      if (!last) break;
+      after = last.id;
+    }
+  }
 }
 
 /** The accounts that other keys wrap, a batch at a time. */

@@ -3,7 +3,10 @@ import { defineEntity, p } from '@mikro-orm/core';
 const PendingRevocationSchema = defineEntity({
   name: 'PendingRevocation',
   tableName: 'pending_revocation',
-  indexes: [{ name: 'pending_revocation_due_index', properties: ['issuer', 'clientId', 'retryAt'] }],
+  indexes: [
+    { name: 'pending_revocation_due_index', properties: ['issuer', 'clientId', 'retryAt'] },
+    { name: 'pending_revocation_key_id_index', properties: ['keyId', 'id'] },
+  ],
   properties: {
     id: p.uuid().primary(),
     /** Whose it was; the account may be gone. */

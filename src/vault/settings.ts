@@ -28,6 +28,8 @@ export function readVaultSettings(read: SettingsReader, callTimeoutMs: number) {
       /** Whether the provider replaces the refresh token with every use; `auto` learns it from its responses. */
       rotation: read.oneOf('REFRESH_TOKEN_ROTATION', 'auto', ['auto', 'always', 'never']),
     },
+    /** Whether a refresh token that a link replaces is revoked; that of an unlinked account always is. */
+    revokeReplaced: read.boolean('ROLLUP_REVOKE_REPLACED', true),
     circuit: {
       maxConcurrentCalls: read.integer('ROLLUP_MAX_IN_FLIGHT', 50, 1, 10_000),
       probeIntervalMs: read.integer('ROLLUP_PROBE_MS', 30_000, 1, 3_600_000),

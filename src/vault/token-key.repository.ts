@@ -33,13 +33,15 @@ export async function isKnownKey(em: SqlEntityManager, kid: string, checkValue: 
 }
 
 /**
- * Whether accounts need the key. A range in the order of the index, and no `=`: statistics from before a rotation would
- * have PostgreSQL read the whole table for a row that is not there.
+ * Whether accounts need the key, or refresh tokens that are to be revoked. A range in the order of the index, and no `=`:
+ * statistics from before a rotation would have PostgreSQL read the whole table for a row that is not there.
  */
 export async function isNeeded(em: SqlEntityManager, kid: string): Promise<boolean> {
+  // One statement: an unlink moves a data key from one table to the other.
   const rows = await em.execute(
-    'select from sealed_tokens where key_id between ? and ? order by key_id, account_id limit 1',
-    [kid, kid],
+    `(select from sealed_tokens where key_id between ? and ? order by key_id, account_id limit 1)
+     union all (select from pending_revocation where key_id between ? and ? order by key_id, id limit 1)`,
+    [kid, kid, kid, kid],
   );
   return rows.length > 0;
 }

@@ -1,5 +1,6 @@
 import { decodeJwt } from 'jose';
 import {
+  LinkRollupAccountDocument,
   type LinkRollupAccountErrorCode as Code,
   MeDocument,
   type RenewAccessTokenMutation,
@@ -7,6 +8,7 @@ import {
   UnlinkRollupAccountDocument,
 } from '../generated/graphql.js';
 import type { LinkPayload, StartPayload } from '../kit/link-flow.js';
+import { eventually } from '../kit/eventually.js';
 import { urlOf } from '../kit/network.js';
 import { useStarted } from '../kit/hooks.js';
 import { type StandardProvider, startStandardProvider } from '../kit/standard-provider.js';
@@ -46,6 +48,7 @@ describe('with a standard OpenID provider', () => {
     standard.accessTokenLifetimeSeconds = 3_600;
     standard.calls.exchange = standard.calls.refresh = standard.calls.reuse = 0;
     tokenResponses.length = 0;
+    revocation = undefined;
   });
 
   async function approve(sub = ada.sub, token?: string): Promise<Attempt> {
@@ -161,29 +164,54 @@ describe('with a standard OpenID provider', () => {
     expect((await world.ask(MeDocument, {}, { token: third ?? '' })).data.me?.name).toBe(ada.name);
   });
 
-  test('PRV-06 an unlink revokes the grant at the provider, and succeeds even when the revocation fails', async () => {
-    const refresh = async (): Promise<unknown> => {
-      const form = {
-        grant_type: 'refresh_token',
-        refresh_token: String(tokenResponses.at(-1)?.['refresh_token']),
-      };
-      const client = { client_id: standard.clientId, client_secret: standard.clientSecret };
-      const body = new URLSearchParams({ ...form, ...client });
-      return (await (await fetch(`${standard.url}/token`, { method: 'POST', body })).json()) as Row;
-    };
+  test('PRV-06 an unlink revokes the grant at the provider, and waits for no revocation', async () => {
     const first = await finish(await approve());
     expect((await unlink(first)).errors).toEqual([]);
     expect(await world.rows('sealed_tokens')).toEqual([]);
+    await nothingPending();
     expect(await refresh()).toMatchObject({ error: 'invalid_grant' });
-    expect(world.logLines.filter((line) => line.includes('revocation'))).toEqual([]);
+    expect(revocations()).toMatchObject([{ event: 'revoked', accountId: first.account?.id }]);
 
     const second = await finish(await approve());
-    revocation = async () => new Response('', { status: 503 });
+    const asked = new Promise<(response: Response) => void>((ask) => {
+      revocation = () => new Promise(ask);
+    });
     expect((await unlink(second)).errors).toEqual([]);
-    revocation = undefined;
     expect(await world.rows('rollup_account')).toEqual([]);
+    expect(await world.rows('pending_revocation')).toHaveLength(1);
+    (await asked)(new Response('', { status: 503 }));
+    await eventually(() => {
+      const failed = { event: 'revocation_failed', accountId: second.account?.id, level: 'warn' };
+      expect(revocations().at(-1)).toMatchObject(failed);
+    });
     expect(await refresh()).toHaveProperty('access_token');
-    expect(world.logLines.filter((line) => line.includes('"msg":"revocation"'))).toHaveLength(1);
+    const text = await (await fetch(`${world.app.url}/metrics`)).text();
+    expect(text).toMatch(/^rollup_accounts_revocations_total\{outcome="revoked"\} [1-9]/m);
+    expect(text).toMatch(/^rollup_accounts_revocations_total\{outcome="revocation_failed"\} 1$/m);
+  });
+
+  test('VLT-99 a new link of the same identity revokes the refresh token that it replaces', async () => {
+    const first = await finish(await approve());
+    const again = await finish(await approve());
+    expect(again.account?.id).toBe(first.account?.id);
+    await nothingPending();
+    expect(await refresh(-2)).toMatchObject({ error: 'invalid_grant' });
+    expect(await refresh(-1)).toHaveProperty('access_token');
+    expect(revocations()).toMatchObject([{ event: 'revoked', accountId: first.account?.id }]);
+  });
+
+  test('VLT-99 a take-over of the same refresh token again revokes nothing', async () => {
+    await finish(await approve());
+    const response = tokenResponses.at(-1);
+    const tokens = {
+      accessToken: String(response?.['access_token']),
+      idToken: String(response?.['id_token']),
+      refreshToken: String(response?.['refresh_token']),
+    };
+    const { data } = await world.ask(LinkRollupAccountDocument, { input: { tokens } });
+    expect(data.linkRollupAccount.userErrors).toEqual([]);
+    expect(await world.rows('pending_revocation')).toEqual([]);
+    expect(await refresh()).toHaveProperty('access_token');
   });
 
   test.each([
@@ -198,10 +226,25 @@ describe('with a standard OpenID provider', () => {
       return new Response();
     };
     expect((await unlink(linked)).errors).toEqual([]);
-    revocation = undefined;
+    await nothingPending();
     expect(revoked).toBe(0);
     expect(world.logLines.some((line) => line.includes('seal_broken'))).toBe(logged);
   });
+
+  const nothingPending = () =>
+    eventually(async () => expect(await world.rows('pending_revocation')).toEqual([]));
+  const revocations = (): Row[] => world.records().filter(({ msg }) => msg === 'revocation');
+
+  /** Presents a refresh token of a response, by default of the last one. */
+  async function refresh(at = -1): Promise<unknown> {
+    const form = {
+      grant_type: 'refresh_token',
+      refresh_token: String(tokenResponses.at(at)?.['refresh_token']),
+    };
+    const client = { client_id: standard.clientId, client_secret: standard.clientSecret };
+    const body = new URLSearchParams({ ...form, ...client });
+    return (await (await fetch(`${standard.url}/token`, { method: 'POST', body })).json()) as Row;
+  }
 
   async function unlink({ accessToken, account }: LinkPayload) {
     const input = { accountId: account?.id ?? '' };

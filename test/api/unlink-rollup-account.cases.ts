@@ -48,6 +48,14 @@ describe('unlinkRollupAccount', () => {
     expect(await countRows()).toEqual({ users: 0, accounts: 0, tokens: 0 });
   });
 
+  test('VLT-102 notes nothing to be revoked at Rollup ID, which has no endpoint for it, nor does a new link', async () => {
+    const { accountId, token } = await world.linkPerson();
+    await world.linkPerson();
+    expect((await unlink(accountId, token)).data.unlinkRollupAccount.userErrors).toEqual([]);
+    expect(world.statements.filter((sql) => sql.includes('pending_revocation'))).toEqual([]);
+    expect(await world.rows('pending_revocation')).toEqual([]);
+  });
+
   test('is rejected without a bearer token', async () => {
     const { status, errors } = await unlink('5b0ed2a4-8a6e-4b5e-9a37-1f5b3a2c9d10');
     expect([status, errors[0]?.extensions]).toEqual([401, { code: 'UNAUTHENTICATED' }]);

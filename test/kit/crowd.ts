@@ -9,6 +9,7 @@ export const GROWING = [
   'app_user',
   'pending_link',
   'galaxy_slot',
+  'pending_revocation',
 ] as const;
 
 /** Rows of each of them. */
@@ -78,6 +79,15 @@ export async function insertCrowd(
       clientId,
       keyId,
     ),
+    // Most were put off; those of another client are due.
+    insert(
+      `insert into pending_revocation (id, account_id, issuer, client_id, key_id, data_key, refresh_token, retry_at)
+       select ${idOf('revocation')}, ${idOf('account')}, ?, case when n % 10 = 0 then 'another' else ? end, ?, 'wrapped',
+         'sealed', clock_timestamp() + interval '1 hour' * case when n % 10 = 0 then -1 else 1 end`,
+      issuer,
+      clientId,
+      keyId,
+    ),
     insert(`insert into app_user (id) select ${idOf('user')}`),
     // Slots of a budget that was reduced.
     insert('insert into galaxy_slot (slot, taken_at) select 1000 + n, to_timestamp(0)'),
@@ -115,5 +125,20 @@ export async function wrapSome(em: SqlEntityManager, { keyId, dataKey }: Wrapped
     `update sealed_tokens set key_id = ?, data_key = ? where account_id in (
        select account_id from sealed_tokens where data_key = 'wrapped' limit ${LOT})`,
     [keyId, dataKey],
+  );
+}
+
+/** Notes refresh tokens that are to be revoked, with the data keys that this key wraps; those of the crowd are damaged. */
+export async function noteSome(em: SqlEntityManager, keyId: string): Promise<void> {
+  await em.execute(
+    `insert into pending_revocation (id, account_id, issuer, client_id, key_id, data_key, refresh_token, retry_at)
+     select gen_random_uuid(), account_id, issuer, client_id, key_id, data_key, 'sealed',
+       clock_timestamp() + interval '1 hour' from sealed_tokens where key_id between ? and ? limit 3`,
+    [keyId, keyId],
+  );
+  await em.execute(
+    `update pending_revocation set data_key = 'damaged' where id in (
+       select id from pending_revocation where key_id between ? and ? limit 1)`,
+    [keyId, keyId],
   );
 }

@@ -20,6 +20,8 @@ export interface TokenCalls {
   token: number;
   exchange: number;
   refresh: number;
+  /** Requests to revoke, whatever becomes of them. */
+  revocation: number;
   /** Refresh tokens that were used twice; the provider revokes their family each time. */
   reuse: number;
   /** Refreshes that the provider carried out, whether or not their response arrived. */

@@ -43,6 +43,8 @@ export interface StandardProvider {
   readonly redirectUris: readonly string[];
   readonly calls: TokenCalls;
   fault: TokenFault | undefined;
+  /** Called with each request to revoke, before the provider handles it; a promise delays it. */
+  onRevocation: (() => Promise<void>) | undefined;
   /** For access tokens issued from now on. */
   accessTokenLifetimeSeconds: number;
   /** Signs in and consents, and returns the callback URL without fetching it. */
@@ -65,8 +67,9 @@ export async function startStandardProvider(options: StandardProviderOptions): P
     clientId: 'standard-client',
     clientSecret: randomBytes(24).toString('base64url'),
     redirectUris,
-    calls: { token: 0, exchange: 0, refresh: 0, reuse: 0, refreshesBySub: new Map() },
+    calls: { token: 0, exchange: 0, refresh: 0, reuse: 0, revocation: 0, refreshesBySub: new Map() },
     fault: undefined,
+    onRevocation: undefined,
     accessTokenLifetimeSeconds: 3_600,
     async approve(authorizationUrl, { sub = people[0]?.sub, scopes } = {}) {
       if (sub === undefined || !people.some((person) => person.sub === sub)) throw new Error('unknown sub');
@@ -102,7 +105,13 @@ function route(
     try {
       if (ctx.path === '/token') await handleTokenCall(ctx, next, standard);
       else if (isInteraction(ctx.path)) await completeInteraction(provider, standard.clientId, ctx);
-      else await next();
+      else {
+        if (ctx.path === '/token/revocation') {
+          standard.calls.revocation += 1;
+          await standard.onRevocation?.();
+        }
+        await next();
+      }
     } catch (error) {
       if (!isLostConnection(error)) problems.push(error);
       throw error;

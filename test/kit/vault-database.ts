@@ -43,6 +43,11 @@ async function startVaultDatabase(): Promise<VaultDatabase> {
   await em().execute('create schema ahead');
   await em().execute(`create function ahead.clock_timestamp() returns timestamptz language sql volatile
     as $$ select pg_catalog.clock_timestamp() + interval '1 millisecond' * ${DATABASE_AHEAD_MS} $$`);
+  for (const column of ['created_at', 'retry_at']) {
+    await em().execute(
+      `alter table pending_revocation alter column ${column} set default ahead.clock_timestamp()`,
+    );
+  }
   // The embedded database has this one session.
   await em().execute(`set search_path = ${SEARCH_PATH}`);
   return {

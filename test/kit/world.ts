@@ -58,6 +58,7 @@ const EMPTY = [
   'delete from rollup_account',
   'delete from app_user',
   'delete from pending_link',
+  'delete from pending_revocation',
   'update galaxy_slot set taken_at = to_timestamp(0)',
 ];
 
@@ -153,7 +154,7 @@ async function startRecorded(
     openDatabase: async (settings, onStatement) => {
       const database = await open(settings, (sql) => {
         // They come by themselves, whatever a test does.
-        if (/server_heartbeat|pg_try_advisory/.test(sql)) return;
+        if (/server_heartbeat|pg_try_advisory|^update pending_revocation/.test(sql)) return;
         statements.push(sql);
         onStatement?.(sql);
       });

@@ -17,16 +17,8 @@ export const accounts: readonly Mutation[] = [
   {
     breaks: 'the refresh token of an unlinked account is not revoked',
     file: 'src/accounts/account-linking.ts',
-    from: 'await revoke?.().catch',
-    to: 'await Promise.resolve().catch',
-    test: 'test/api/standard-provider.cases.ts',
-    title: 'PRV-06 an unlink revokes the grant',
-  },
-  {
-    breaks: 'a failed revocation fails the unlink',
-    file: 'src/accounts/account-linking.ts',
-    from: '.catch((error: unknown) => onRevokeFailure(accountId, error))',
-    to: '',
+    from: 'canRevoke && (await lockAccount(tx, accountId))',
+    to: '!canRevoke && (await lockAccount(tx, accountId))',
     test: 'test/api/standard-provider.cases.ts',
     title: 'PRV-06 an unlink revokes the grant',
   },

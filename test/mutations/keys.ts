@@ -196,14 +196,6 @@ export const keys: readonly Mutation[] = [
     title: 'rest: nobody is asked, and they come back',
   },
   {
-    breaks: 'a refresh token of another client is sent',
-    file: 'src/vault/token-vault.ts',
-    from: ' || !isOf(cipher.registration, row)) return',
-    to: ' || !isOf(cipher.registration, cipher.registration)) return',
-    test: 'test/api/standard-provider.cases.ts',
-    title: 'VLT-03 an unlink sends nobody a refresh token',
-  },
-  {
     breaks: 'tokens of another client are refreshed ahead',
     file: 'src/vault/refresh-due.repository.ts',
     from: ' and issuer = ? and client_id = ?\n',
@@ -214,8 +206,8 @@ export const keys: readonly Mutation[] = [
   {
     breaks: 'the check of a ring may read the table',
     file: 'src/vault/token-key.repository.ts',
-    from: "'select from sealed_tokens where key_id between ? and ? order by key_id, account_id limit 1',\n    [kid, kid],",
-    to: "'select from sealed_tokens where key_id = ? limit 1',\n    [kid],",
+    from: 'select from sealed_tokens where key_id between ? and ? order by key_id, account_id limit 1',
+    to: 'select from sealed_tokens where key_id = ? and ?::text is not null limit 1',
     test: 'test/vault/key-plans.cases.ts',
     title: 'walks along an index',
   },

@@ -8,6 +8,7 @@ import { http } from './http.js';
 import { keys } from './keys.js';
 import type { Mutation } from './mutation.js';
 import { process } from './process.js';
+import { revocations } from './revocations.js';
 import { rollup } from './rollup.js';
 import { settings } from './settings.js';
 import { tokens } from './tokens.js';
@@ -24,6 +25,7 @@ export const MUTATIONS: Readonly<Record<string, readonly Mutation[]>> = {
   http,
   keys,
   process,
+  revocations,
   rollup,
   settings,
   tokens,

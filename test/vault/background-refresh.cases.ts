@@ -8,8 +8,8 @@ test('RFR-31 a server that is closed refreshes nothing ahead any more', async ()
   try {
     const before = jest.getTimerCount();
     const world = await startWorld({ env: { REFRESH_AHEAD_SECONDS: '10' } });
-    // That of the rounds, the heartbeat and the purge.
-    expect(jest.getTimerCount()).toBe(before + 3);
+    // Those of the rounds, the heartbeat, the purge and the revocations.
+    expect(jest.getTimerCount()).toBe(before + 4);
     await world.close();
     expect(jest.getTimerCount()).toBe(before);
   } finally {

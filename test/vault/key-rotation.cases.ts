@@ -5,6 +5,7 @@ import { type KeyRing, parseKeyRing } from '../../src/vault/key-ring.js';
 import { type KeyRotation, type KeyRotationDeps, rotateKeys } from '../../src/vault/key-rotation.js';
 import { createTokenCipher } from '../../src/vault/token-cipher.js';
 import { readSealed, type SealedRow } from '../../src/vault/sealed-tokens.repository.js';
+import { isNeeded } from '../../src/vault/token-key.repository.js';
 import { RenewAccessTokenDocument } from '../generated/graphql.js';
 import { randomKey } from '../kit/server-env.js';
 import { createTestDatabase, type TestDatabase } from '../kit/test-database.js';
@@ -61,6 +62,36 @@ describe('rotating keys', () => {
     expect(rotation).toEqual({ kid: 'k2', rewrapped: 1, broken: 1, left: 0 });
     expect(told).toEqual([[victim?.account_id, 'SEAL_DATA_KEY']]);
     expect((await rows()).map(({ key_id }) => key_id)).toEqual(['k1', 'k2']);
+  });
+
+  test('VLT-103 wraps anew what is to be revoked, and removes what never can be', async () => {
+    await link(people[0]);
+    await link(people[1]);
+    await world.em().execute(
+      `insert into pending_revocation (id, account_id, issuer, client_id, key_id, data_key, refresh_token)
+       select account_id, account_id, issuer, client_id, key_id, data_key, refresh_token from sealed_tokens`,
+    );
+    const [kept, broken] = await rows();
+    await world.em().execute('delete from rollup_account');
+    await world
+      .em()
+      .execute(`update pending_revocation set data_key = 'damaged' where id = ?`, [broken?.account_id]);
+    expect(await isNeeded(world.em(), 'k1')).toBe(true);
+    const told: unknown[] = [];
+    await rotate({ onBroken: (accountId, { code }) => told.push([accountId, code]) });
+    expect(told).toEqual([[broken?.account_id, 'SEAL_DATA_KEY']]);
+    expect(await isNeeded(world.em(), 'k1')).toBe(false);
+    const [row] = await world
+      .em()
+      .execute<{ keyId: string; dataKey: string; refreshToken: string }[]>(
+        'select key_id as "keyId", data_key as "dataKey", refresh_token as "refreshToken" from pending_revocation',
+      );
+    const { issuer, clientId } = world.config.rollup;
+    const cipher = createTokenCipher(parseKeyRing(added), { issuer, clientId });
+    const token = { accountId: kept?.account_id ?? '', accessToken: null, idToken: null };
+    expect(
+      await cipher.open({ keyId: '', dataKey: '', refreshToken: '', ...row, ...token }, 'refreshToken'),
+    ).toMatch(/^ey/);
   });
 
   test('VLT-02 leaves the accounts of a lost key that was given up, which are none of its own', async () => {

@@ -6,13 +6,17 @@ import { useVaultDatabase } from '../kit/vault-database.js';
 onPostgres('giving a lost key up', () => {
   const database = useVaultDatabase();
 
-  test('VLT-11 ends what is not locked, and says how many it could not end in time', async () => {
+  test('VLT-11 VLT-103 ends what is not locked, and says how many it could not end in time', async () => {
     await database.em().execute(
       `insert into sealed_tokens (account_id, issuer, client_id, key_id, data_key, access_token, scope,
          access_token_expires_at, status, generation)
        select gen_random_uuid(), 'issuer', 'client', ?, 'wrapped', 'sealed', 'openid', clock_timestamp(), 'ACTIVE', 1
        from generate_series(1, 3)`,
       [KEY_ID],
+    );
+    await database.em().execute(
+      `insert into pending_revocation (id, account_id, issuer, client_id, key_id, data_key, refresh_token)
+       select account_id, account_id, issuer, client_id, key_id, data_key, 'sealed' from sealed_tokens`,
     );
     let waited = 0;
     const sleep = async (ms: number): Promise<void> => void (waited += ms);
@@ -21,6 +25,7 @@ onPostgres('giving a lost key up', () => {
       expect(await giveUpKey(database.em(), KEY_ID, sleep)).toEqual({ ended: 2, left: 1 });
     });
     expect(waited).toBe(20_000);
+    expect(await database.em().execute('select from pending_revocation')).toEqual([]);
     expect(await giveUpKey(database.em(), KEY_ID, sleep)).toEqual({ ended: 1, left: 0 });
     const rows = await database
       .em()

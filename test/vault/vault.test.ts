@@ -10,3 +10,4 @@ import './token-cipher.cases.js';
 import './refresh-steps.cases.js';
 import './token-refresher.cases.js';
 import './background-refresh.cases.js';
+import './revocation-outbox.cases.js';

@@ -13,7 +13,8 @@ export async function retireCommand(env: Environment, kid: string): Promise<void
     await refuseSealing(em, kid);
     if (!(await markRetired(em.fork(), kid))) {
       const accounts = await countAccounts(em.fork(), kid);
-      throw new StartupError(`${accounts} accounts need the key "${kid}". Run "keys rotate" first.`);
+      const needing = accounts > 0 ? `${accounts} accounts` : 'Refresh tokens that are to be revoked';
+      throw new StartupError(`${needing} need the key "${kid}". Run "keys rotate" first.`);
     }
     // A server may have started with it meanwhile; one that starts from now on sees the mark.
     await refuseSealing(em, kid).catch(async (error: unknown) => {

@@ -20,6 +20,7 @@ export class AnswersInHandMigration extends Migration {
     this.addSql(
       `create index pending_revocation_due_index on pending_revocation (issuer, client_id, retry_at)`,
     );
+    this.addSql('create index pending_revocation_key_id_index on pending_revocation (key_id, id)');
     this.addSql('alter table rollup_account add column userinfo_due_at timestamptz(3) null');
     this.addSql(`create index rollup_account_userinfo_due_index on rollup_account (issuer, userinfo_due_at)
       where userinfo_due_at is not null`);
