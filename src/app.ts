@@ -15,6 +15,7 @@ import {
   accountEvents,
   logAccountCallFailure,
   logRefresh,
+  logResting,
   logRevocation,
   withCallerInLog,
 } from './log-events.js';
@@ -29,6 +30,7 @@ import { startBackgroundRefresh } from './vault/background-refresh.js';
 import { holdKeys } from './vault/key-holder.js';
 import { isRegistered } from './vault/key-registry.js';
 import { type KeyRing, parseKeyRing } from './vault/key-ring.js';
+import { countRestingTokens } from './vault/resting-tokens.repository.js';
 import { deleteGoneServers } from './vault/server-heartbeat.repository.js';
 import { createTokenCipher } from './vault/token-cipher.js';
 import { createTokenVault, type TokenVault } from './vault/token-vault.js';
@@ -83,6 +85,9 @@ export async function createApp(config: CompleteConfig, dependencies: AppDepende
   }
 }
 
+/** Up to here, accounts that rest are counted; beyond, estimated. */
+const EXACT_COUNT = 1_000;
+
 interface Parts extends Required<Omit<AppDependencies, 'openDatabase' | 'processMetrics'>> {
   readonly config: CompleteConfig;
   readonly database: Database;
@@ -96,6 +101,8 @@ async function start(parts: Parts): Promise<App> {
   const { http } = config;
   const migrated = await database.migrate();
   if (migrated.length > 0) log.info({ migrations: migrated }, 'migrated');
+  const resting = await countRestingTokens(database.em.fork(), registrationOf(config), EXACT_COUNT);
+  if (resting) logResting(log, resting);
   const releaseKeys = await holdKeys({
     em: database.em,
     ring: parts.ring,

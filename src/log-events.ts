@@ -4,6 +4,7 @@ import type { VerifyAccessToken } from './http/viewer.js';
 import { describeOutcome, type Log, pseudonym, logContext } from './log.js';
 import type { KeyRotation } from './vault/key-rotation.js';
 import type { RefreshEvent } from './vault/refresh-event.js';
+import type { RestingTokens } from './vault/resting-tokens.repository.js';
 import type { RevocationEvent } from './vault/revocation-outbox.js';
 
 const REFRESH_ERRORS = new Set<RefreshEvent['type']>(['misconfigured', 'seal_broken', 'key_missing']);
@@ -26,6 +27,14 @@ export function logRevocation(log: Log, event: RevocationEvent): void {
   const { type, accountId } = event;
   if ('cause' in event) log.warn({ event: type, accountId, err: event.cause }, 'revocation');
   else log.info({ event: type, accountId }, 'revocation');
+}
+
+/** At a start: accounts of another issuer or client, which may be a mistake in the settings. */
+export function logResting(log: Log, { accounts, example }: RestingTokens): void {
+  log.warn(
+    { event: 'resting', accounts, ...example },
+    'accounts of another issuer or client rest: they come back when ROLLUP_ISSUER and ROLLUP_CLIENT_ID name it',
+  );
 }
 
 /** A failed call to Galaxy or the provider on behalf of an account, with its cause. */

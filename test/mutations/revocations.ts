@@ -97,7 +97,7 @@ export const revocations: readonly Mutation[] = [
     from: `from sealed_tokens\n     where account_id = ? and issuer = ? and client_id = ? and refresh_token is not null for update\`,\n    [accountId, issuer, clientId],\n  );\n}\n\n/** The stored`,
     to: `from sealed_tokens\n     where account_id = ? and (issuer, ?) <> (?, '') and refresh_token is not null for update\`,\n    [accountId, issuer, clientId],\n  );\n}\n\n/** The stored`,
     test: 'test/vault/revocation-outbox.cases.ts',
-    title: 'VLT-101 %s adds no refresh token',
+    title: 'adds no refresh token of another issuer or client',
   },
   {
     breaks: 'a provider without an endpoint is told to have revoked',
