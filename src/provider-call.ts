@@ -47,16 +47,21 @@ export async function callProvider(fetch: Fetch, call: ProviderCall): Promise<Pr
       redirect: 'manual',
       signal: AbortSignal.timeout(call.timeoutMs),
     });
-    const retryAfterMs = readRetryAfter(response.headers.get('retry-after'));
+    const retryAfterMs = readRetryAfter(response.headers);
     return { status: response.status, retryAfterMs, text: await readBounded(response) };
   } catch (cause) {
     throw new ProviderUnavailableError(0, { cause });
   }
 }
 
-/** The JSON object of a 200 response. Throws `ProviderUnavailableError` for every other response. */
+/** Whether the status is one of success, whichever (RFC 9110 §15.3): Rollup ID's manual says 201 where its code says 200. */
+export function isSuccess({ status }: ProviderResponse): boolean {
+  return status >= 200 && status < 300;
+}
+
+/** The JSON object of a successful response. Throws `ProviderUnavailableError` for every other response. */
 export function readJsonObject(response: ProviderResponse): JsonObject {
-  const value = response.status === 200 ? parseObject(response.text) : undefined;
+  const value = isSuccess(response) ? parseObject(response.text) : undefined;
   if (value) return value;
   throw new ProviderUnavailableError(response.retryAfterMs, {
     cause: new Error(`the provider responded ${response.status} without a usable JSON object`),
@@ -71,11 +76,16 @@ async function readBounded(response: Response): Promise<string> {
     if (size > MAX_RESPONSE_BYTES) throw new ResponseTooLargeError();
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString('utf8');
+  // Unlike a buffer's own, this decoding drops a byte order mark.
+  return new TextDecoder().decode(Buffer.concat(chunks));
 }
 
-function readRetryAfter(value: string | null): number {
+/** A date counts from the provider's own `Date`: its clock set both. */
+function readRetryAfter(headers: Headers): number {
+  const value = headers.get('retry-after');
   if (value === null) return 0;
-  const seconds = /^\d{1,9}$/.test(value) ? Number(value) : (Date.parse(value) - Date.now()) / 1_000;
-  return Number.isFinite(seconds) ? Math.max(0, seconds * 1_000) : 0;
+  if (/^\d{1,9}$/.test(value)) return Number(value) * 1_000;
+  const sentAt = Date.parse(headers.get('date') ?? '');
+  const ms = Date.parse(value) - (Number.isNaN(sentAt) ? Date.now() : sentAt);
+  return Number.isFinite(ms) ? Math.max(0, ms) : 0;
 }

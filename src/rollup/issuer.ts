@@ -1,4 +1,4 @@
-import { createLocalJWKSet } from 'jose';
+import { createLocalJWKSet, type JWK } from 'jose';
 import type { Fetch } from '../provider-call.js';
 import { discover, type Endpoints } from './discovery.js';
 import { fetchKeySet, type SelectKey } from './key-set.js';
@@ -30,11 +30,12 @@ export interface IssuerOptions {
 /** Discovery and keys are fetched on first use: the server starts while the provider is down. */
 export function createIssuer({ issuer, timeoutMs, lifetimes, fetch, now }: IssuerOptions): Issuer {
   const discovery = new StaleWhileRevalidate(() => discover(issuer, fetch, timeoutMs), lifetimes, now);
-  let current: { readonly text: string; readonly selectKey: SelectKey } | undefined;
+  let current: { readonly keys: readonly JWK[]; readonly selectKey: SelectKey } | undefined;
   const fetchKeys = async (): Promise<SelectKey> => {
-    const keys = await fetchKeySet((await discovery.get()).jwks, fetch, timeoutMs);
-    const text = JSON.stringify(keys);
-    if (current?.text !== text) current = { text, selectKey: createLocalJWKSet({ keys }) };
+    const keys = await fetchKeySet((await discovery.get()).jwks, fetch, timeoutMs, current?.keys);
+    if (!current || JSON.stringify(current.keys) !== JSON.stringify(keys)) {
+      current = { keys, selectKey: createLocalJWKSet({ keys }) };
+    }
     return current.selectKey;
   };
   const keys = new StaleWhileRevalidate(fetchKeys, lifetimes, now);

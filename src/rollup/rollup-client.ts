@@ -1,6 +1,12 @@
 import { ProviderUnavailableError } from '../errors.js';
 import type { JsonObject } from '../json.js';
-import { callProvider, type Fetch, type ProviderResponse, readJsonObject } from '../provider-call.js';
+import {
+  callProvider,
+  type Fetch,
+  isSuccess,
+  type ProviderResponse,
+  readJsonObject,
+} from '../provider-call.js';
 import { formatScope } from '../scope.js';
 import type { Issuer } from './issuer.js';
 import { describeResponse, exchangeError, refreshError, userinfoError } from './provider-error.js';
@@ -63,12 +69,12 @@ export function createRollupClient(options: RollupClientOptions): RollupClient {
     exchangeCode: async ({ code, codeVerifier, redirectUri }) => {
       const grant = { code, code_verifier: codeVerifier, redirect_uri: redirectUri };
       const response = await postToken(options, { grant_type: 'authorization_code', ...grant });
-      if (response.status !== 200) throw exchangeError(response);
+      if (!isSuccess(response)) throw exchangeError(response);
       return readTokenResponse(readJsonObject(response));
     },
     refresh: async (refreshToken) => {
       const response = await postToken(options, { grant_type: 'refresh_token', refresh_token: refreshToken });
-      if (response.status !== 200) throw refreshError(response);
+      if (!isSuccess(response)) throw refreshError(response);
       return readTokenResponse(readJsonObject(response));
     },
     userinfo: async (accessToken) => {
@@ -88,7 +94,7 @@ export function createRollupClient(options: RollupClientOptions): RollupClient {
       if (revocation === undefined) return false;
       const form = { token: refreshToken, token_type_hint: 'refresh_token' };
       const response = await postForm(options, revocation, form);
-      if (response.status === 200) return true;
+      if (isSuccess(response)) return true;
       const cause = new Error(describeResponse(response));
       throw new ProviderUnavailableError(response.retryAfterMs, { cause });
     },

@@ -171,6 +171,11 @@ describe('with a standard OpenID provider', () => {
     await nothingPending();
     expect(await refresh()).toMatchObject({ error: 'invalid_grant' });
     expect(revocations()).toMatchObject([{ event: 'revoked', accountId: first.account?.id }]);
+    const done = await finish(await approve());
+    revocation = async () => new Response(null, { status: 204 });
+    expect((await unlink(done)).errors).toEqual([]);
+    await nothingPending();
+    expect(revocations().at(-1)).toMatchObject({ event: 'revoked', accountId: done.account?.id });
 
     const second = await finish(await approve());
     const asked = new Promise<(response: Response) => void>((ask) => {

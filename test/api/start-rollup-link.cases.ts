@@ -185,7 +185,6 @@ describe('startRollupLink', () => {
     ['a token endpoint without TLS', { token_endpoint: 'http://passport.example/token' }],
     ['a token endpoint on another origin', { token_endpoint: 'https://evil.example/token' }],
     ['keys on another origin', { jwks_uri: `${ISSUER}.evil.example/jwks.json` }],
-    ['no userinfo endpoint', { userinfo_endpoint: undefined }],
   ])('LNK-26 does not start when discovery returns %s', async (_what, edit) => {
     const { events, logLines, starting } = serve(() => Response.json({ ...METADATA, ...edit }));
     const error: unknown = await starting.catch((reason: unknown) => reason);

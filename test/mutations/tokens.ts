@@ -117,10 +117,18 @@ export const tokens: readonly Mutation[] = [
   {
     breaks: 'keys that share a key id are used',
     file: 'src/rollup/key-set.ts',
-    from: 'if (usable.length === 0 || ambiguous) {',
-    to: 'if (usable.length === 0) {',
+    from: '(key) => key.kid === kid).length === 1',
+    to: '(key) => key.kid === kid).length > 0',
+    test: 'test/rollup/mixed-key-sets.test.ts',
+    title: 'verify nothing, and spoil no other',
+  },
+  {
+    breaks: 'a key that is known is forgotten when another one takes its key id',
+    file: 'src/rollup/key-set.ts',
+    from: ' || isKnown.has(text)',
+    to: '',
     test: 'test/api/bearer-encodings.cases.ts',
-    title: 'JWT-23',
+    title: "key's kid verifies nothing, and the valid key still works",
   },
   {
     breaks: 'a key set of any size is imported',

@@ -137,6 +137,14 @@ describe('rollup-accounts doctor finds that', () => {
     await expectFailure(diagnosis, 'provider discovery', 'another issuer than ROLLUP_ISSUER');
   });
 
+  test.each([
+    ['discovery', 'provider discovery', 'discovery: no issuer. Check ROLLUP_ISSUER, and that this machine'],
+    ['jwks', 'signing keys', 'no usable keys for ES256'],
+  ] as const)('VLT-80 the provider responds with a message instead of its %s', async (point, name, text) => {
+    rollup.switches.faults[point].standing = { body: { message: 'maintenance' } };
+    await expectFailure(await runDoctor(withoutDatabase()), name, text);
+  });
+
   test('VLT-42 the provider has no usable key', async () => {
     rollup.switches.faults.jwks.standing = { body: { keys: [] } };
     await expectFailure(await runDoctor(withoutDatabase()), 'signing keys', 'no usable keys for ES256');

@@ -1,4 +1,4 @@
-import { ProviderMisconfiguredError } from '../../src/errors.js';
+import { ProviderMisconfiguredError, ProviderUnavailableError } from '../../src/errors.js';
 import { discover } from '../../src/rollup/discovery.js';
 
 const ISSUER = 'https://issuer.example';
@@ -28,26 +28,41 @@ describe('the discovery document', () => {
     });
   });
 
-  test.each([
-    'authorization_endpoint',
-    'token_endpoint',
-    'userinfo_endpoint',
-    'jwks_uri',
-    'revocation_endpoint',
-  ])('is rejected when its %s is of another origin, or no URL', async (name) => {
-    const elsewhere = ['https://other.example/path', 'http://issuer.example/path', '/path', '', 7, null];
-    for (const value of elsewhere) {
-      await expect(read({ ...document, [name]: value })).rejects.toThrow(ProviderMisconfiguredError);
-    }
-  });
+  const required = ['authorization_endpoint', 'token_endpoint', 'userinfo_endpoint', 'jwks_uri'];
+  test.each([...required, 'revocation_endpoint'])(
+    'is rejected when its %s is of another origin, or no URL',
+    async (name) => {
+      for (const value of ['https://other.example/path', 'http://issuer.example/path', '/path']) {
+        await expect(read({ ...document, [name]: value })).rejects.toThrow(ProviderMisconfiguredError);
+      }
+    },
+  );
 
   test('is rejected when it is of another issuer', async () => {
     await expect(read({ ...document, issuer: 'https://other.example' })).rejects.toThrow(
       ProviderMisconfiguredError,
     );
   });
+
+  test.each([...required, 'issuer'])(
+    'VLT-80 is an outage when its %s is missing or no text',
+    async (name) => {
+      for (const value of [undefined, null, '', 7, {}]) {
+        await expect(read({ ...document, [name]: value })).rejects.toThrow(ProviderUnavailableError);
+      }
+    },
+  );
+
+  test.each<[string, unknown]>([
+    ['a message', { message: 'maintenance' }],
+    ['no object', []],
+    ['nothing', null],
+    ['what names somebody and no keys', { issuer: 'a gateway' }],
+  ])('VLT-80 is an outage when it is %s', async (_title, body) => {
+    await expect(read(body)).rejects.toThrow(ProviderUnavailableError);
+  });
 });
 
-function read(body: object) {
+function read(body: unknown) {
   return discover(ISSUER, async () => Response.json(body), 1_000);
 }

@@ -9,7 +9,7 @@ export type FaultPoint = (typeof FAULT_POINTS)[number];
 
 /**
  * A fault injected into one call. The parts combine: first delay and hold, then either a forced response
- * (`status`, `body` or `redirectTo`) or the endpoint's own, changed by `transform` and `headers`, last the
+ * (`status`, `body` or `redirectTo`) or the endpoint's own, changed by `transform`, `successStatus` and `headers`, last the
  * transport (`reset`, `dripMs`). A forced response skips the endpoint and its side effects.
  */
 export interface Fault extends Transport {
@@ -27,6 +27,10 @@ export interface Fault extends Transport {
   delayMs?: number;
   /** Holds the response until this promise resolves. */
   hold?: Promise<unknown>;
+  /** The status of the endpoint's own 200 response. */
+  successStatus?: number;
+  /** Begins the body with a byte order mark. */
+  byteOrderMark?: boolean;
   /** Edits the JSON of the endpoint's own 200 response. */
   transform?: (body: Record<string, unknown>) => Promise<Record<string, unknown>> | Record<string, unknown>;
 }
@@ -87,7 +91,11 @@ export async function respondWithFault(
   const response = await handler();
   const original = response.status === 200 ? asObject(response.body) : undefined;
   const body = original && fault.transform ? await fault.transform(structuredClone(original)) : response.body;
-  return { ...response, headers: { ...response.headers, ...lowerCase(fault.headers) }, body };
+  return {
+    status: original && fault.successStatus !== undefined ? fault.successStatus : response.status,
+    headers: { ...response.headers, ...lowerCase(fault.headers) },
+    body: fault.byteOrderMark ? `\uFEFF${JSON.stringify(body)}` : body,
+  };
 }
 
 async function waitForFault(fault: Fault, closing: Promise<void>): Promise<void> {

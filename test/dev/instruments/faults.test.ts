@@ -133,6 +133,16 @@ describe('faults', () => {
     expect((await postToken(rollup, { refresh_token: 'garbage' })).body).not.toHaveProperty('expires_in');
   });
 
+  test('changes the status of a 200 response, but of no error, and begins it with a byte order mark', async () => {
+    rollup.switches.faults.refresh.standing = { successStatus: 201, byteOrderMark: true };
+    const response = await rawRefresh();
+    expect(response.status).toBe(201);
+    const bytes = Buffer.from(await response.arrayBuffer());
+    expect([...bytes.subarray(0, 4)]).toEqual([0xef, 0xbb, 0xbf, '{'.charCodeAt(0)]);
+    refreshToken = 'garbage';
+    expect((await rawRefresh()).status).toBe(500);
+  });
+
   test('lets the provider close with held calls', async () => {
     const held = await startRollupId();
     const gate = createGate();
