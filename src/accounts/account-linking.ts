@@ -1,6 +1,7 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import { AccountNotFoundError, LinkedToAnotherUserError } from '../errors.js';
-import { type Grant, verifyGrant } from '../rollup/grant.js';
+import { type Grant, proveRefreshToken, verifyGrant } from '../rollup/grant.js';
+import { isOpaque } from '../rollup/refresh-token.js';
 import type { Tokens, TokenSet } from '../token-set.js';
 import type { TokenVault } from '../vault/token-vault.js';
 import { type AccountRecord, deleteAccount, findAccountOfUser, lockAccount } from './account.repository.js';
@@ -12,7 +13,7 @@ import {
   redeemLink,
 } from './link-attempt.js';
 import { putLink, type StoredLink } from './link.repository.js';
-import { deleteUnreachableUser, lockUser } from './user.repository.js';
+import { deleteUnreachableUser, findUsersBySub, lockUser } from './user.repository.js';
 
 /** A completed link, and the access token of the identity for its own user. */
 export interface CompletedLink
@@ -49,11 +50,18 @@ export class AccountLinking {
     });
   }
 
-  /** Takes over tokens that were obtained elsewhere, with the same checks as `complete`. */
+  /**
+   * Takes over tokens that were obtained elsewhere, with the same checks as `complete`. An opaque refresh token is proved by
+   * using it once, but not for a link that will be refused.
+   */
   takeOver(tokens: Tokens, userId?: string): Promise<CompletedLink> {
+    const { client, verifier } = this.#deps;
     return this.#reporting(async () => {
-      const grant = await verifyGrant(tokens, this.#deps.client, this.#deps.verifier);
-      return this.#store(grant, userId);
+      const grant = await verifyGrant(tokens, client, verifier);
+      const { refreshToken } = tokens;
+      if (refreshToken === undefined || !isOpaque(refreshToken)) return this.#store(grant, userId);
+      await this.#refuseAnothers(grant, userId);
+      return this.#store(await proveRefreshToken(grant, refreshToken, client, verifier), userId);
     });
   }
 
@@ -87,6 +95,13 @@ export class AccountLinking {
       this.#deps.onFailure(error);
       throw error;
     }
+  }
+
+  /** Throws `LinkedToAnotherUserError`, as storing would, before anything is spent. */
+  async #refuseAnothers({ issuer, sub }: Grant, userId: string | undefined): Promise<void> {
+    if (userId === undefined) return;
+    const owner = (await findUsersBySub(this.#deps.em.fork(), issuer, [sub])).get(sub);
+    if (owner && owner.id !== userId) throw new LinkedToAnotherUserError();
   }
 
   /** Of two concurrent links of one identity the second may have to be run again to see the user of the first. */

@@ -12,7 +12,7 @@ export interface AccessToken {
 }
 
 /** Access tokens of Rollup ID live an hour. Its internal session tokens live 90 days and have the same signing key. */
-const MAX_LIFETIME_SECONDS = 86_400;
+export const MAX_LIFETIME_SECONDS = 86_400;
 
 /**
  * Verifies an access token. Only the claims distinguish the three kinds of token that Rollup ID signs: an access token

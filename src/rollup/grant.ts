@@ -58,6 +58,27 @@ export async function verifyRefreshResponse(
   return tokens;
 }
 
+/**
+ * Proves the opaque refresh token of a verified grant that this server did not obtain itself, by using it once. The tokens
+ * of the response replace those of the grant; what the response omits stays.
+ *
+ * Throws `TokenRejectedError` or `SubjectMismatchError` when it is not of this client and this subject, and
+ * `ProviderMisconfiguredError` or `ProviderUnavailableError`.
+ */
+export async function proveRefreshToken(
+  { tokens, ...grant }: Grant,
+  refreshToken: string,
+  client: Pick<RollupClient, 'refresh'>,
+  options: VerifierOptions,
+): Promise<Grant> {
+  const response = await client.refresh(refreshToken).catch((cause: unknown) => {
+    throw cause instanceof GrantDeadError ? new TokenRejectedError('refresh token', { cause }) : cause;
+  });
+  const renewed = await verifyRefreshResponse(response, tokens.accessToken, options);
+  const idToken = renewed.idToken ?? tokens.idToken;
+  return { ...grant, tokens: { ...renewed, idToken, refreshToken: renewed.refreshToken ?? refreshToken } };
+}
+
 async function verifyResponse(
   response: TokenResponse,
   options: VerifierOptions,

@@ -2,9 +2,11 @@ import { decodeJwt } from 'jose';
 import {
   LinkRollupAccountDocument,
   type LinkRollupAccountErrorCode as Code,
+  LinkRollupAccountDocument,
   MeDocument,
   type RenewAccessTokenMutation,
   RenewAccessTokenDocument,
+  type RollupTokensInput,
   UnlinkRollupAccountDocument,
 } from '../generated/graphql.js';
 import type { LinkPayload, StartPayload } from '../kit/link-flow.js';
@@ -13,6 +15,7 @@ import { urlOf } from '../kit/network.js';
 import { useStarted } from '../kit/hooks.js';
 import { type StandardProvider, startStandardProvider } from '../kit/standard-provider.js';
 import { startWorld } from '../kit/world.js';
+import { createStandardClient } from '../rollup/standard-client.js';
 
 const REDIRECT_URI = 'https://app.example/callback';
 const ada = { sub: 'urn:standard:ada', name: 'Ada', email: 'ada@example.com' };
@@ -266,5 +269,64 @@ describe('with a standard OpenID provider', () => {
     const again = await finish(await approve());
     expect(again).toMatchObject({ userErrors: [], isNewUser: false });
     expect(again.account).toMatchObject({ id: account?.id, status: 'ACTIVE' });
+  });
+
+  describe('VLT-85 an opaque refresh token that is imported', () => {
+    /** The tokens of a sign-in that this server had no part in. */
+    async function obtain(sub = ada.sub): Promise<RollupTokensInput> {
+      const { exchange } = await createStandardClient(standard).signIn({ sub });
+      const { accessToken, idToken = '', refreshToken } = await exchange();
+      return { accessToken, idToken, refreshToken };
+    }
+    const takeOver = async (tokens: RollupTokensInput, token?: string): Promise<LinkPayload> =>
+      (await world.ask(LinkRollupAccountDocument, { input: { tokens } }, { token })).data.linkRollupAccount;
+    afterEach(() => (standard.fault = undefined));
+
+    test('VLT-85 is used once, and what the provider returned for it is stored', async () => {
+      const tokens = await obtain();
+      const { userErrors, accessToken } = await takeOver(tokens);
+      expect(userErrors).toEqual([]);
+      expect(accessToken).not.toBe(tokens.accessToken);
+      expect(standard.calls).toMatchObject({ refresh: 1, reuse: 0 });
+      const renewed = await renew(accessToken ?? '', 1_800);
+      expect(renewed.accessToken).toBe(accessToken);
+      world.clock.advance(3_000_000);
+      expect((await renew(accessToken ?? '', 1_800)).accessToken).not.toBe(accessToken);
+      expect(standard.calls).toMatchObject({ refresh: 2, reuse: 0 });
+    });
+
+    test.each<[string, Code, () => Promise<string | null | undefined>]>([
+      ['made up', 'TOKEN_INVALID', async () => 'made up'],
+      ['used', 'TOKEN_INVALID', usedToken],
+      ['of another subject', 'SUBJECT_MISMATCH', async () => (await obtain(ben.sub)).refreshToken],
+    ])('VLT-85 is %s: the link is refused as %s', async (_title, code, refreshToken) => {
+      const tokens = { ...(await obtain()), refreshToken: await refreshToken() };
+      expect(codesOf(await takeOver(tokens))).toEqual([code]);
+      expect(await world.rows('app_user')).toEqual([]);
+    });
+
+    test('VLT-85 cannot be proved while the provider is down, and stays good', async () => {
+      const tokens = await obtain();
+      standard.fault = (kind, moment) => (kind === 'refresh' && moment === 'before' ? 'cut' : undefined);
+      expect(codesOf(await takeOver(tokens))).toEqual(['PROVIDER_UNAVAILABLE']);
+      expect(await world.rows('app_user')).toEqual([]);
+      standard.fault = undefined;
+      expect(codesOf(await takeOver(tokens))).toEqual([]);
+    });
+
+    test('VLT-85 is not spent for an identity that is linked to another user', async () => {
+      const tokens = await obtain();
+      expect(codesOf(await finish(await approve()))).toEqual([]);
+      const { accessToken } = await finish(await approve(ben.sub));
+      expect(codesOf(await takeOver(tokens, accessToken ?? ''))).toEqual(['LINKED_TO_ANOTHER_USER']);
+      expect(standard.calls.refresh).toBe(0);
+      expect(codesOf(await takeOver(tokens))).toEqual([]);
+    });
+
+    async function usedToken(): Promise<string | null | undefined> {
+      const { refreshToken } = await obtain();
+      await createStandardClient(standard).client.refresh(refreshToken ?? '');
+      return refreshToken;
+    }
   });
 });
