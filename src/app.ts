@@ -1,6 +1,7 @@
 /* oxlint-disable max-lines -- the composition root: all wiring in one place */
 import { hostname } from 'node:os';
 import { createAccounts } from './accounts/accounts.js';
+import { startReadingMissedUserinfo } from './accounts/missed-userinfo.js';
 import { deleteExpiredLinks } from './accounts/pending-link.repository.js';
 import type { CompleteConfig } from './config.js';
 import { type Database, openDatabase } from './database/orm.js';
@@ -114,7 +115,7 @@ async function start(parts: Parts): Promise<App> {
     throw error;
   });
   const { listener, draining, apollo, rateLimiter } = server;
-  const stopBackground = startBackground(parts, domain.vault);
+  const stopBackground = startBackground(parts, domain);
   return {
     url: listener.listeningOrigin,
     close: async () => {
@@ -131,7 +132,7 @@ async function start(parts: Parts): Promise<App> {
 }
 
 /** What nobody asks for. Returns the function that stops it. */
-function startBackground({ config, database: { em }, ring, log }: Parts, vault: TokenVault) {
+function startBackground({ config, database: { em }, ring, log }: Parts, { vault, accounts }: Domain) {
   const stopRefreshing = startBackgroundRefresh({
     em,
     vault,
@@ -141,6 +142,12 @@ function startBackground({ config, database: { em }, ring, log }: Parts, vault: 
     onError: (err) => log.warn({ err }, 'background refresh'),
   });
   const stopRevoking = vault.revocations.start();
+  const stopReadingUserinfo = startReadingMissedUserinfo({
+    em,
+    issuer: config.rollup.issuer,
+    userinfo: accounts.userinfo,
+    onError: (err) => log.warn({ err }, 'missed userinfo'),
+  });
   const stopPurging = startPurging({
     em,
     purges: [deleteGoneServers, deleteExpiredLinks],
@@ -149,6 +156,7 @@ function startBackground({ config, database: { em }, ring, log }: Parts, vault: 
   return async (): Promise<void> => {
     await stopRefreshing();
     await stopRevoking();
+    await stopReadingUserinfo();
     await stopPurging();
   };
 }
@@ -214,11 +222,10 @@ function createVault({ config, database, ring, rollup, log, metrics, ...clocks }
   });
 }
 
+type Domain = Awaited<ReturnType<typeof startDomain>>;
+
 /** The rooms at the edge: GraphQL, HTTP and its rate limits. */
-async function createServer(
-  { config, database, rollup, log, metrics, pages }: Parts,
-  domain: Awaited<ReturnType<typeof startDomain>>,
-) {
+async function createServer({ config, database, rollup, log, metrics, pages }: Parts, domain: Domain) {
   const rateLimiter = createRateLimiter(config.http.rateLimits, (err) =>
     log.warn({ err }, 'rate limits: Redis is unreachable'),
   );

@@ -1,7 +1,6 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import { AccountNotFoundError, LinkedToAnotherUserError } from '../errors.js';
-import { type Grant, proveRefreshToken, verifyGrant } from '../rollup/grant.js';
-import { isOpaque } from '../rollup/refresh-token.js';
+import type { Grant } from '../rollup/grant.js';
 import type { Tokens, TokenSet } from '../token-set.js';
 import type { TokenVault } from '../vault/token-vault.js';
 import { type AccountRecord, deleteAccount, findAccountOfUser, lockAccount } from './account.repository.js';
@@ -13,7 +12,8 @@ import {
   redeemLink,
 } from './link-attempt.js';
 import { putLink, type StoredLink } from './link.repository.js';
-import { deleteUnreachableUser, findUsersBySub, lockUser } from './user.repository.js';
+import { verifyTakenOver } from './take-over.js';
+import { deleteUnreachableUser, lockUser } from './user.repository.js';
 
 /** A completed link, and the access token of the identity for its own user. */
 export interface CompletedLink
@@ -24,6 +24,8 @@ export interface LinkingDeps extends LinkAttemptDeps {
   readonly vault: TokenVault;
   /** Receives the error of every failed link. */
   readonly onFailure: (error: unknown) => void;
+  /** Receives the error of userinfo that could not be read, which fails no link. */
+  readonly onUserinfoFailure: (accountId: string, error: unknown) => void;
   readonly onChange: (change: 'linked' | 'unlinked', account: AccountRecord) => void;
 }
 
@@ -50,19 +52,11 @@ export class AccountLinking {
     });
   }
 
-  /**
-   * Takes over tokens that were obtained elsewhere, with the same checks as `complete`. An opaque refresh token is proved by
-   * using it once, but not for a link that will be refused.
-   */
+  /** Takes over tokens that were obtained elsewhere, with the same checks as `complete`. See `verifyTakenOver`. */
   takeOver(tokens: Tokens, userId?: string): Promise<CompletedLink> {
-    const { client, verifier } = this.#deps;
-    return this.#reporting(async () => {
-      const grant = await verifyGrant(tokens, client, verifier);
-      const { refreshToken } = tokens;
-      if (refreshToken === undefined || !isOpaque(refreshToken)) return this.#store(grant, userId);
-      await this.#refuseAnothers(grant, userId);
-      return this.#store(await proveRefreshToken(grant, refreshToken, client, verifier), userId);
-    });
+    return this.#reporting(async () =>
+      this.#store(await verifyTakenOver(this.#deps, tokens, userId), userId),
+    );
   }
 
   /**
@@ -97,16 +91,9 @@ export class AccountLinking {
     }
   }
 
-  /** Throws `LinkedToAnotherUserError`, as storing would, before anything is spent. */
-  async #refuseAnothers({ issuer, sub }: Grant, userId: string | undefined): Promise<void> {
-    if (userId === undefined) return;
-    const owner = (await findUsersBySub(this.#deps.em.fork(), issuer, [sub])).get(sub);
-    if (owner && owner.id !== userId) throw new LinkedToAnotherUserError();
-  }
-
   /** Of two concurrent links of one identity the second may have to be run again to see the user of the first. */
   async #store(grant: Grant, userId: string | undefined): Promise<CompletedLink> {
-    const { transact, vault, onChange } = this.#deps;
+    const { transact, vault, onChange, onUserinfoFailure } = this.#deps;
     const rows = `${grant.issuer} ${grant.sub}`;
     const canRevoke = await vault.revocations.isPossible();
     for (let tries = 1; ; tries += 1) {
@@ -114,6 +101,7 @@ export class AccountLinking {
         const stored = await transact(rows, (tx) => this.#storeOnce(tx, grant, userId, canRevoke));
         const { isAdded, ...link } = stored;
         onChange('linked', link.account);
+        if (grant.userinfoFailure) onUserinfoFailure(link.account.id, grant.userinfoFailure);
         if (isAdded) vault.revocations.run();
         return link;
       } catch (error) {
@@ -131,7 +119,8 @@ export class AccountLinking {
   ): Promise<CompletedLink & { readonly isAdded: boolean }> {
     const { issuer, sub, person, tokens } = grant;
     const { accessToken, accessTokenExpiresAt, scopes } = tokens;
-    const link = await putLink(tx, { issuer, sub, scopes, person }, userId ?? null);
+    const isUserinfoDue = grant.userinfoFailure !== undefined;
+    const link = await putLink(tx, { issuer, sub, scopes, person, isUserinfoDue }, userId ?? null);
     if (!link) throw new LinkedMeanwhileError();
     if (userId !== undefined && link.user.id !== userId) throw new LinkedToAnotherUserError();
     const isAdded = await this.#deps.vault.put(tx, link.account.id, tokens, canRevoke);

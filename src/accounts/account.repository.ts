@@ -15,6 +15,8 @@ export interface AccountRecord extends Identity {
   readonly linkedAt: Date;
   /** Every scope that was ever consented to, whatever the tokens allow now. */
   readonly grantedScopes: readonly string[];
+  /** Since when, or from when on, userinfo is to be read for what a sign-in missed; null when it missed nothing. */
+  readonly userinfoDueAt: Date | null;
 }
 
 /** Linked identities of several users in one statement, oldest first. */
@@ -28,6 +30,14 @@ export async function findAccountsOfUsers(
     { orderBy: { linkedAt: 'asc', id: 'asc' } },
   );
   return accounts.map(toRecord);
+}
+
+/** Linked identities by their ids, in one statement. */
+export async function findAccountsById(
+  em: SqlEntityManager,
+  ids: readonly string[],
+): Promise<AccountRecord[]> {
+  return (await em.find(RollupAccount, { id: { $in: [...ids] } })).map(toRecord);
 }
 
 /** The account of a user by its id, or by the caller's identity; undefined also when it is another user's. */
@@ -60,6 +70,8 @@ function isUuid(id: string): boolean {
   return /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i.test(id);
 }
 
-function toRecord({ id, user, issuer, sub, linkedAt, grantedScope }: RollupAccount): AccountRecord {
-  return { id, userId: user.id, issuer, sub, linkedAt, grantedScopes: parseScope(grantedScope) };
+function toRecord({ user, grantedScope, userinfoDueAt, ...account }: RollupAccount): AccountRecord {
+  const { id, issuer, sub, linkedAt } = account;
+  const grantedScopes = parseScope(grantedScope);
+  return { id, userId: user.id, issuer, sub, linkedAt, grantedScopes, userinfoDueAt: userinfoDueAt ?? null };
 }

@@ -11,7 +11,7 @@ import {
 import { AccountLinking, type LinkingDeps } from './account-linking.js';
 import type { AccountsSettings } from './settings.js';
 import { findUsersBySub, type UserRecord } from './user.repository.js';
-import { UserinfoReader, type UserinfoReaderDeps } from './userinfo-reader.js';
+import { UserinfoReader } from './userinfo-reader.js';
 
 /** A fresh access token of an account, for its own user. */
 export type RenewedToken = FreshAccessToken & { readonly account: AccountRecord };
@@ -38,18 +38,13 @@ export interface Accounts {
 }
 
 /** What the room depends on. `em` is forked for every use. */
-export interface AccountsDeps extends Omit<LinkingDeps, keyof AccountsSettings> {
-  readonly onUserinfoFailure: UserinfoReaderDeps['onFailure'];
-}
+export type AccountsDeps = Omit<LinkingDeps, keyof AccountsSettings>;
 
-export function createAccounts(
-  settings: AccountsSettings,
-  { onUserinfoFailure, ...deps }: AccountsDeps,
-): Accounts {
-  const { em, client, vault, verifier } = deps;
+export function createAccounts(settings: AccountsSettings, deps: AccountsDeps): Accounts {
+  const { em, client, vault, verifier, onUserinfoFailure } = deps;
   return {
     linking: new AccountLinking({ ...deps, ...settings }),
-    userinfo: new UserinfoReader({ client, vault, onFailure: onUserinfoFailure }),
+    userinfo: new UserinfoReader({ em, client, vault, onFailure: onUserinfoFailure }),
     lookUpUser: createUserLookup(em, verifier.issuer.issuer),
     findAccounts: (userIds) => findAccountsOfUsers(em.fork(), userIds),
     findTokenStates: (accountIds) => vault.states(em.fork(), accountIds),

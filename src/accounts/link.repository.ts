@@ -11,6 +11,8 @@ import type { UserRecord } from './user.repository.js';
 export interface LinkRecord extends Identity {
   readonly scopes: readonly string[];
   readonly person: PersonClaims;
+  /** Whether userinfo is still to be read for what it would have told. */
+  readonly isUserinfoDue: boolean;
 }
 
 /** The rows of a link. */
@@ -37,12 +39,13 @@ const ALL_SCOPES = `select string_agg(name, ' ' order by at) from (
 const USER_COLUMNS = 'app_user.name, app_user.picture, app_user.email, app_user.created_at';
 
 /** The account is written before its user, so the locks have that order, too. */
-const PUT_LINK = `with given (id, user_id, new_user_id, issuer, sub, scope, name, picture, email) as (
-    values (?::uuid, ?::uuid, ?::uuid, ?, ?, ?, ?, ?, ?)),
+const PUT_LINK = `with given (id, user_id, new_user_id, issuer, sub, scope, userinfo_due_at, name, picture, email) as (
+    values (?::uuid, ?::uuid, ?::uuid, ?, ?, ?, case when ? then clock_timestamp() end, ?, ?, ?)),
   account as (
-    insert into rollup_account (id, user_id, issuer, sub, granted_scope)
-    select id, coalesce(user_id, new_user_id), issuer, sub, scope from given
-    on conflict (issuer, sub) do update set granted_scope = (${ALL_SCOPES})
+    insert into rollup_account (id, user_id, issuer, sub, granted_scope, userinfo_due_at)
+    select id, coalesce(user_id, new_user_id), issuer, sub, scope, userinfo_due_at from given
+    on conflict (issuer, sub) do update
+      set granted_scope = (${ALL_SCOPES}), userinfo_due_at = excluded.userinfo_due_at
     returning id, user_id, granted_scope, linked_at),
   created as (
     insert into app_user (id, name, picture, email)
@@ -68,11 +71,11 @@ const PUT_LINK = `with given (id, user_id, new_user_id, issuer, sub, scope, name
  */
 export async function putLink(
   tx: SqlEntityManager,
-  { issuer, sub, scopes, person }: LinkRecord,
+  { issuer, sub, scopes, person, isUserinfoDue }: LinkRecord,
   userId: string | null,
 ): Promise<StoredLink | undefined> {
   const newUserId = userId === null ? randomUUID() : null;
-  const identity = [randomUUID(), userId, newUserId, issuer, sub, formatScope(scopes)];
+  const identity = [randomUUID(), userId, newUserId, issuer, sub, formatScope(scopes), isUserinfoDue];
   const claims = [person.name ?? null, person.picture ?? null, person.email ?? null];
   const rows = tx.execute<Row[]>(PUT_LINK, [...identity, ...claims]);
   const [row] = await rows.catch((cause: unknown) => {
@@ -85,7 +88,14 @@ function toRecords(row: Row, identity: Identity): Pick<StoredLink, 'account' | '
   const { id, userId, grantedScope, linkedMs, createdMs, name, picture, email } = row;
   const linkedAt = new Date(Number(linkedMs));
   return {
-    account: { ...identity, id, userId, linkedAt, grantedScopes: parseScope(grantedScope) },
+    account: {
+      ...identity,
+      id,
+      userId,
+      linkedAt,
+      grantedScopes: parseScope(grantedScope),
+      userinfoDueAt: null,
+    },
     user: { id: userId, name, picture, email, createdAt: new Date(Number(createdMs)) },
   };
 }

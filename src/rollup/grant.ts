@@ -1,5 +1,10 @@
 import { decodeJwt } from 'jose';
-import { GrantDeadError, SubjectMismatchError, TokenRejectedError } from '../errors.js';
+import {
+  GrantDeadError,
+  ProviderUnavailableError,
+  SubjectMismatchError,
+  TokenRejectedError,
+} from '../errors.js';
 import { type AccessToken, verifyAccessToken } from './access-token.js';
 import {
   consentedClaims,
@@ -20,11 +25,14 @@ export interface Grant {
   readonly issuer: string;
   readonly sub: string;
   readonly person: PersonClaims;
+  /** Why userinfo was not read, which would have told more about the person. */
+  readonly userinfoFailure?: ProviderUnavailableError | undefined;
   readonly tokens: TokenSet;
 }
 
 /**
- * Verifies every token of a token response, and that they have the same subject.
+ * Verifies every token of a token response, and that they have the same subject. Userinfo that is unavailable fails
+ * nothing.
  *
  * @param nonceHash SHA-256 (hex) of the nonce sent with the authorization request, when there was one.
  *
@@ -39,7 +47,7 @@ export async function verifyGrant(
   const { access, id, tokens } = await verifyResponse(response, options, nonceHash);
   if (!id) throw new TokenRejectedError('no ID token');
   const person = await readPerson(id, access.scopes, response.accessToken, client);
-  return { issuer: access.issuer, sub: access.sub, person, tokens };
+  return { issuer: access.issuer, sub: access.sub, ...person, tokens };
 }
 
 /**
@@ -103,20 +111,21 @@ async function readPerson(
   scopes: readonly string[],
   accessToken: string,
   client: Pick<RollupClient, 'userinfo'>,
-): Promise<PersonClaims> {
+): Promise<Pick<Grant, 'person' | 'userinfoFailure'>> {
   const isIncomplete =
     (scopes.includes('email') && fromId.email === undefined) ||
     (scopes.includes('profile') && fromId.name === undefined && fromId.picture === undefined);
-  const claims = isIncomplete ? await readUserinfo() : { sub };
+  const { claims, userinfoFailure } = isIncomplete ? await readUserinfo() : { claims: { sub } };
   if (claims['sub'] !== sub) throw new SubjectMismatchError();
-  return consentedClaims({ ...readPersonClaims(claims), ...fromId }, scopes);
+  return { person: consentedClaims({ ...readPersonClaims(claims), ...fromId }, scopes), userinfoFailure };
 
-  // Both tokens are verified: when userinfo rejects them the claims stay missing; when it is unavailable the link fails.
-  async function readUserinfo(): Promise<JsonObject> {
+  // Both tokens are verified: whatever is wrong with userinfo, the claims stay missing.
+  async function readUserinfo(): Promise<{ claims: JsonObject } & Pick<Grant, 'userinfoFailure'>> {
     try {
-      return await client.userinfo(accessToken);
+      return { claims: await client.userinfo(accessToken) };
     } catch (error) {
-      if (error instanceof TokenRejectedError || error instanceof GrantDeadError) return { sub };
+      if (error instanceof ProviderUnavailableError) return { claims: { sub }, userinfoFailure: error };
+      if (error instanceof TokenRejectedError || error instanceof GrantDeadError) return { claims: { sub } };
       throw error;
     }
   }

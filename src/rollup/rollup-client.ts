@@ -1,5 +1,5 @@
 import { ProviderUnavailableError } from '../errors.js';
-import type { JsonObject } from '../json.js';
+import { asText, type JsonObject } from '../json.js';
 import {
   callProvider,
   type Fetch,
@@ -82,7 +82,10 @@ export function createRollupClient(options: RollupClientOptions): RollupClient {
       const headers = { authorization: `Bearer ${accessToken}` };
       const response = await callProvider(fetch, { url, headers, timeoutMs });
       if (response.status === 401) throw userinfoError(response);
-      return readJsonObject(response);
+      const claims = readJsonObject(response);
+      // OpenID Connect Core §5.3.2 requires it: what has none is no userinfo.
+      if (asText(claims['sub']) !== undefined) return claims;
+      throw new ProviderUnavailableError(response.retryAfterMs, { cause: new Error('userinfo without sub') });
     },
     canRevoke: () =>
       issuer.endpoints().then(

@@ -176,11 +176,6 @@ describe('linkRollupAccount with a callback', () => {
     await expectRejectedForGood(code, ['openid']); // needs no call to userinfo
   });
 
-  test('LNK-30 userinfo that is down is PROVIDER_UNAVAILABLE, and nothing is stored', async () => {
-    faults().userinfo.standing = { status: 503 };
-    await expectRejectedForGood('PROVIDER_UNAVAILABLE');
-  });
-
   test('LNK-14 userinfo of another sub is SUBJECT_MISMATCH, and nothing is stored', async () => {
     faults().userinfo.standing = edited(() => ({ sub: tomas.sub }));
     await expectRejectedForGood('SUBJECT_MISMATCH');

@@ -2,7 +2,6 @@ import { decodeJwt } from 'jose';
 import {
   LinkRollupAccountDocument,
   type LinkRollupAccountErrorCode as Code,
-  LinkRollupAccountDocument,
   MeDocument,
   type RenewAccessTokenMutation,
   RenewAccessTokenDocument,

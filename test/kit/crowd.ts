@@ -42,7 +42,7 @@ export async function analyze(em: SqlEntityManager): Promise<void> {
 }
 
 /**
- * Inserts a crowd of accounts. Most tokens end within the hour. Of those that have ended most may not be refreshed: dead,
+ * Inserts a crowd of accounts, of half of which userinfo is due some day. Most tokens end within the hour. Of those that have ended most may not be refreshed: dead,
  * put off, without a refresh token, leased, or of another client; the others do not open.
  *
  * @param em a new unit of work, several of which may write at once.
@@ -61,8 +61,9 @@ export async function insertCrowd(
     });
   await Promise.all([
     insert(
-      `insert into rollup_account (id, user_id, issuer, sub, granted_scope)
-       select ${idOf('account')}, ${idOf('user')}, ?, 'urn:rollupid:identity/0x' || md5('sub' || n), 'openid'`,
+      `insert into rollup_account (id, user_id, issuer, sub, granted_scope, userinfo_due_at)
+       select ${idOf('account')}, ${idOf('user')}, ?, 'urn:rollupid:identity/0x' || md5('sub' || n), 'openid',
+         case when n % 2 = 0 then clock_timestamp() + interval '1 day' end`,
       issuer,
     ),
     insert(

@@ -125,8 +125,8 @@ export const rollup: readonly Mutation[] = [
   {
     breaks: 'a revocation succeeds with 200 only',
     file: 'src/rollup/rollup-client.ts',
-    from: 'if (isSuccess(response)) return;',
-    to: 'if (response.status === 200) return;',
+    from: 'if (isSuccess(response)) return true;',
+    to: 'if (response.status === 200) return true;',
     test: 'test/api/standard-provider.cases.ts',
     title: 'an unlink revokes the grant at the provider',
   },

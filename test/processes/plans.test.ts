@@ -120,6 +120,11 @@ onPostgres('with three hundred thousand accounts', () => {
 
     test('VLT-60 nor does what runs in the background', async () => {
       const { accountId } = await linkExpired();
+      const flow = linkFlow(server.ask, loadConfig(crowded.all.env) as CompleteConfig, crowded.all.rollup);
+      crowded.all.rollup.switches.faults.userinfo.queue.push({ status: 503 });
+      const missed = await flow.linkPerson(crowded.all.rollup.people[0]);
+      const due = `select from rollup_account where id = ? and userinfo_due_at is not null`;
+      await waitUntil(async () => (await em().execute(due, [missed.accountId])).length === 0);
       await server.stop();
       const other = await crowded.start({ ...env, REFRESH_AHEAD_SECONDS: '1' });
       await waitUntil(async () => (await crowded.all.row(accountId))['generation'] === 2);
