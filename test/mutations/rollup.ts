@@ -99,14 +99,6 @@ export const rollup: readonly Mutation[] = [
     title: 'the same key twice counts once',
   },
   {
-    breaks: 'a kid that is no text is one',
-    file: 'src/rollup/key-set.ts',
-    from: 'const name = asText(kid);',
-    to: 'const name = kid as string;',
-    test: 'test/rollup/mixed-key-sets.test.ts',
-    title: 'a kid that is no text is none',
-  },
-  {
     breaks: 'a byte order mark is a part of the text',
     file: 'src/provider-call.ts',
     from: 'new TextDecoder()',
