@@ -87,11 +87,7 @@ export function createRollupClient(options: RollupClientOptions): RollupClient {
       if (asText(claims['sub']) !== undefined) return claims;
       throw new ProviderUnavailableError(response.retryAfterMs, { cause: new Error('userinfo without sub') });
     },
-    canRevoke: () =>
-      issuer.endpoints().then(
-        ({ revocation }) => revocation !== undefined,
-        () => true,
-      ),
+    canRevoke: () => canRevoke(issuer),
     revoke: async (refreshToken) => {
       const { revocation } = await issuer.endpoints();
       if (revocation === undefined) return false;
@@ -102,6 +98,13 @@ export function createRollupClient(options: RollupClientOptions): RollupClient {
       throw new ProviderUnavailableError(response.retryAfterMs, { cause });
     },
   };
+}
+
+function canRevoke(issuer: Issuer): Promise<boolean> {
+  return issuer.endpoints().then(
+    ({ revocation }) => revocation !== undefined,
+    () => true,
+  );
 }
 
 function authorizationUrl(endpoint: string, clientId: string, request: AuthorizationRequest): string {

@@ -53,6 +53,9 @@ export interface WorldOptions {
   readonly aheadMs?: number;
 }
 
+/** Statements of the background. */
+const BACKGROUND = /server_heartbeat|pg_try_advisory|^update pending_revocation|userinfo_due_at <=/;
+
 /** Rows are deleted in a millisecond; truncating makes new files for the tables, which takes up to seventy. */
 const EMPTY = [
   'delete from rollup_account',
@@ -154,8 +157,7 @@ async function startRecorded(
     openDatabase: async (settings, onStatement) => {
       const database = await open(settings, (sql) => {
         // They come by themselves, whatever a test does.
-        if (/server_heartbeat|pg_try_advisory|^update pending_revocation|userinfo_due_at <=/.test(sql))
-          return;
+        if (BACKGROUND.test(sql)) return;
         statements.push(sql);
         onStatement?.(sql);
       });
