@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { createAccounts } from './accounts/accounts.js';
 import { startReadingMissedUserinfo } from './accounts/missed-userinfo.js';
 import { deleteExpiredLinks } from './accounts/pending-link.repository.js';
+import { type ClockWatch, startClockWatch } from './clock-watch.js';
 import type { CompleteConfig } from './config.js';
 import { type Database, openDatabase } from './database/orm.js';
 import { isDatabaseOutage } from './database/outage.js';
@@ -15,6 +16,7 @@ import { type Log, logContext, redactSecrets } from './log.js';
 import {
   accountEvents,
   logAccountCallFailure,
+  logClock,
   logRefresh,
   logResting,
   logRevocation,
@@ -26,6 +28,7 @@ import { startPurging } from './purge.js';
 import { createAccessTokenVerifier } from './rollup/access-token-verifier.js';
 import { verifyRefreshResponse } from './rollup/grant.js';
 import { createRollup, hasKeys, type Rollup, warmUpKeys } from './rollup/rollup.js';
+import { CLOCK_SKEW_SECONDS } from './rollup/token-verifier.js';
 import type { ClientRegistration } from './token-set.js';
 import { startBackgroundRefresh } from './vault/background-refresh.js';
 import { holdKeys } from './vault/key-holder.js';
@@ -97,6 +100,11 @@ interface Parts extends Required<Omit<AppDependencies, 'openDatabase' | 'process
   readonly metrics: Metrics;
 }
 
+/** What the rooms get: also the watch over the clock of this process. */
+interface RoomParts extends Parts {
+  readonly clock: ClockWatch;
+}
+
 async function start(parts: Parts): Promise<App> {
   const { config, database, log } = parts;
   const { http } = config;
@@ -110,7 +118,9 @@ async function start(parts: Parts): Promise<App> {
     server: `${hostname()} (pid ${process.pid})`,
     onError: (err) => log.warn({ err }, 'heartbeat'),
   });
-  const { domain, server } = await startRooms(parts).catch(async (error: unknown) => {
+  const clock = await watchClock(parts);
+  const { domain, server } = await startRooms({ ...parts, clock }).catch(async (error: unknown) => {
+    await clock.stop();
     await releaseKeys();
     throw error;
   });
@@ -124,11 +134,21 @@ async function start(parts: Parts): Promise<App> {
       await apollo.stop();
       await stopBackground();
       await domain.vault.drain();
+      await clock.stop();
       await releaseKeys();
       await rateLimiter.close();
       await database.close();
     },
   };
+}
+
+function watchClock({ database, now, log }: Parts): Promise<ClockWatch> {
+  return startClockWatch({
+    readClock: () => database.readClock(),
+    now,
+    maxSkewMs: CLOCK_SKEW_SECONDS * 1_000,
+    onChange: (agrees, aheadMs) => logClock(log, agrees, aheadMs),
+  });
 }
 
 /** What nobody asks for. Returns the function that stops it. */
@@ -162,7 +182,7 @@ function startBackground({ config, database: { em }, ring, log }: Parts, { vault
 }
 
 /** All rooms, and the listener that serves them. */
-async function startRooms(parts: Parts) {
+async function startRooms(parts: RoomParts) {
   const { host, port } = parts.config.http;
   const domain = await startDomain(parts);
   const server = await createServer(parts, domain);
@@ -173,12 +193,12 @@ async function startRooms(parts: Parts) {
 }
 
 /** The rooms with rules: the vault, the accounts and Galaxy. */
-async function startDomain(parts: Parts) {
-  const { config, rollup, log, metrics, fetch, now } = parts;
+async function startDomain(parts: RoomParts) {
+  const { config, rollup, log, metrics, fetch, now, clock } = parts;
   const { em } = parts.database;
   const { issuer, client, verifier } = rollup;
   const vault = createVault(parts);
-  metrics.watch(vault);
+  metrics.watch(vault, clock);
   if (!config.galaxy.access) log.warn('GALAXY_URL and GALAXY_API_KEY are not set: Galaxy cannot be called');
   const galaxy = await createGalaxy(em, config.galaxy, {
     fetch,
@@ -225,7 +245,10 @@ function createVault({ config, database, ring, rollup, log, metrics, ...clocks }
 type Domain = Awaited<ReturnType<typeof startDomain>>;
 
 /** The rooms at the edge: GraphQL, HTTP and its rate limits. */
-async function createServer({ config, database, rollup, log, metrics, pages }: Parts, domain: Domain) {
+async function createServer(
+  { config, database, clock, rollup, log, metrics, pages }: RoomParts,
+  domain: Domain,
+) {
   const rateLimiter = createRateLimiter(config.http.rateLimits, (err) =>
     log.warn({ err }, 'rate limits: Redis is unreachable'),
   );
@@ -250,7 +273,8 @@ async function createServer({ config, database, rollup, log, metrics, pages }: P
     registry: metrics.registry,
     runWithLogContext: (fields, run) => logContext.run(fields, run),
     verifyAccessToken: withCallerInLog(createAccessTokenVerifier(rollup.verifier)),
-    isReady: async () => (await database.isReady()) && (await hasKeys(rollup.issuer)),
+    isReady: async () =>
+      (await database.isReady()) && (await clock.agrees()) && (await hasKeys(rollup.issuer)),
     renderMetrics: () => metrics.render(),
   });
   return { ...server, apollo: graphql.apollo, rateLimiter };

@@ -1,4 +1,5 @@
 import type { AccountsDeps } from './accounts/accounts.js';
+import { SET_CLOCKS } from './clock-skew.js';
 import { GrantDeadError, ProviderMisconfiguredError, ProviderUnavailableError } from './errors.js';
 import type { VerifyAccessToken } from './http/viewer.js';
 import { describeOutcome, type Log, pseudonym, logContext } from './log.js';
@@ -70,6 +71,21 @@ export function accountEvents(log: Log): Pick<AccountsDeps, 'onFailure' | 'onCha
     onUserinfoFailure: (accountId, error) => logAccountCallFailure(log, 'userinfo', accountId, error),
     onChange: (event, { id, sub }) => log.info({ event, accountId: id, subject: pseudonym(sub) }, 'link'),
   };
+}
+
+/** The clock of this process began to disagree with the database's, or agrees again. */
+export function logClock(log: Log, agrees: boolean, aheadMs: number): void {
+  const aheadSeconds = Math.round(aheadMs / 1_000);
+  if (agrees) {
+    log.info(
+      { event: 'clock_right', aheadSeconds },
+      'the clock of this machine agrees with the database again',
+    );
+    return;
+  }
+  const off = `${Math.abs(aheadSeconds)} s ${aheadMs > 0 ? 'ahead of' : 'behind'}`;
+  const message = `the clock of this machine is ${off} the database's: not ready until they agree. ${SET_CLOCKS}`;
+  log.error({ event: 'clock_wrong', aheadSeconds }, message);
 }
 
 /** A data key that does not unwrap, found while keys were rotated. */

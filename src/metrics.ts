@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { ClockWatch } from './clock-watch.js';
 import type { GalaxyOutcome } from './galaxy/galaxy-reader.js';
 import type { RefreshEvent } from './vault/refresh-event.js';
 import type { RevocationEvent } from './vault/revocation-outbox.js';
@@ -9,8 +10,8 @@ export interface Metrics {
   countRefresh(event: RefreshEvent): void;
   countRevocation(event: RevocationEvent): void;
   countGalaxy(outcome: GalaxyOutcome): void;
-  /** Reads the gauges of a vault at each scrape from now on. */
-  watch(vault: Pick<TokenVault, 'waiting' | 'circuitOpen'>): void;
+  /** Reads the gauges of a vault and of a clock at each scrape from now on. */
+  watch(vault: Pick<TokenVault, 'waiting' | 'circuitOpen'>, clock: Pick<ClockWatch, 'aheadMs'>): void;
   /** For the metrics of other rooms. */
   readonly registry: Registry;
   /** Prometheus text format. */
@@ -69,13 +70,15 @@ export function createMetrics(renderMore: () => Promise<string> = async () => ''
     },
     countRevocation: ({ type }) => revocations.inc({ outcome: type }),
     countGalaxy: (outcome) => galaxy.inc({ outcome }),
-    watch: (vault) => {
+    watch: (vault, clock) => {
       gauge(registers, 'rollup_accounts_refresh_waiters', 'Callers that wait for a refresh.', () =>
         vault.waiting(),
       );
       gauge(registers, 'rollup_accounts_circuit_open', '1 while the provider rejects our credentials.', () =>
         Number(vault.circuitOpen()),
       );
+      const off = "By how much the clock of this process is ahead of the database's; negative when behind.";
+      gauge(registers, 'rollup_accounts_clock_off_seconds', off, () => clock.aheadMs() / 1_000);
     },
     registry,
     render: async () => (await registry.metrics()) + (await renderMore()),

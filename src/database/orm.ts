@@ -8,7 +8,7 @@ import { entities } from './entities.js';
 import { migrate, MIGRATION_TABLE, migrationsList, readMigrations } from './migrate.js';
 import { isGivenUp } from './outage.js';
 import { HealingPostgresDriver } from './postgres-driver.js';
-import { isWritable } from './server-facts.js';
+import { isWritable, readClock } from './server-facts.js';
 import type { DatabaseSettings } from './settings.js';
 import { awaitDatabase, type OnWait } from './startup.js';
 import { transactions } from './transaction.js';
@@ -22,6 +22,8 @@ export interface Database {
   migrate(): Promise<readonly string[]>;
   /** True when it takes writes and no migration is missing; never throws. */
   isReady(): Promise<boolean>;
+  /** Its clock, in milliseconds since the epoch. */
+  readClock(): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -96,6 +98,7 @@ export async function openDatabase(
       transact: transactions(em, settings.timeoutMs),
       migrate: async () => ((await isMigrated(em.fork())) ? [] : migrateSlowly(settings, em, onWait)),
       isReady: () => checkReadiness(em.fork()),
+      readClock: () => readClock(em.fork()),
       close,
     };
   } catch (cause) {

@@ -1,5 +1,6 @@
 import './requests.cases.js';
 import './health.cases.js';
+import './wrong-clock.cases.js';
 import './metrics.cases.js';
 import './request-log.cases.js';
 import './request-metrics.cases.js';

@@ -150,7 +150,7 @@ describe('the metrics of requests', () => {
 test('the documentation lists the labels of each metric', () => {
   const metrics = createMetrics();
   const { registry } = metrics;
-  metrics.watch({ waiting: () => 0, circuitOpen: () => false });
+  metrics.watch({ waiting: () => 0, circuitOpen: () => false }, { aheadMs: () => 0 });
   createRequestMetrics(registry, { inFlight: () => 0, trustedNames: false });
   const declared = registry.getMetricsAsArray() as unknown as { name: string; labelNames: string[] }[];
   const described = declared.map(({ name, labelNames }) =>

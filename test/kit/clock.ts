@@ -10,6 +10,8 @@ export function createClock() {
     /** Does not follow `setBack`. */
     monotonicNow,
     advance: (ms: number) => void (offset += ms),
+    /** By how many milliseconds it was advanced. */
+    advanced: () => offset,
     /** Moves the wall clock back, as when a machine corrects it. */
     setBack: (ms: number) => void (ahead += ms),
   };

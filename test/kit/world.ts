@@ -54,7 +54,8 @@ export interface WorldOptions {
 }
 
 /** Statements of the background. */
-const BACKGROUND = /server_heartbeat|pg_try_advisory|^update pending_revocation|userinfo_due_at <=/;
+const BACKGROUND =
+  /server_heartbeat|pg_try_advisory|^update pending_revocation|userinfo_due_at <=|clock_timestamp\(\)\) \* 1000\)::text as now/;
 
 /** Rows are deleted in a millisecond; truncating makes new files for the tables, which takes up to seventy. */
 const EMPTY = [
@@ -162,7 +163,8 @@ async function startRecorded(
         onStatement?.(sql);
       });
       opened.push(database);
-      return database;
+      // Time passes for the database as well, where it is asked for it.
+      return { ...database, readClock: async () => (await database.readClock()) + clock.advanced() };
     },
   });
   const em = (): SqlEntityManager => {

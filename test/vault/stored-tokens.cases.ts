@@ -83,6 +83,7 @@ describe('stored tokens', () => {
         transact: () => Promise.reject(new Error('no link is stored')),
         migrate: async () => [],
         isReady: async () => true,
+        readClock: async () => world.clock.now(),
         close: async () => undefined,
       };
       const starting = createApp(config, {

@@ -5,7 +5,7 @@ import {
   readTableRights,
 } from '../../database/server-facts.js';
 import { failed, type Finding, ok, warning } from './check.js';
-import { describeSkew, leastSkew, SET_CLOCKS } from './clock.js';
+import { describeSkew, leastSkew, SET_CLOCKS } from '../../clock-skew.js';
 import type { Inspection } from './inspection.js';
 
 /** Leases and link attempts end by the clock of the database, tokens by ours. */

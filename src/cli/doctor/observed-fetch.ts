@@ -1,5 +1,5 @@
 import type { Fetch } from '../../provider-call.js';
-import type { Between } from './clock.js';
+import type { Between } from '../../clock-skew.js';
 
 /** The head of a response, and when it was on its way. */
 export interface Observed {

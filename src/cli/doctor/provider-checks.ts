@@ -18,7 +18,7 @@ import {
   skipped,
   warning,
 } from './check.js';
-import { describeSkew, leastSkew, SET_CLOCKS } from './clock.js';
+import { describeSkew, leastSkew, SET_CLOCKS } from '../../clock-skew.js';
 import { clockOf, observe, type Observed } from './observed-fetch.js';
 import { checkRedirectUri } from './redirect-uri-check.js';
 
