@@ -2,6 +2,7 @@ import type { SqlEntityManager } from '@mikro-orm/sql';
 import { AccountNotFoundError, LinkedToAnotherUserError } from '../errors.js';
 import type { Grant } from '../rollup/grant.js';
 import type { Tokens, TokenSet } from '../token-set.js';
+import type { Transact } from '../transact.js';
 import type { TokenVault } from '../vault/token-vault.js';
 import { type AccountRecord, deleteAccount, findAccountOfUser, lockAccount } from './account.repository.js';
 import {
@@ -21,6 +22,7 @@ export interface CompletedLink
 
 /** What linking depends on. */
 export interface LinkingDeps extends LinkAttemptDeps {
+  readonly transact: Transact;
   readonly vault: TokenVault;
   /** Receives the error of every failed link. */
   readonly onFailure: (error: unknown) => void;

@@ -10,7 +10,6 @@ import { type Grant, verifyGrant } from '../rollup/grant.js';
 import type { AuthorizationRequest, RollupClient } from '../rollup/rollup-client.js';
 import { networkOf } from '../network.js';
 import { isScopeName } from '../scope.js';
-import type { Transact } from '../transact.js';
 import type { VerifierOptions } from '../rollup/token-verifier.js';
 import { callbackFailure, matchesRedirectUri, parseCallback } from './callback-url.js';
 import { consumePendingLink, type PendingLinkRecord, insertPendingLink } from './pending-link.repository.js';
@@ -31,7 +30,6 @@ export interface BegunLink {
 /** What attempts depend on. `em` is forked for every unit of work. */
 export interface LinkAttemptDeps extends AccountsSettings {
   readonly em: SqlEntityManager;
-  readonly transact: Transact;
   readonly client: RollupClient;
   readonly verifier: VerifierOptions;
   readonly redirectUris: readonly string[];
@@ -50,11 +48,12 @@ export interface RedeemedLink {
  * `ProviderMisconfiguredError`.
  */
 export async function beginLink(
-  { em, client, redirectUris, allowedScopes, linkTtlSeconds, openLinksPerAddress, verifier }: LinkAttemptDeps,
+  deps: LinkAttemptDeps,
   request: LinkRequest,
   address: string,
   userId?: string,
 ): Promise<BegunLink> {
+  const { em, client, redirectUris, allowedScopes } = deps;
   const { redirectUri, forceConsent } = request;
   if (!redirectUris.includes(redirectUri)) throw new RedirectUriNotAllowedError();
   const scopes = [...new Set(request.scopes)];
@@ -70,7 +69,6 @@ export async function beginLink(
     codeChallenge,
     forceConsent,
   });
-  const expiresAt = new Date(verifier.now() + linkTtlSeconds * 1_000);
   const attempt: PendingLinkRecord = {
     stateHash: hash(state),
     linkTokenHash: hash(linkToken),
@@ -78,9 +76,8 @@ export async function beginLink(
     redirectUri,
     userId: userId ?? null,
     addressHash: hash(networkOf(address)),
-    expiresAt,
   };
-  await insertPendingLink(em.fork(), attempt, openLinksPerAddress);
+  const expiresAt = await insertPendingLink(em.fork(), attempt, deps);
   return { authorizationUrl, state, linkToken, expiresAt };
 }
 
@@ -92,15 +89,14 @@ export async function beginLink(
  * `ProviderUnavailableError` or `ProviderMisconfiguredError`.
  */
 export async function redeemLink(
-  { transact, client, verifier }: LinkAttemptDeps,
+  { em, client, verifier }: LinkAttemptDeps,
   url: string,
   linkToken: string,
   userId?: string,
 ): Promise<RedeemedLink> {
   const callback = parseCallback(url);
   const by = { stateHash: hash(callback.state), linkTokenHash: hash(linkToken), userId };
-  const now = new Date(verifier.now());
-  const attempt = await transact(by.stateHash, (tx) => consumePendingLink(tx, { ...by, now }));
+  const attempt = await consumePendingLink(em.fork(), by);
   if (!attempt || !matchesRedirectUri(callback, attempt.redirectUri)) throw new LinkNotFoundError();
   if (callback.issuer !== undefined && callback.issuer !== verifier.issuer.issuer) {
     throw new CodeRejectedError();

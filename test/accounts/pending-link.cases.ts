@@ -1,4 +1,5 @@
 import { consumePendingLink } from '../../src/accounts/pending-link.repository.js';
+import { createGate } from '../../src/dev/instruments/faults.js';
 import { waitUntil } from '../kit/eventually.js';
 import { useWorld } from '../kit/hooks.js';
 import { onPostgres } from '../kit/needs.js';
@@ -7,6 +8,23 @@ import { WAITING_FOR_LOCKS } from '../kit/test-database.js';
 const COPIES = 20;
 /** Fewer than the connections of the pool, one of which holds the attempt. */
 const CONCURRENT = 8;
+
+describe('a link attempt that is completed', () => {
+  const world = useWorld();
+
+  test('VLT-94 is consumed by one statement before its code is sent', async () => {
+    const { begun, url } = await world.approve();
+    const gate = createGate();
+    world.rollup.switches.faults.exchange.queue.push(gate.fault);
+    world.statements.length = 0;
+    const finished = world.finish(begun, url);
+    await gate.arrived;
+    const statements = [...world.statements];
+    gate.release();
+    expect((await finished).userErrors).toEqual([]);
+    expect(statements).toEqual([expect.stringMatching(/^delete from pending_link/)]);
+  });
+});
 
 describe('of twenty concurrent completions of one link attempt', () => {
   const world = useWorld();
@@ -17,7 +35,6 @@ describe('of twenty concurrent completions of one link attempt', () => {
       stateHash: String(attempt?.['state_hash']),
       linkTokenHash: String(attempt?.['link_token_hash']),
       userId: undefined,
-      now: new Date(world.clock.now()),
     };
     return [Promise.all(Array.from({ length: COPIES }, () => consumePendingLink(world.em(), by)))];
   }

@@ -10,6 +10,7 @@ import './unlink-rollup-account.cases.js';
 import './standard-provider.cases.js';
 import '../accounts/pending-link.cases.js';
 import '../accounts/open-attempts.cases.js';
+import '../accounts/attempt-clocks.cases.js';
 import '../accounts/idle-transactions.cases.js';
 import '../accounts/store-link.cases.js';
 import './one-operation.cases.js';

@@ -1,7 +1,7 @@
 import type { Mutation } from './mutation.js';
 
-const SELECT_AND_DELETE = `const { stateHash, linkTokenHash, now } = by;
-  const rows = await em.find(PendingLink, { stateHash, linkTokenHash, expiresAt: { $gt: now } });
+const SELECT_AND_DELETE = `const rows: ConsumedLink[] = await em.execute(
+    'select nonce_hash, redirect_uri from pending_link where state_hash = ?', [by.stateHash]);
   await em.execute(`;
 
 /** Mutations of linking and the accounts. */
@@ -172,10 +172,8 @@ export const accounts: readonly Mutation[] = [
   {
     breaks: 'a link attempt never expires',
     file: 'src/accounts/pending-link.repository.ts',
-    from: `and expires_at > ?
-`,
-    to: `and (expires_at > ? or true)
-`,
+    from: 'and expires_at > clock_timestamp()',
+    to: '',
     test: 'test/api/link-rollup-account.cases.ts',
     title: 'LNK-07 a callback expires after LINK_TTL_SECONDS',
   },
@@ -188,6 +186,31 @@ export const accounts: readonly Mutation[] = [
     title: 'LNK-09 a callback without its own link token',
   },
   {
+    breaks: 'an attempt ends by the clock of the server that began it',
+    file: 'src/accounts/link-attempt.ts',
+    from: 'const expiresAt = await insertPendingLink(em.fork(), attempt, deps);',
+    to: `await insertPendingLink(em.fork(), attempt, deps);
+  const expiresAt = new Date(deps.verifier.now() + deps.linkTtlSeconds * 1_000);`,
+    test: 'test/accounts/attempt-clocks.cases.ts',
+    title: 'VLT-93 ends when',
+  },
+  {
+    breaks: 'an attempt that has ended is found by a server with a slow clock',
+    file: 'src/accounts/pending-link.repository.ts',
+    from: 'expires_at > clock_timestamp()',
+    to: "expires_at > clock_timestamp() - interval '11 minutes'",
+    test: 'test/accounts/attempt-clocks.cases.ts',
+    title: 'VLT-93 that has ended is found nowhere',
+  },
+  {
+    breaks: 'an attempt is consumed by two statements',
+    file: 'src/accounts/link-attempt.ts',
+    from: 'await consumePendingLink(em.fork(), by);',
+    to: "(await em.fork().execute('select 1')) && (await consumePendingLink(em.fork(), by));",
+    test: 'test/accounts/pending-link.cases.ts',
+    title: 'VLT-94 is consumed by one statement',
+  },
+  {
     breaks: 'the attempts of one user have no limit',
     file: 'src/accounts/pending-link.repository.ts',
     from: 'const ATTEMPTS_PER_USER = 20;',
@@ -198,8 +221,8 @@ export const accounts: readonly Mutation[] = [
   {
     breaks: 'the attempts of one address have no limit',
     file: 'src/accounts/pending-link.repository.ts',
-    from: 'attempt.addressHash, attemptsPerAddress)',
-    to: 'attempt.addressHash, attemptsPerAddress + 100)',
+    from: 'addressHash, openLinksPerAddress)',
+    to: 'addressHash, openLinksPerAddress + 100)',
     test: 'test/accounts/open-attempts.cases.ts',
     title: 'VLT-62 are the newest few',
   },
