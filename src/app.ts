@@ -203,6 +203,7 @@ async function startDomain(parts: RoomParts) {
   const galaxy = await createGalaxy(em, config.galaxy, {
     fetch,
     now,
+    monotonicNow,
     timeoutMs: config.provider.timeoutMs,
     backOffBaseMs: config.vault.refresh.backOffBaseMs,
     accessToken: async (accountId) => (await vault.accessToken(accountId)).accessToken,

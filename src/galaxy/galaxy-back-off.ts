@@ -8,7 +8,8 @@ import {
 
 /** What the back-off depends on. Times in milliseconds. */
 export interface GalaxyBackOffDeps {
-  readonly now: () => number;
+  /** Never goes backwards: for back-offs. */
+  readonly monotonicNow: () => number;
   /** Between 0 and 1. */
   readonly random: () => number;
   /** The first back-off after a failure; it doubles. */
@@ -32,13 +33,13 @@ export class GalaxyBackOff {
   /** Throws the error of the current back-off, with the remaining time. */
   check(): void {
     if (this.#current && this.#isActive()) {
-      throw withRetryAfter(this.#current.error, this.#current.until - this.#deps.now());
+      throw withRetryAfter(this.#current.error, this.#current.until - this.#deps.monotonicNow());
     }
   }
 
   /** Backs off for `ms`, or for what remains of a longer back-off. Returns the error to throw. */
   start(ms: number, error: AppError): AppError {
-    const now = this.#deps.now();
+    const now = this.#deps.monotonicNow();
     const until = now + ms;
     if (!this.#current || this.#current.until < until) this.#current = { until, error };
     return withRetryAfter(this.#current.error, this.#current.until - now);
@@ -63,7 +64,7 @@ export class GalaxyBackOff {
   }
 
   #isActive(): boolean {
-    return this.#current !== undefined && this.#current.until > this.#deps.now();
+    return this.#current !== undefined && this.#current.until > this.#deps.monotonicNow();
   }
 }
 

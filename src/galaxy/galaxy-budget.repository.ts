@@ -17,7 +17,8 @@ export async function ensureGalaxySlots(em: SqlEntityManager, perMinute: number)
 
 /**
  * Acquires a slot of the sliding-window rate limit. One statement, by the clock of the database: in no sixty seconds do
- * all processes together acquire more than `perMinute`.
+ * all processes together acquire more than `perMinute`. After that clock was set back, a slot counts as taken for a minute
+ * from when the budget is found spent: never as long as the clock was set back, and never as free too early.
  *
  * @param lowPriority acquires from the lower half of the slots only, which other requests use last.
  * @returns 0 when a slot was acquired, otherwise the milliseconds until the next one is free.
@@ -40,6 +41,9 @@ export async function acquireGalaxySlot(
     'run',
   );
   if (acquired.affectedRows > 0) return 0;
+  await em.execute(
+    'update galaxy_slot set taken_at = clock_timestamp() where taken_at > (select clock_timestamp())',
+  );
   const [next] = await em.execute<{ waitMs: string }[]>(
     `select (extract(epoch from taken_at + interval '1 minute' - clock_timestamp()) * 1000)::text as "waitMs"
      from galaxy_slot order by taken_at desc limit 1 offset ?`,

@@ -2,10 +2,13 @@ import { LRUCache } from 'lru-cache';
 import type { AppError } from '../errors.js';
 import type { GalaxyResponse } from './galaxy-response.js';
 
-/** A response of Galaxy and when it arrived, in milliseconds. */
+/** A response of Galaxy and when it arrived. */
 export interface CachedResponse {
   readonly response: GalaxyResponse;
-  readonly fetchedAt: number;
+  /** By the clock of the machine, for users to see. */
+  readonly fetchedAt: Date;
+  /** Milliseconds by the clock of the cache: its age counts from here. */
+  readonly arrivedAt: number;
 }
 
 /** What is cached of one account. */
@@ -18,7 +21,7 @@ export interface CachedAccount {
   readonly complete?: CachedResponse | undefined;
   /** Consecutive requests in which a field failed. */
   readonly failures: number;
-  /** Milliseconds: until then `result` is returned without a request. */
+  /** Milliseconds by the clock of the cache: until then `result` is returned without a request. */
   readonly nextRequestAt: number;
 }
 
@@ -33,7 +36,7 @@ export class GalaxyCache {
   readonly #staleMs: number;
   readonly #now: () => number;
 
-  /** Times in milliseconds. */
+  /** Times in milliseconds. @param now never goes backwards. */
   constructor(staleMs: number, now: () => number) {
     this.#staleMs = staleMs;
     this.#now = now;
@@ -71,6 +74,6 @@ export class GalaxyCache {
 
   /** The response unless it is older than the stale window. */
   ifUsable(cached: CachedResponse | undefined): CachedResponse | undefined {
-    return cached && this.#now() - cached.fetchedAt < this.#staleMs ? cached : undefined;
+    return cached && this.#now() - cached.arrivedAt < this.#staleMs ? cached : undefined;
   }
 }

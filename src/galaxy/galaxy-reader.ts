@@ -24,6 +24,8 @@ export type GalaxyOutcome = 'responded' | 'failed' | 'over_budget';
 /** What reading Galaxy depends on. Times in milliseconds. */
 export interface GalaxyReaderDeps extends GalaxyBackOffDeps, Pick<GalaxySettings, 'cacheMs' | 'staleMs'> {
   readonly request: RequestGalaxy;
+  /** The clock of the machine, for `fetchedAt` alone. */
+  readonly now: () => number;
   /** A fresh access token of an account. */
   readonly accessToken: (accountId: string) => Promise<string>;
   /**
@@ -49,7 +51,7 @@ export class GalaxyReader {
 
   constructor(deps: GalaxyReaderDeps) {
     this.#deps = deps;
-    this.#cache = new GalaxyCache(deps.staleMs, deps.now);
+    this.#cache = new GalaxyCache(deps.staleMs, deps.monotonicNow);
     this.#backOff = new GalaxyBackOff(deps);
   }
 
@@ -62,7 +64,7 @@ export class GalaxyReader {
   async read(accountId: string): Promise<GalaxyReading> {
     try {
       const cached = this.#cache.get(accountId);
-      if (cached && this.#deps.now() < cached.nextRequestAt) return this.#toReading(cached);
+      if (cached && this.#deps.monotonicNow() < cached.nextRequestAt) return this.#toReading(cached);
       return this.#toReading(await this.#inFlight.run(accountId, () => this.#fetch(accountId)));
     } catch (error) {
       const temporary = error instanceof RateLimitedError || error instanceof ProviderUnavailableError;
@@ -102,37 +104,38 @@ export class GalaxyReader {
   #overBudget(accountId: string, waitMs: number, servable: CachedAccount | undefined): AppError {
     const error = new RateLimitedError(waitMs);
     if (!servable) return this.#backOff.start(waitMs, error);
-    const nextRequestAt = this.#deps.now() + this.#deps.backOffBaseMs;
+    const nextRequestAt = this.#deps.monotonicNow() + this.#deps.backOffBaseMs;
     this.#cache.set(accountId, { ...servable, result: error, nextRequestAt });
     return error;
   }
 
   #store(accountId: string, response: GalaxyResponse, before: CachedAccount | undefined): CachedAccount {
-    const { now, random, cacheMs, backOffBaseMs, onOutcome } = this.#deps;
+    const { now, monotonicNow, random, cacheMs, backOffBaseMs, onOutcome } = this.#deps;
     const errors = errorsIn(response);
     const [error] = errors;
     const totalFailure = errors.length === Object.keys(response).length ? error : undefined;
     onOutcome(totalFailure ? 'failed' : 'responded', accountId, error);
     const failures = error ? (before?.failures ?? 0) + 1 : 0;
-    const current = { response, fetchedAt: now() };
+    const current = { response, fetchedAt: new Date(now()), arrivedAt: monotonicNow() };
     const latest = totalFailure ? this.#cache.ifUsable(before?.latest) : current;
     return this.#cache.set(accountId, {
       result: totalFailure ?? current,
       latest,
       complete: error ? this.#cache.ifUsable(before?.complete) : latest,
       failures,
-      nextRequestAt: now() + (error ? backOffMs(failures, backOffBaseMs, random()) : cacheMs),
+      nextRequestAt: current.arrivedAt + (error ? backOffMs(failures, backOffBaseMs, random()) : cacheMs),
     });
   }
 
   #toReading({ result, nextRequestAt }: CachedAccount): GalaxyReading {
-    const remainingMs = nextRequestAt - this.#deps.now();
+    const remainingMs = nextRequestAt - this.#deps.monotonicNow();
     if (result instanceof AppError) throw withRetryAfter(result, remainingMs);
     return this.#readingOf(result, false, remainingMs);
   }
 
-  #readingOf({ response, fetchedAt }: CachedResponse, stale: boolean, retryAfterMs: number): GalaxyReading {
-    const ageSeconds = Math.max(0, Math.floor((this.#deps.now() - fetchedAt) / 1_000));
-    return { response, fetchedAt: new Date(fetchedAt), ageSeconds, stale, retryAfterMs };
+  #readingOf(cached: CachedResponse, stale: boolean, retryAfterMs: number): GalaxyReading {
+    const { response, fetchedAt, arrivedAt } = cached;
+    const ageSeconds = Math.floor((this.#deps.monotonicNow() - arrivedAt) / 1_000);
+    return { response, fetchedAt, ageSeconds, stale, retryAfterMs };
   }
 }

@@ -9,7 +9,7 @@ import type { GalaxySettings } from './settings.js';
 /** What the room depends on. Times in milliseconds. */
 export interface GalaxyDeps extends Pick<
   GalaxyReaderDeps,
-  'accessToken' | 'now' | 'backOffBaseMs' | 'onOutcome'
+  'accessToken' | 'now' | 'monotonicNow' | 'backOffBaseMs' | 'onOutcome'
 > {
   readonly fetch: Fetch;
   readonly timeoutMs: number;

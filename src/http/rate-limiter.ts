@@ -9,6 +9,8 @@ import { RateLimitedError } from '../errors.js';
 import { networkOf } from '../network.js';
 import type { HttpSettings } from './settings.js';
 
+const WINDOW_SECONDS = 60;
+
 /** The keys that are counted. */
 export interface Caller {
   readonly address: string;
@@ -56,7 +58,7 @@ function connect(url: string, onError: (error: unknown) => void): Redis {
 }
 
 function limiter(kind: string, points: number, redis: Redis | undefined): RateLimiterAbstract {
-  const options = { keyPrefix: `rollup-accounts:${kind}`, points, duration: 60 };
+  const options = { keyPrefix: `rollup-accounts:${kind}`, points, duration: WINDOW_SECONDS };
   const memory = new RateLimiterMemory(options);
   return redis ? new RateLimiterRedis({ ...options, storeClient: redis, insuranceLimiter: memory }) : memory;
 }
@@ -65,7 +67,8 @@ async function consume(limiter: RateLimiterAbstract, key: string, points: number
   try {
     await limiter.consume(key, points);
   } catch (rejection) {
-    if (rejection instanceof RateLimiterRes) throw new RateLimitedError(Math.max(1, rejection.msBeforeNext));
-    throw rejection;
+    if (!(rejection instanceof RateLimiterRes)) throw rejection;
+    // In memory the window ends by a timer, and what remains of it is told by a clock that may have been set back.
+    throw new RateLimitedError(Math.min(Math.max(1, rejection.msBeforeNext), WINDOW_SECONDS * 1_000));
   }
 }

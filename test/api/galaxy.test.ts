@@ -5,3 +5,4 @@ import './consented-scopes.cases.js';
 import './me.cases.js';
 import './shared-cache.cases.js';
 import '../galaxy/galaxy-budget.cases.js';
+import '../galaxy/galaxy-clocks.cases.js';

@@ -39,6 +39,29 @@ describe('the budget of Galaxy is for a minute, and not for half of one:', () =>
     expect(await request(1)).toEqual([0]);
   });
 
+  test('VLT-96 a clock of the database that was set back blocks it for a minute, not for as long', async () => {
+    await setTaken([-1_200, -1_199]);
+    const [waitMs] = await request(2);
+    expect(waitMs).toBeGreaterThan(50_000);
+    expect(waitMs).toBeLessThanOrEqual(60_000);
+    await letPass(LONG_AGO);
+    expect(await request(2, 3)).toEqual([0, 0, expect.any(Number)]);
+  });
+
+  test('VLT-96 nor are there more requests than the budget after it was set back', async () => {
+    await setTaken([-1_200, LONG_AGO]);
+    const waits = await request(2, 3);
+    expect(waits.filter((waitMs) => waitMs === 0)).toHaveLength(1);
+    await letPass(RECENT);
+    expect((await request(2))[0]).toBeGreaterThan(0);
+  });
+
+  function letPass(seconds: number): Promise<unknown> {
+    return world
+      .em()
+      .execute(`update galaxy_slot set taken_at = taken_at - ? * interval '1 second'`, [seconds]);
+  }
+
   /** The first slots were taken as many seconds ago. */
   async function setTaken(secondsAgo: readonly number[]): Promise<void> {
     for (const [index, seconds] of secondsAgo.entries()) {

@@ -1,4 +1,5 @@
 import { startClockWatch } from '../../src/clock-watch.js';
+import { createRateLimiter } from '../../src/http/rate-limiter.js';
 import { startBeside } from '../kit/beside.js';
 import { eventually } from '../kit/eventually.js';
 import { useStarted, useWorld } from '../kit/hooks.js';
@@ -91,6 +92,22 @@ describe('a watch over the clock', () => {
     await clock.stop();
     expect(await clock.agrees()).toBe(false);
   });
+});
+
+test('VLT-95 a caller beyond a limit is told to wait for a minute at most, also when the clock is set back', async () => {
+  const limits = { subjectPerMinute: 1, addressPerMinute: 1, redisUrl: undefined };
+  const limiter = createRateLimiter(limits, () => undefined);
+  const caller = { address: '192.0.2.1', subject: undefined };
+  await limiter.consume(caller, 1);
+  const { now } = Date;
+  Date.now = () => now() - 1_200_000;
+  try {
+    const error = await limiter.consume(caller, 1).catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ retryAfterMs: 60_000 });
+  } finally {
+    Date.now = now;
+    await limiter.close();
+  }
 });
 
 async function statusOf({ url }: { readonly url: string }): Promise<number> {

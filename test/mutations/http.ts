@@ -257,4 +257,12 @@ export const http: readonly Mutation[] = [
     test: 'test/api/bearer-requests.cases.ts',
     title: 'is rejected',
   },
+  {
+    breaks: 'a caller beyond a limit is told to wait for as long as the clock was set back',
+    file: 'src/http/rate-limiter.ts',
+    from: 'Math.min(Math.max(1, rejection.msBeforeNext), WINDOW_SECONDS * 1_000)',
+    to: 'Math.max(1, rejection.msBeforeNext)',
+    test: 'test/http/wrong-clock.cases.ts',
+    title: 'VLT-95 a caller beyond a limit',
+  },
 ];
