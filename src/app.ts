@@ -194,7 +194,7 @@ async function startRooms(parts: RoomParts) {
 
 /** The rooms with rules: the vault, the accounts and Galaxy. */
 async function startDomain(parts: RoomParts) {
-  const { config, rollup, log, metrics, fetch, now, clock } = parts;
+  const { config, rollup, log, metrics, fetch, now, monotonicNow, clock } = parts;
   const { em } = parts.database;
   const { issuer, client, verifier } = rollup;
   const vault = createVault(parts);
