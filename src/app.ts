@@ -219,16 +219,16 @@ async function startDomain(parts: RoomParts) {
   return { vault, galaxy, accounts: createAccounts(config.accounts, deps) };
 }
 
-function createVault({ config, database, ring, rollup, log, metrics, ...clocks }: Parts): TokenVault {
+function createVault({ config, database, ring, rollup, log, metrics, monotonicNow }: Parts): TokenVault {
   const { em } = database;
   const { client, verifier } = rollup;
   return createTokenVault(em, config.vault, {
     cipher: createTokenCipher(ring, registrationOf(config)),
     isKnownKey: (kid) => isRegistered(em.fork(), ring, kid),
-    now: clocks.now,
-    monotonicNow: clocks.monotonicNow,
-    refreshTokens: async ({ accessToken, refreshToken }) =>
-      verifyRefreshResponse(await client.refresh(refreshToken), accessToken, verifier),
+    monotonicNow,
+    refreshTokens: client.refresh,
+    verifyTokens: (response, accessToken, receivedAtMs) =>
+      verifyRefreshResponse(response, accessToken, { ...verifier, now: () => receivedAtMs }),
     revoke: client.revoke,
     canRevoke: client.canRevoke,
     onRevocation: (event) => {

@@ -104,6 +104,14 @@ export class ProviderMisconfiguredError extends AppError {
   }
 }
 
+/** The provider says that a refresh token belongs to another client: about that token, no proof about our credentials. */
+export class ClientMismatchError extends AppError {
+  readonly code = 'CLIENT_MISMATCH';
+  constructor(options?: ErrorOptions) {
+    super('The refresh token belongs to another client.', options);
+  }
+}
+
 /** The provider rejected the authorization code: used, expired, or not issued to this client. */
 export class CodeRejectedError extends AppError {
   readonly code = 'CODE_REJECTED';

@@ -6,12 +6,13 @@ import { describeOutcome, type Log, pseudonym, logContext } from './log.js';
 import type { KeyRotation } from './vault/key-rotation.js';
 import type { RefreshEvent } from './vault/refresh-event.js';
 import type { RestingTokens } from './vault/resting-tokens.repository.js';
-import type { RevocationEvent } from './vault/revocation-outbox.js';
+import type { RevocationEvent } from './vault/revocation-event.js';
 
 const REFRESH_ERRORS = new Set<RefreshEvent['type']>(['misconfigured', 'seal_broken', 'key_missing']);
 const REFRESH_WARNINGS = new Set<RefreshEvent['type']>([
   'failed',
   'response_lost',
+  'response_kept',
   'taken_over',
   'not_recorded',
 ]);

@@ -2,7 +2,7 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { ClockWatch } from './clock-watch.js';
 import type { GalaxyOutcome } from './galaxy/galaxy-reader.js';
 import type { RefreshEvent } from './vault/refresh-event.js';
-import type { RevocationEvent } from './vault/revocation-outbox.js';
+import type { RevocationEvent } from './vault/revocation-event.js';
 import type { TokenVault } from './vault/token-vault.js';
 
 /** The metrics of one application, in a registry of its own. No label names an account. */
@@ -90,7 +90,9 @@ const OUTCOMES: readonly RefreshEvent['type'][] = [
   'superseded',
   'failed',
   'grant_dead',
+  'subject_changed',
   'response_lost',
+  'response_kept',
   'misconfigured',
   'seal_broken',
   'key_missing',

@@ -8,13 +8,12 @@ export interface Tokens {
 
 /** Verified tokens of one grant, in clear: held only as long as it takes to seal or to use them. */
 export interface TokenSet extends Tokens {
+  /** `iat` of the access token. */
+  readonly accessTokenIssuedAt: Date;
   readonly accessTokenExpiresAt: Date;
   /** What the access token allows. */
   readonly scopes: readonly string[];
 }
-
-/** Tokens that can be refreshed. */
-export type RenewableTokens = Pick<Tokens, 'accessToken'> & { readonly refreshToken: string };
 
 /** An access token ready for use. */
 export interface FreshAccessToken {
@@ -41,9 +40,4 @@ export interface TokenState {
 export interface ClientRegistration {
   readonly issuer: string;
   readonly clientId: string;
-}
-
-/** Whether tokens were issued by this issuer to this client; both are compared byte for byte. */
-export function isOf(registration: ClientRegistration, tokens: ClientRegistration): boolean {
-  return registration.issuer === tokens.issuer && registration.clientId === tokens.clientId;
 }

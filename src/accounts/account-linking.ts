@@ -3,6 +3,7 @@ import { AccountNotFoundError, LinkedToAnotherUserError } from '../errors.js';
 import type { Grant } from '../rollup/grant.js';
 import type { Tokens, TokenSet } from '../token-set.js';
 import type { Transact } from '../transact.js';
+import type { LinkResult, LinkSource } from '../vault/link-tokens.js';
 import type { TokenVault } from '../vault/token-vault.js';
 import { type AccountRecord, deleteAccount, findAccountOfUser, lockAccount } from './account.repository.js';
 import {
@@ -57,7 +58,7 @@ export class AccountLinking {
   /** Takes over tokens that were obtained elsewhere, with the same checks as `complete`. See `verifyTakenOver`. */
   takeOver(tokens: Tokens, userId?: string): Promise<CompletedLink> {
     return this.#reporting(async () =>
-      this.#store(await verifyTakenOver(this.#deps, tokens, userId), userId),
+      this.#store(await verifyTakenOver(this.#deps, tokens, userId), userId, tokens),
     );
   }
 
@@ -94,41 +95,56 @@ export class AccountLinking {
   }
 
   /** Of two concurrent links of one identity the second may have to be run again to see the user of the first. */
-  async #store(grant: Grant, userId: string | undefined): Promise<CompletedLink> {
+  async #store(
+    verified: Grant,
+    userId: string | undefined,
+    takenOver?: LinkSource['takenOver'],
+  ): Promise<CompletedLink> {
     const { transact, vault, onChange, onUserinfoFailure } = this.#deps;
-    const rows = `${grant.issuer} ${grant.sub}`;
-    const canRevoke = await vault.revocations.isPossible();
+    const rows = `${verified.issuer} ${verified.sub}`;
+    const source = { canRevoke: await vault.revocations.isPossible(), takenOver };
+    let grant = verified;
     for (let tries = 1; ; tries += 1) {
       try {
-        const stored = await transact(rows, (tx) => this.#storeOnce(tx, grant, userId, canRevoke));
-        const { isAdded, ...link } = stored;
+        const { isRevocationAdded, ...link } = await transact(rows, (tx) =>
+          this.#storeOnce(tx, grant, userId, source),
+        );
         onChange('linked', link.account);
         if (grant.userinfoFailure) onUserinfoFailure(link.account.id, grant.userinfoFailure);
-        if (isAdded) vault.revocations.run();
+        if (isRevocationAdded) vault.revocations.run();
         return link;
       } catch (error) {
-        if (!(error instanceof LinkedMeanwhileError) || tries >= MAX_ATTEMPTS) throw error;
+        // What older tokens tell of a person is older, too.
+        if (error instanceof OlderTokensError) grant = withoutClaims(grant);
+        else if (!(error instanceof LinkedMeanwhileError) || tries >= MAX_ATTEMPTS) throw error;
       }
     }
   }
 
-  /** `isAdded`: a refresh token that was replaced is to be revoked. */
   async #storeOnce(
     tx: SqlEntityManager,
     grant: Grant,
     userId: string | undefined,
-    canRevoke: boolean,
-  ): Promise<CompletedLink & { readonly isAdded: boolean }> {
+    source: LinkSource,
+  ): Promise<CompletedLink & Pick<LinkResult, 'isRevocationAdded'>> {
     const { issuer, sub, person, tokens } = grant;
     const { accessToken, accessTokenExpiresAt, scopes } = tokens;
     const isUserinfoDue = grant.userinfoFailure !== undefined;
     const link = await putLink(tx, { issuer, sub, scopes, person, isUserinfoDue }, userId ?? null);
     if (!link) throw new LinkedMeanwhileError();
     if (userId !== undefined && link.user.id !== userId) throw new LinkedToAnotherUserError();
-    const isAdded = await this.#deps.vault.put(tx, link.account.id, tokens, canRevoke);
-    return { ...link, accessToken, accessTokenExpiresAt, scopes, isAdded };
+    const { isStored, isRevocationAdded } = await this.#deps.vault.put(tx, link.account.id, tokens, source);
+    if (!isStored && Object.keys(person).length > 0) throw new OlderTokensError();
+    return { ...link, accessToken, accessTokenExpiresAt, scopes, isRevocationAdded };
   }
+}
+
+function withoutClaims(grant: Grant): Grant {
+  return { ...grant, person: {} };
 }
 
 /** Rolls a transaction back that is to be run again. */
 class LinkedMeanwhileError extends Error {}
+
+/** Rolls a transaction back that is to be run again, without the claims. */
+class OlderTokensError extends Error {}

@@ -8,6 +8,7 @@ export interface AccessToken {
   /** The identity URN, byte for byte. */
   readonly sub: string;
   readonly scopes: readonly string[];
+  readonly issuedAt: Date;
   readonly expiresAt: Date;
 }
 
@@ -30,6 +31,7 @@ export async function verifyAccessToken(token: string, options: VerifierOptions)
     issuer: claims.iss,
     sub: claims.sub,
     scopes: parseScope(scope),
+    issuedAt: new Date(claims.iat * 1_000),
     expiresAt: new Date(exp * 1_000),
   };
 }

@@ -18,7 +18,7 @@ import type { JsonObject } from '../json.js';
 import type { RollupClient } from './rollup-client.js';
 import type { TokenSet } from '../token-set.js';
 import { effectiveExpiry, type TokenResponse } from './token-response.js';
-import type { VerifierOptions } from './token-verifier.js';
+import { UNKNOWN_KEY, type VerifierOptions } from './token-verifier.js';
 
 /** A verified grant: the subject, the consented claims and the tokens. */
 export interface Grant {
@@ -54,14 +54,21 @@ export async function verifyGrant(
  * Verifies the response to a refresh, and that its subject is that of the current access token. A token that the response
  * omits is absent in the result.
  *
- * Throws `TokenRejectedError`, `SubjectMismatchError` or `ProviderUnavailableError`.
+ * Throws `SubjectMismatchError` when everything verifies and is about another subject: the identity was merged into
+ * another one. Throws `ProviderUnavailableError` when the keys cannot be had, or lack the one of the response, and
+ * `TokenRejectedError` for a response that will never verify.
  */
 export async function verifyRefreshResponse(
   response: TokenResponse,
   currentAccessToken: string,
   options: VerifierOptions,
 ): Promise<TokenSet> {
-  const { access, tokens } = await verifyResponse(response, options);
+  const { access, tokens } = await verifyResponse(response, options).catch((error: unknown) => {
+    if (error instanceof SubjectMismatchError) throw new TokenRejectedError('subjects', { cause: error });
+    // It came from the provider itself, so a key that is not known yet may be a new one.
+    const isNewKey = error instanceof TokenRejectedError && error.reason === UNKNOWN_KEY;
+    throw isNewKey ? new ProviderUnavailableError(0, { cause: error }) : error;
+  });
   if (access.sub !== decodeJwt(currentAccessToken).sub) throw new SubjectMismatchError();
   return tokens;
 }
@@ -101,7 +108,14 @@ async function verifyResponse(
   return {
     access,
     id,
-    tokens: { accessToken, idToken, refreshToken, accessTokenExpiresAt, scopes: access.scopes },
+    tokens: {
+      accessToken,
+      idToken,
+      refreshToken,
+      accessTokenIssuedAt: access.issuedAt,
+      accessTokenExpiresAt,
+      scopes: access.scopes,
+    },
   };
 }
 

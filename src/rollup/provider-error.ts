@@ -1,4 +1,5 @@
 import {
+  ClientMismatchError,
   CodeRejectedError,
   GrantDeadError,
   ProviderMisconfiguredError,
@@ -46,9 +47,9 @@ export function refreshError(response: ProviderResponse): Error {
   if (error === 'invalid_grant' || (status === 401 && DEAD_GRANT.has(message))) {
     return new GrantDeadError(options);
   }
-  if (isMisconfigured(response) || (status === 400 && message === CLIENT_MISMATCH)) {
-    return new ProviderMisconfiguredError(options);
-  }
+  // Rollup ID compares the client before it verifies the token, so anybody can write one that gets this response.
+  if (status === 400 && message === CLIENT_MISMATCH) return new ClientMismatchError(options);
+  if (isMisconfigured(response)) return new ProviderMisconfiguredError(options);
   return new ProviderUnavailableError(retryAfterMs, options);
 }
 

@@ -33,7 +33,10 @@ export interface RollupClient {
     codeVerifier: string;
     redirectUri: string;
   }) => Promise<TokenResponse>;
-  /** Throws `GrantDeadError`, `ProviderMisconfiguredError`, `ProviderUnavailableError` or `TokenRejectedError`. */
+  /**
+   * Throws `GrantDeadError`, `ClientMismatchError`, `ProviderMisconfiguredError`, `ProviderUnavailableError` or
+   * `TokenRejectedError`.
+   */
   readonly refresh: (refreshToken: string) => Promise<TokenResponse>;
   /**
    * The claims of the identity behind an access token, live (OpenID Connect Core §5.3).

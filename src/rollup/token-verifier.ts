@@ -25,6 +25,8 @@ export interface TokenClaims extends JWTPayload {
 export const CLOCK_SKEW_SECONDS = 30;
 /** Three segments of unpadded base64url. `{` encodes to a leading `e`; a byte order mark does not. */
 const COMPACT_JWS = /^e[\w-]+\.e[\w-]+\.[\w-]+$/;
+/** The reason why a token is rejected whose key the issuer does not publish. */
+export const UNKNOWN_KEY = new jose.JWKSNoMatchingKey().code;
 /** Longer than any token of Rollup ID, which have 60 to about 800 characters. */
 const MAX_TOKEN_LENGTH = 16_000;
 

@@ -1,6 +1,6 @@
 import { ReauthenticationRequiredError, type SealBrokenError } from '../errors.js';
 import type { RefreshLeaseDeps } from './refresh-lease.js';
-import type { SealedRow } from './sealed-tokens.repository.js';
+import type { RefreshState, SealedContent } from './sealed-row.repository.js';
 
 type Deps = Pick<RefreshLeaseDeps, 'leases' | 'onEvent'>;
 
@@ -9,16 +9,17 @@ export async function endGrant(
   { leases, onEvent }: Deps,
   accountId: string,
   generation: number,
+  type: 'grant_dead' | 'subject_changed' = 'grant_dead',
 ): Promise<boolean> {
   const ended = await leases.markDead(accountId, generation);
-  if (ended) onEvent({ type: 'grant_dead', accountId });
+  if (ended) onEvent({ type, accountId });
   return ended;
 }
 
 /** Reports a ciphertext that does not open. True when the ring is at fault, and not the row. */
 export async function reportBrokenSeal(
   { onEvent, isKnownKey }: Pick<RefreshLeaseDeps, 'onEvent' | 'isKnownKey'>,
-  { accountId, keyId }: Pick<SealedRow, 'accountId' | 'keyId'>,
+  { accountId, keyId }: Pick<SealedContent, 'accountId' | 'keyId'>,
   cause: SealBrokenError,
 ): Promise<boolean> {
   const keyFault =
@@ -38,7 +39,8 @@ export async function reportBrokenSeal(
  */
 export async function endBrokenSeal(
   { leases, onEvent, isKnownKey }: Deps & Pick<RefreshLeaseDeps, 'isKnownKey'>,
-  { accountId, generation, keyId }: SealedRow,
+  { accountId, keyId }: SealedContent,
+  { generation }: RefreshState,
   cause: SealBrokenError,
   leaseId?: string,
 ): Promise<Error> {

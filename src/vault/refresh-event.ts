@@ -1,6 +1,6 @@
 /** What happened at a refresh, for logs and metrics; never a token. Durations in milliseconds. */
 export type RefreshEvent = { readonly accountId: string } & (
-  | { readonly type: 'taken_over' | 'grant_dead' | 'response_lost' }
+  | { readonly type: 'taken_over' | 'grant_dead' | 'subject_changed' | 'response_lost' | 'response_kept' }
   | { readonly type: 'refreshed' | 'superseded'; readonly durationMs: number }
   | {
       readonly type: 'failed';

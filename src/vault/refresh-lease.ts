@@ -1,6 +1,7 @@
 import { retry, type Timer } from '../back-off.js';
 import type { RefreshEvent } from './refresh-event.js';
-import type { LeaseClaim, RefreshLeaseRepository } from './refresh-lease.repository.js';
+import type { LeaseClaim, RefreshLeaseRepository } from './refresh-steps.js';
+import type { SealedContent } from './sealed-row.repository.js';
 
 /** What the lease depends on. */
 export interface RefreshLeaseDeps extends Timer {
@@ -24,7 +25,7 @@ export class RefreshLease {
   }
 
   /** See `RefreshLeaseRepository.claim`. */
-  async claim(claim: LeaseClaim): Promise<boolean> {
+  async claim(claim: LeaseClaim): Promise<SealedContent | undefined> {
     try {
       return await this.#deps.leases.claim(claim);
     } catch (error) {
@@ -35,8 +36,14 @@ export class RefreshLease {
   }
 
   /** Releases once or, when the database fails, retries in the background: no caller waits for that. */
-  async release(accountId: string, leaseId: string, backOffMs: number): Promise<void> {
-    const release = (): Promise<boolean> => this.#deps.leases.release(accountId, leaseId, backOffMs);
+  async release(
+    accountId: string,
+    leaseId: string,
+    backOffMs: number,
+    dropResponse?: boolean,
+  ): Promise<void> {
+    const release = (): Promise<boolean> =>
+      this.#deps.leases.release(accountId, leaseId, backOffMs, dropResponse);
     try {
       await release();
     } catch (cause) {

@@ -11,14 +11,10 @@ import {
   type SealedRefreshToken,
   takeDueRevocations,
 } from './pending-revocation.repository.js';
-import type { RefreshDeps } from './refresh-attempt.js';
+import type { RefreshDeps } from './refresh-deps.js';
+import type { RevocationEvent } from './revocation-event.js';
+import type { SealedContent } from './sealed-row.repository.js';
 import type { TokenCipher } from './token-cipher.js';
-
-/** What became of a refresh token that is of no use here any more; never the token. */
-export type RevocationEvent = { readonly accountId: string } & (
-  | { readonly type: 'revoked' }
-  | { readonly type: 'revocation_failed' | 'revocation_given_up'; readonly cause: unknown }
-);
 
 /** What the outbox depends on. `em` is forked for every statement of its own. */
 export interface RevocationOutboxDeps extends Pick<RefreshDeps, 'onEvent' | 'isKnownKey' | 'leaseMs'> {
@@ -42,7 +38,6 @@ export interface RevocationOutboxDeps extends Pick<RefreshDeps, 'onEvent' | 'isK
 const INTERVAL_MS = 5_000;
 /** Each is a call to the provider at the same time. */
 const BATCH = 10;
-const ROUND = 'round';
 
 /**
  * Refresh tokens that are to be revoked: written in the transaction that makes them useless, and revoked after it by
@@ -57,7 +52,7 @@ export class RevocationOutbox {
     this.#deps = deps;
   }
 
-  /** Whether there is anything to add, to be asked before a transaction: it may call the provider. */
+  /** To be asked before a transaction: it may call the provider. */
   isPossible(): Promise<boolean> {
     return this.#deps.canRevoke();
   }
@@ -70,25 +65,36 @@ export class RevocationOutbox {
   /**
    * Adds the stored refresh token of an account that the transaction replaces by another one. True when `run` is to
    * follow the commit. One that does not open is not added: it may be the same.
+   *
+   * @param kept those that stay in use: the one that replaces, and the one that it was obtained with.
    */
-  async addReplaced(tx: SqlEntityManager, accountId: string, replacement: string): Promise<boolean> {
+  async addReplaced(tx: SqlEntityManager, accountId: string, kept: readonly string[]): Promise<boolean> {
     const { cipher, revokeReplaced } = this.#deps;
     if (!revokeReplaced) return false;
     const stored = await lockRefreshToken(tx, cipher.registration, accountId);
-    if (!stored || (await this.#isSame(stored, replacement))) return false;
+    if (!stored || (await this.#isOneOf(kept, stored))) return false;
     await insertRevocation(tx, cipher.registration, stored);
     return true;
   }
 
-  /** Adds a sealed refresh token of an account that was never stored, or is stored no more. `run` is to follow. */
-  add(em: SqlEntityManager, token: SealedRefreshToken): Promise<void> {
-    return insertRevocation(em, this.#deps.cipher.registration, token);
+  /**
+   * Revokes the refresh token of a response that came too late to be stored, unless it is of the grant that is stored.
+   *
+   * @param stored the row as it is now; undefined when the account was unlinked.
+   */
+  async addSuperseded(token: SealedRefreshToken, stored: SealedContent | undefined): Promise<void> {
+    const { em, cipher, revokeReplaced } = this.#deps;
+    // Another process may have refreshed as well: providers revoke a grant with any refresh token of it.
+    if (stored && (!revokeReplaced || cipher.isSameLink(stored, token))) return;
+    if (!(await this.isPossible())) return;
+    await insertRevocation(em.fork(), cipher.registration, token);
+    this.run();
   }
 
   /** Revokes what is due, in the background. */
   run(): void {
     this.#isWanted = true;
-    void this.#rounds.run(ROUND, () => this.#revokeDue().catch(this.#deps.onError));
+    void this.#rounds.run('round', () => this.#revokeDue().catch(this.#deps.onError));
   }
 
   /** Runs now and every few seconds. Returns the function that ends that and waits for the round in flight. */
@@ -101,7 +107,7 @@ export class RevocationOutbox {
     };
   }
 
-  /** Resolves when no revocation is in flight in this process. */
+  /** Resolves when none is in flight here. */
   drain(): Promise<void> {
     return this.#rounds.drain();
   }
@@ -118,10 +124,11 @@ export class RevocationOutbox {
   }
 
   async #revoke(row: PendingRevocationRecord): Promise<void> {
-    const { onRevocation, revoke } = this.#deps;
+    const { em, cipher, onRevocation, revoke } = this.#deps;
     const { id, accountId, isLast } = row;
     try {
-      if (await revoke(await open(this.#deps.cipher, row))) onRevocation({ type: 'revoked', accountId });
+      const isRevoked = await revoke(await cipher.open(row, 'refreshToken'));
+      if (isRevoked) onRevocation({ type: 'revoked', accountId });
     } catch (cause) {
       const isDamaged = cause instanceof SealBrokenError && !(await reportBrokenSeal(this.#deps, row, cause));
       if (!isDamaged) {
@@ -129,19 +136,15 @@ export class RevocationOutbox {
         if (!isLast) return;
       }
     }
-    await deleteRevocation(this.#deps.em.fork(), id);
+    await deleteRevocation(em.fork(), id);
   }
 
-  async #isSame(stored: SealedRefreshToken, replacement: string): Promise<boolean> {
+  async #isOneOf(kept: readonly string[], stored: SealedRefreshToken): Promise<boolean> {
     try {
-      return (await open(this.#deps.cipher, stored)) === replacement;
+      return kept.includes(await this.#deps.cipher.open(stored, 'refreshToken'));
     } catch (error) {
       if (error instanceof SealBrokenError) return true;
       throw error;
     }
   }
-}
-
-function open(cipher: TokenCipher, token: SealedRefreshToken): Promise<string> {
-  return cipher.open({ ...token, accessToken: null, idToken: null }, 'refreshToken');
 }

@@ -32,6 +32,8 @@ export function readVaultSettings(read: SettingsReader, callTimeoutMs: number) {
     revokeReplaced: read.boolean('ROLLUP_REVOKE_REPLACED', true),
     circuit: {
       maxConcurrentCalls: read.integer('ROLLUP_MAX_IN_FLIGHT', 50, 1, 10_000),
+      /** Calls that may wait for one in flight to end. */
+      maxQueuedCalls: read.integer('ROLLUP_MAX_QUEUED', 1_000, 0, 100_000),
       probeIntervalMs: read.integer('ROLLUP_PROBE_MS', 30_000, 1, 3_600_000),
     },
   };

@@ -1,18 +1,28 @@
+import { timingSafeEqual } from 'node:crypto';
 import { SealBrokenError } from '../errors.js';
 import { formatScope } from '../scope.js';
 import type { ClientRegistration, TokenSet } from '../token-set.js';
 import { createDataKey, unwrapDataKey, wrapDataKey } from './data-key.js';
 import { openJwe, type SealContext, sealJwe } from './jwe.js';
 import type { KeyRing } from './key-ring.js';
-import type { SealedColumns, SealedLink, SealedRow } from './sealed-tokens.repository.js';
+import type { Ciphertexts, SealedColumns, SealedLink } from './sealed-tokens.repository.js';
+import type { SealedContent } from './sealed-row.repository.js';
 
-/** The column of each token, which is its kind as well. */
-const COLUMNS = { accessToken: 'access_token', idToken: 'id_token', refreshToken: 'refresh_token' } as const;
+/** The column of each ciphertext, which is its kind as well. */
+const COLUMNS = {
+  accessToken: 'access_token',
+  idToken: 'id_token',
+  refreshToken: 'refresh_token',
+  pendingResponse: 'pending_response',
+} as const;
 
-export type TokenName = keyof typeof COLUMNS;
+export type SealedName = keyof typeof COLUMNS;
 
-/** What a row needs to have a token of it opened. */
-export type OpenableRow = Pick<SealedRow, 'accountId' | 'keyId' | 'dataKey' | TokenName>;
+/** The data key of an account, as it is stored. */
+export type KeyedRow = Pick<SealedContent, 'accountId' | 'keyId' | 'dataKey'>;
+
+/** What a row needs to have a ciphertext of it opened. */
+export type OpenableRow<Name extends SealedName = SealedName> = KeyedRow & Pick<SealedContent, Name>;
 
 /** Seals and opens the tokens of accounts, all of them those of one client at one issuer. Safe to share. */
 export interface TokenCipher {
@@ -21,26 +31,31 @@ export interface TokenCipher {
   /** Seals the tokens of a link under a new data key; what the set lacks becomes null. */
   sealLink(accountId: string, tokens: TokenSet): Promise<SealedLink>;
   /** Seals the tokens of a refresh under the data key of the row. Throws `SealBrokenError`. */
-  sealRefresh(row: OpenableRow, tokens: TokenSet): Promise<SealedColumns>;
-  /** Opens one token of a row. Throws `SealBrokenError`, also when there is none. */
-  open(row: OpenableRow, name: TokenName): Promise<string>;
+  sealRefresh(row: KeyedRow, tokens: TokenSet): Promise<SealedColumns>;
+  /** Seals a response that cannot be verified yet. Throws `SealBrokenError`. */
+  sealResponse(row: KeyedRow, response: string): Promise<string>;
+  /** Whether two rows are of one link, whose data key may have been wrapped anew. Throws `SealBrokenError`. */
+  isSameLink(row: KeyedRow, other: KeyedRow): boolean;
+  /** Opens one ciphertext of a row. Throws `SealBrokenError`, also when there is none. */
+  open<Name extends SealedName>(row: OpenableRow<Name>, name: Name): Promise<string>;
 }
 
 export function createTokenCipher(ring: KeyRing, registration: ClientRegistration): TokenCipher {
   const { issuer, clientId } = registration;
   /** The only place where this token of this account can be opened. */
-  const context = (account: string, name: TokenName): SealContext => {
+  const context = (account: string, name: SealedName): SealContext => {
     const column = COLUMNS[name];
     return { table: 'sealed_tokens', column, account, kind: column, issuer, client_id: clientId };
   };
   const seal = async (key: Uint8Array, accountId: string, tokens: TokenSet): Promise<SealedColumns> => {
-    const sealed = async (name: TokenName): Promise<string | null> =>
+    const sealed = async (name: keyof Ciphertexts): Promise<string | null> =>
       tokens[name] === undefined ? null : sealJwe(tokens[name], key, context(accountId, name));
     return {
       accessToken: await sealed('accessToken'),
       idToken: await sealed('idToken'),
       refreshToken: await sealed('refreshToken'),
       scope: formatScope(tokens.scopes),
+      accessTokenIssuedAt: tokens.accessTokenIssuedAt,
       accessTokenExpiresAt: tokens.accessTokenExpiresAt,
     };
   };
@@ -51,11 +66,14 @@ export function createTokenCipher(ring: KeyRing, registration: ClientRegistratio
       return { ...registration, ...wrapDataKey(ring, key), ...(await seal(key, accountId, tokens)) };
     },
     sealRefresh: async (row, tokens) => seal(dataKeyOf(ring, row), row.accountId, tokens),
+    sealResponse: async (row, response) =>
+      sealJwe(response, dataKeyOf(ring, row), context(row.accountId, 'pendingResponse')),
+    isSameLink: (row, other) => timingSafeEqual(dataKeyOf(ring, row), dataKeyOf(ring, other)),
     open: async (row, name) => openJwe(row[name] ?? '', dataKeyOf(ring, row), context(row.accountId, name)),
   };
 }
 
-function dataKeyOf(ring: KeyRing, { keyId, dataKey }: OpenableRow): Uint8Array {
+function dataKeyOf(ring: KeyRing, { keyId, dataKey }: KeyedRow): Uint8Array {
   if (keyId === null || dataKey === null) throw new SealBrokenError('DATA_KEY');
   return unwrapDataKey(ring, { keyId, dataKey });
 }

@@ -6,12 +6,12 @@ import {
   ReauthenticationRequiredError,
   SealBrokenError,
 } from '../errors.js';
-import { SingleFlight } from '../single-flight.js';
-import { type FreshAccessToken, isOf } from '../token-set.js';
+import type { FreshAccessToken } from '../token-set.js';
 import { endBrokenSeal } from './end-grant.js';
-import { type Outcome, type ReadRow, RefreshAttempt, type RefreshDeps } from './refresh-attempt.js';
+import { RefreshAttempt } from './refresh-attempt.js';
+import type { Outcome, ReadRow, ReadState, RefreshDeps } from './refresh-deps.js';
 import { decideRefresh, remainingMs } from './refresh-decision.js';
-import type { SealedRow } from './sealed-tokens.repository.js';
+import { SharedAttempts } from './shared-attempts.js';
 
 /**
  * Refreshes exactly once: a single-flight for each account in this process, and a lease for each generation among all
@@ -20,7 +20,7 @@ import type { SealedRow } from './sealed-tokens.repository.js';
 export class TokenRefresher {
   readonly #deps: RefreshDeps;
   readonly #attempt: RefreshAttempt;
-  readonly #attempts = new SingleFlight<Outcome>();
+  readonly #attempts = new SharedAttempts<Outcome>();
   #waiting = 0;
 
   constructor(deps: RefreshDeps) {
@@ -58,25 +58,27 @@ export class TokenRefresher {
 
   async #step(row: ReadRow, minTtlMs: number, deadline: number, round: number): Promise<Outcome> {
     const { leases, now, onEvent } = this.#deps;
-    const { accountId, generation } = row;
-    switch (decideRefresh(row, minTtlMs, now())) {
+    const { accountId, generation, retryInMs } = row.state;
+    switch (decideRefresh(row.state, minTtlMs)) {
       case 'serve':
         return this.#open(row);
       case 'dead':
         throw new ReauthenticationRequiredError();
       case 'pause':
-        throw new ProviderUnavailableError(Math.ceil(row.retryInMs));
+        throw new ProviderUnavailableError(Math.ceil(retryInMs));
       case 'lost':
         if (await leases.markResponseLost(accountId, generation)) {
           onEvent({ type: 'response_lost', accountId });
         }
         return undefined;
       case 'wait': {
-        return this.#attempts.has(accountId) ? this.#refresh(row, deadline) : this.#poll(round);
+        return this.#attempts.has(accountId) ? this.#refresh(row.state, deadline) : this.#poll(round);
       }
       case 'refresh': {
         // Without a result another process was faster, or holds the row.
-        return (await this.#refresh(row, deadline)) ?? (now() < deadline ? this.#poll(round) : undefined);
+        return (
+          (await this.#refresh(row.state, deadline)) ?? (now() < deadline ? this.#poll(round) : undefined)
+        );
       }
     }
   }
@@ -86,15 +88,19 @@ export class TokenRefresher {
     return this.#whileWaiting(() => sleep(pollMs(round, random())).then(() => undefined));
   }
 
-  /** Starts the attempt or joins the one in flight, and waits until the deadline of this caller; the attempt goes on. */
-  async #refresh(row: ReadRow, deadline: number): Promise<Outcome> {
-    const attempt = this.#attempts.run(row.accountId, () => this.#attempt.run(row));
+  /**
+   * Starts the attempt or joins the one in flight, and waits until the deadline of this caller. An attempt that has
+   * begun goes on; one that queues behind others leaves the queue when nobody waits for it any more.
+   */
+  async #refresh(state: ReadState, deadline: number): Promise<Outcome> {
+    const { accountId } = state;
     const timeout = new AbortController();
     try {
       const late = sleepUntil(deadline, this.#deps, timeout.signal);
-      return await this.#whileWaiting(() => Promise.race([attempt, late]));
+      const start = (givenUp: AbortSignal): Promise<Outcome> => this.#attempt.run(state, givenUp);
+      return await this.#whileWaiting(() => this.#attempts.join(accountId, start, late));
     } catch (error) {
-      return await this.#stillValid(row.accountId, error);
+      return await this.#stillValid(accountId, error);
     } finally {
       timeout.abort();
     }
@@ -118,28 +124,27 @@ export class TokenRefresher {
       error instanceof ProviderUnavailableError || error instanceof ProviderMisconfiguredError;
     if (!transient) throw error;
     const row = await this.#read(accountId);
-    if (row.status !== 'ACTIVE') throw new ReauthenticationRequiredError({ cause: error });
-    if (remainingMs(row.accessTokenExpiresAt, this.#deps.now()) > 0) return this.#open(row);
+    if (row.state.status !== 'ACTIVE') throw new ReauthenticationRequiredError({ cause: error });
+    if (remainingMs(row.state) > 0) return this.#open(row);
     throw error;
   }
 
   async #read(accountId: string): Promise<ReadRow> {
-    const { leases, rotation, cipher, now } = this.#deps;
+    const { leases, rotation, now } = this.#deps;
     const row = await leases.read(accountId);
     if (!row) throw new AccountNotFoundError();
-    // Tokens of another issuer or client rest: they are shown to nobody else, and come back with the settings.
-    if (!isOf(cipher.registration, row)) throw new ReauthenticationRequiredError();
-    const refreshTokenRotates = rotation === 'auto' ? row.refreshTokenRotates : rotation === 'always';
-    return { ...row, refreshTokenRotates, databaseAheadMs: row.readAtMs - now() };
+    const { state, content } = row;
+    const refreshTokenRotates = rotation === 'auto' ? state.refreshTokenRotates : rotation === 'always';
+    return { state: { ...state, refreshTokenRotates, seenAtMs: now() }, content };
   }
 
-  async #open(row: SealedRow): Promise<FreshAccessToken> {
-    const { accessTokenExpiresAt, generation } = row;
+  async #open({ state, content }: ReadRow): Promise<FreshAccessToken> {
+    const { accessTokenExpiresAt, generation } = state;
     try {
-      const accessToken = await this.#deps.cipher.open(row, 'accessToken');
+      const accessToken = await this.#deps.cipher.open(content, 'accessToken');
       return { accessToken, accessTokenExpiresAt, generation };
     } catch (error) {
-      throw error instanceof SealBrokenError ? await endBrokenSeal(this.#deps, row, error) : error;
+      throw error instanceof SealBrokenError ? await endBrokenSeal(this.#deps, content, state, error) : error;
     }
   }
 }

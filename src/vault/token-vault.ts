@@ -4,22 +4,19 @@ import type { SqlEntityManager } from '@mikro-orm/sql';
 import type { FreshAccessToken, TokenSet, TokenState } from '../token-set.js';
 import { CircuitBreaker } from './circuit-breaker.js';
 import { endGrant } from './end-grant.js';
-import type { RefreshDeps } from './refresh-attempt.js';
+import { type LinkResult, type LinkSource, putLinkTokens } from './link-tokens.js';
+import type { RefreshDeps } from './refresh-deps.js';
 import { refreshLeaseRepository } from './refresh-lease.repository.js';
+import type { SealedRefreshToken } from './pending-revocation.repository.js';
 import { RevocationOutbox, type RevocationOutboxDeps } from './revocation-outbox.js';
-import { findTokenStates, putSealed } from './sealed-tokens.repository.js';
+import { findTokenStates } from './sealed-row.repository.js';
 import type { VaultSettings } from './settings.js';
 import { TokenRefresher } from './token-refresher.js';
 
 /** The facade of the room: takes token sets in and hands fresh access tokens out. A refresh token never leaves it. */
 export interface TokenVault {
-  /**
-   * Seals and stores the tokens of a link, inside the link's transaction. True when `revocations.run` is to follow the
-   * commit.
-   *
-   * @param canRevoke whether a refresh token that is replaced can be revoked.
-   */
-  put(tx: SqlEntityManager, accountId: string, tokens: TokenSet, canRevoke: boolean): Promise<boolean>;
+  /** See `putLinkTokens`. */
+  put(tx: SqlEntityManager, accountId: string, tokens: TokenSet, source: LinkSource): Promise<LinkResult>;
   /** Refresh tokens that links and unlinks leave behind. */
   readonly revocations: RevocationOutbox;
   /** Clear columns only; opens no ciphertext. */
@@ -39,9 +36,9 @@ export interface TokenVault {
 /** What the vault depends on. It does not know Rollup ID: it is handed the functions that refresh and revoke. */
 export interface TokenVaultDeps
   extends
-    Pick<RefreshDeps, 'cipher' | 'refreshTokens' | 'onEvent' | 'now' | 'isKnownKey'>,
+    Pick<RefreshDeps, 'cipher' | 'refreshTokens' | 'verifyTokens' | 'onEvent' | 'isKnownKey'>,
     Pick<RevocationOutboxDeps, 'revoke' | 'canRevoke' | 'onRevocation' | 'onError'> {
-  /** Milliseconds, never goes backwards: for the circuit breaker. */
+  /** Milliseconds, never goes backwards: the vault asks the database for the time of day. */
   readonly monotonicNow: () => number;
 }
 
@@ -52,25 +49,21 @@ export function createTokenVault(
   { monotonicNow, ...deps }: TokenVaultDeps,
 ): TokenVault {
   const { cipher, onEvent } = deps;
-  const leases = refreshLeaseRepository(em);
+  const { registration } = cipher;
+  const leases = refreshLeaseRepository(em, registration);
   const breaker = new CircuitBreaker({ ...circuit, now: monotonicNow });
   const sleep = (ms: number, signal?: AbortSignal): Promise<void> =>
     delay(ms, undefined, { signal, ref: false });
-  const runtime = { sleep, random: Math.random, newId: randomUUID };
-  const refresher = new TokenRefresher({ ...refresh, ...deps, ...runtime, leases, breaker });
+  const runtime = { sleep, now: monotonicNow, random: Math.random, newId: randomUUID };
   const revocations = new RevocationOutbox({ ...deps, em, leaseMs: refresh.leaseMs, revokeReplaced });
+  const onSuperseded = async (token: SealedRefreshToken): Promise<void> =>
+    revocations.addSuperseded(token, (await leases.read(token.accountId))?.content);
+  const refresher = new TokenRefresher({ ...refresh, ...deps, ...runtime, leases, breaker, onSuperseded });
   return {
-    put: async (tx, accountId, tokens, canRevoke) => {
-      const { refreshToken } = tokens;
-      const isAdded =
-        canRevoke &&
-        refreshToken !== undefined &&
-        (await revocations.addReplaced(tx, accountId, refreshToken));
-      await putSealed(tx, accountId, await cipher.sealLink(accountId, tokens));
-      return isAdded;
-    },
+    put: (tx, accountId, tokens, source) =>
+      putLinkTokens({ cipher, revocations }, tx, accountId, tokens, source),
     revocations,
-    states: findTokenStates,
+    states: (reader, accountIds) => findTokenStates(reader, registration, accountIds),
     accessToken: (accountId, minTtlSeconds) =>
       refresher.accessToken(accountId, minTtlSeconds === undefined ? undefined : minTtlSeconds * 1_000),
     endGrant: (accountId, generation) => endGrant({ leases, onEvent }, accountId, generation),

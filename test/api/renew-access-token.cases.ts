@@ -127,7 +127,7 @@ describe('renewAccessToken', () => {
   });
 
   test('serves the unexpired token while the provider is down, and returns retryAfterMs after its expiry', async () => {
-    world.rollup.switches.faults.refresh.standing = { status: 503, headers: { 'Retry-After': '7' } };
+    world.rollup.switches.faults.refresh.standing = { status: 503, headers: { 'Retry-After': '60' } };
     world.clock.advance((LIFETIME_SECONDS - 20) * 1_000);
     expect((await renew()).data.renewAccessToken.accessToken).toBe(token);
     world.clock.advance(30_000);

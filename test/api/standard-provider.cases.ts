@@ -160,7 +160,10 @@ describe('with a standard OpenID provider', () => {
     expect(after?.['refresh_token']).toMatch(/^eyJ/);
     expect(after?.['refresh_token']).not.toBe(before?.['refresh_token']);
 
-    const { accessToken: third } = await renew(second ?? '', 1_800);
+    // More than these tokens live: a refresh has just shown it, and another one would not help.
+    expect((await renew(second ?? '', 1_800)).accessToken).toBe(second);
+    await world.em().execute('update sealed_tokens set access_token_expires_at = clock_timestamp()');
+    const { accessToken: third } = await renew(second ?? '');
     expect(third).not.toBe(second);
     expect(standard.calls).toMatchObject({ refresh: 2, reuse: 0 });
     expect((await world.ask(MeDocument, {}, { token: third ?? '' })).data.me?.name).toBe(ada.name);

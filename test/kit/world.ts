@@ -6,7 +6,7 @@ import type { Person } from '../../src/dev/rollup-id/people.js';
 import { type RollupId, startRollupId } from '../../src/dev/rollup-id/rollup-id.js';
 import { createLog } from '../../src/log.js';
 import type { Fetch } from '../../src/provider-call.js';
-import { type Clock, createClock } from './clock.js';
+import { type Clock, createClock, moveClockOf } from './clock.js';
 import { type Ask, createGraphqlClient } from './graphql-client.js';
 import { lineSink } from './line-sink.js';
 import { type LinkFlow, linkFlow } from './link-flow.js';
@@ -78,7 +78,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const { DATABASE_URL, DATA_DIR } = options.env ?? {};
   const own = (DATABASE_URL ?? DATA_DIR) !== undefined;
   const database = own ? undefined : await sharedDatabase();
-  const clock = createClock();
+  const clock = createClock(options.provider !== undefined);
   const rollup = await startRollupId({ now: clock.now });
   const config = loadWorldConfig(options, rollup, database?.env);
   const open: typeof openDatabase = async (...args) => {
@@ -162,9 +162,9 @@ async function startRecorded(
         statements.push(sql);
         onStatement?.(sql);
       });
+      moveClockOf(database.em);
       opened.push(database);
-      // Time passes for the database as well, where it is asked for it.
-      return { ...database, readClock: async () => (await database.readClock()) + clock.advanced() };
+      return database;
     },
   });
   const em = (): SqlEntityManager => {

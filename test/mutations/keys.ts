@@ -189,9 +189,9 @@ export const keys: readonly Mutation[] = [
   },
   {
     breaks: 'tokens of another client are used',
-    file: 'src/vault/token-refresher.ts',
-    from: 'if (!isOf(cipher.registration, row))',
-    to: 'if (!isOf(cipher.registration, cipher.registration))',
+    file: 'src/vault/sealed-row.repository.ts',
+    from: `status: isOurs ? status : 'REAUTHENTICATION_REQUIRED',`,
+    to: `status: isOurs || !isOurs ? status : 'REAUTHENTICATION_REQUIRED',`,
     test: 'test/vault/token-refresher.cases.ts',
     title: 'rest: nobody is asked, and they come back',
   },

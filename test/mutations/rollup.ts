@@ -29,7 +29,7 @@ export const rollup: readonly Mutation[] = [
   {
     breaks: 'a client mismatch at a refresh counts as an outage',
     file: 'src/rollup/provider-error.ts',
-    from: ' || (status === 400 && message === CLIENT_MISMATCH)',
+    from: `  if (status === 400 && message === CLIENT_MISMATCH) return new ClientMismatchError(options);\n`,
     to: '',
     test: 'test/rollup/provider-error.test.ts',
     title: 'a rejected refresh',

@@ -68,7 +68,6 @@ describe('failures of the provider', () => {
 
   test.each<[string, Fault]>([
     ['invalid client credentials', knownError('BAD_REQUEST', 'invalid client credentials')],
-    ['mismatch client id', knownError('BAD_REQUEST', 'mismatch client id')],
     ['invalid_client', { status: 401, body: { error: 'invalid_client' } }],
   ])(
     '"%s" is a misconfiguration: no account changes, and the circuitOpen stays open until it is fixed',

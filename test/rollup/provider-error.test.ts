@@ -1,4 +1,5 @@
 import {
+  ClientMismatchError,
   CodeRejectedError,
   GrantDeadError,
   ProviderMisconfiguredError,
@@ -52,7 +53,7 @@ describe('a rejected refresh', () => {
     [400, { error: 'invalid_grant' }, GrantDeadError],
     [401, { message: 'something new' }, ProviderUnavailableError],
     [401, '', ProviderUnavailableError],
-    [400, { message: 'mismatch client id' }, ProviderMisconfiguredError],
+    [400, { message: 'mismatch client id' }, ClientMismatchError],
     [500, { message: 'mismatch client id' }, ProviderUnavailableError],
   ])('with %d and %j', (status, body, expected) => {
     expect(refreshError(response(status, body))).toBeInstanceOf(expected);

@@ -1,5 +1,5 @@
 import type { FreshAccessToken } from '../../src/token-set.js';
-import { isFinal, type Request, type Row, type Simulation } from './simulation.js';
+import { isFinal, PERSON, type Request, type Row, type Simulation } from './simulation.js';
 
 /** A request that got a token. */
 type Served = Request & { readonly result: FreshAccessToken };
@@ -81,8 +81,12 @@ function checkSurvival(
     return check('I7', row === undefined && isFinal(last), 'an unlinked account returned');
   }
   if (!row) return ['I7: a link is lost'];
-  if (!plan.rotates) return check('I7', gotToken, `no token without faults: ${failure}`);
   const grant = provider.grantOf(row.refreshToken);
+  // Merged into another identity: this one may end, and must not be an outage for ever.
+  if (grant.person !== PERSON) {
+    return check('I7', gotToken || isFinal(last), `an outage for ever: ${failure}`);
+  }
+  if (!plan.rotates) return check('I7', gotToken, `no token without faults: ${failure}`);
   if (grant.alive && !grant.responseLost) return check('I7', gotToken, `a live grant was lost: ${failure}`);
   return check('I7', gotToken || isFinal(last), `neither a token nor a final error: ${failure}`);
 }

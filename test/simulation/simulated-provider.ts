@@ -1,5 +1,10 @@
-import { GrantDeadError, ProviderUnavailableError } from '../../src/errors.js';
-import type { RefreshTokens } from '../../src/vault/refresh-attempt.js';
+import {
+  GrantDeadError,
+  ProviderUnavailableError,
+  SubjectMismatchError,
+  TokenRejectedError,
+} from '../../src/errors.js';
+import type { RefreshTokens, VerifyTokens } from '../../src/vault/refresh-deps.js';
 import type { TokenSet } from '../../src/token-set.js';
 import type { Random } from '../kit/random.js';
 import type { EventLoop, Host } from './event-loop.js';
@@ -9,7 +14,7 @@ export type CallFault = 'rejected' | 'request lost' | 'response lost';
 
 /** A grant at the provider. */
 interface Grant {
-  readonly person: string;
+  person: string;
   /** Whether the servers knew at the link that this provider rotates. */
   readonly rotationKnown: boolean;
   refreshToken: string;
@@ -27,6 +32,7 @@ export interface SimulatedProviderOptions {
 }
 
 const LIFETIME_MS = 3_600_000;
+const SKEW_MS = 30_000;
 export const TIMEOUT_MS = 5_000;
 
 /** A provider that counts calls, with or without rotation; with it, reuse of a refresh token revokes its family. */
@@ -37,6 +43,9 @@ export class SimulatedProvider {
   /** Uses of a refresh token that was replaced, by servers that could know it. */
   reuses = 0;
   lostResponses = 0;
+  /** Nothing can be verified before this moment: the key set is away. */
+  keysAwayUntil = 0;
+  readonly #issued = new Map<string, TokenSet>();
   #minted = 0;
 
   /** The probability that a call fails. */
@@ -77,7 +86,7 @@ export class SimulatedProvider {
 
   /** The refresh call of a host to this provider. */
   reachedFrom(host: Host): RefreshTokens {
-    return async ({ refreshToken }) => {
+    return async (refreshToken) => {
       const fault = this.#random.happens(this.faultRate) ? this.#random.pick(FAULTS) : undefined;
       this.calls += 1;
       if (fault) this.faults += 1;
@@ -107,6 +116,22 @@ export class SimulatedProvider {
     return { ...access, refreshToken: grant.refreshToken };
   }
 
+  /** The person of every grant is merged into another one, and keeps the refresh tokens. */
+  merge(person: string): void {
+    for (const grant of this.grants.values()) grant.person = person;
+  }
+
+  /** What a server does with a response: everything that is judged by a time is judged by the one that it names. */
+  readonly verify: VerifyTokens = async ({ accessToken, refreshToken }, current, receivedAtMs) => {
+    if (this.#loop.now < this.keysAwayUntil) throw new ProviderUnavailableError(0);
+    const issued = this.#issued.get(accessToken);
+    if (!issued) throw new TokenRejectedError('signature');
+    if (issued.accessTokenIssuedAt.getTime() > receivedAtMs + SKEW_MS) throw new TokenRejectedError('iat');
+    if (issued.accessTokenExpiresAt.getTime() <= receivedAtMs - SKEW_MS) throw new TokenRejectedError('exp');
+    if (personOf(accessToken) !== personOf(current)) throw new SubjectMismatchError();
+    return { ...issued, refreshToken };
+  };
+
   async #timeOut(host: Host): Promise<never> {
     await this.#loop.sleep(host, TIMEOUT_MS);
     throw new ProviderUnavailableError(0);
@@ -114,7 +139,14 @@ export class SimulatedProvider {
 
   #accessToken(person: string, remainingMs: number): TokenSet {
     const accessTokenExpiresAt = new Date(this.#loop.now + remainingMs);
-    return { accessToken: this.#name('access', person), accessTokenExpiresAt, scopes: ['openid'] };
+    const tokens = {
+      accessToken: this.#name('access', person),
+      accessTokenIssuedAt: new Date(this.#loop.now + Math.min(0, remainingMs - LIFETIME_MS)),
+      accessTokenExpiresAt,
+      scopes: ['openid'],
+    };
+    this.#issued.set(tokens.accessToken, tokens);
+    return tokens;
   }
 
   #name(kind: string, person: string): string {
@@ -126,4 +158,8 @@ const FAULTS: readonly CallFault[] = ['rejected', 'request lost', 'response lost
 
 function family(refreshToken: string): string {
   return refreshToken.split('#')[0] ?? '';
+}
+
+function personOf(accessToken: string): string | undefined {
+  return accessToken.split('-')[2];
 }

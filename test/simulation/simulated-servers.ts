@@ -1,10 +1,8 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import { CircuitBreaker } from '../../src/vault/circuit-breaker.js';
-import {
-  type RefreshLeaseRepository,
-  refreshLeaseRepository,
-} from '../../src/vault/refresh-lease.repository.js';
-import type { TokenCipher, TokenName } from '../../src/vault/token-cipher.js';
+import { refreshLeaseRepository } from '../../src/vault/refresh-lease.repository.js';
+import type { RefreshLeaseRepository } from '../../src/vault/refresh-steps.js';
+import type { SealedName, TokenCipher } from '../../src/vault/token-cipher.js';
 import { formatScope } from '../../src/scope.js';
 import { KEY_ID } from '../kit/token-rows.js';
 import { TokenRefresher } from '../../src/vault/token-refresher.js';
@@ -46,18 +44,27 @@ export class SimulatedServers {
   start(): SimulatedServer {
     const { loop, provider, random, rotation } = this.#deps;
     const host: Host = { alive: true, frozenUntil: 0 };
-    const now = (): number => loop.now;
+    // The clocks of no two servers agree, nor with the database's.
+    const aheadMs = random.between(-86_400_000, 86_400_000);
+    const now = (): number => loop.now + aheadMs;
     const refresher = new TokenRefresher({
       leases: this.#storeOf(host),
       cipher: plaintextCipher,
       refreshTokens: provider.reachedFrom(host),
-      breaker: new CircuitBreaker({ maxConcurrentCalls: 10, probeIntervalMs: 30_000, now }),
+      verifyTokens: provider.verify,
+      breaker: new CircuitBreaker({
+        maxConcurrentCalls: 10,
+        maxQueuedCalls: 10,
+        probeIntervalMs: 30_000,
+        now,
+      }),
       now,
       sleep: (ms) => loop.sleep(host, ms),
       random: () => random.next(),
       newId: () => this.newId(),
       onEvent: () => undefined,
       isKnownKey: async () => true,
+      onSuperseded: async () => undefined,
       rotation,
       marginMs: MARGIN_MS,
       leaseMs: LEASE_MS,
@@ -83,7 +90,7 @@ export class SimulatedServers {
 
   #storeOf(host: Host): RefreshLeaseRepository {
     const { em, loop, random } = this.#deps;
-    const store = refreshLeaseRepository(em());
+    const store = refreshLeaseRepository(em(), plaintextCipher.registration);
     const throwIfDown = (): void => {
       if (loop.now < this.databaseDownUntil) throw new Error('the database is down');
     };
@@ -101,6 +108,7 @@ export class SimulatedServers {
       read: remote((...args) => store.read(...args)),
       claim: remote((...args) => store.claim(...args)),
       putRefreshed: remote((...args) => store.putRefreshed(...args)),
+      putResponse: remote((...args) => store.putResponse(...args)),
       release: remote((...args) => store.release(...args)),
       markDead: remote((...args) => store.markDead(...args)),
       markResponseLost: remote((...args) => store.markResponseLost(...args)),
@@ -115,19 +123,22 @@ export const plaintextCipher: TokenCipher = {
     ...plaintextCipher.registration,
     keyId: KEY_ID,
     dataKey: accountId,
-    ...(await plaintextCipher.sealRefresh({ ...NOTHING, accountId }, tokens)),
+    ...(await plaintextCipher.sealRefresh({ accountId, keyId: null, dataKey: null }, tokens)),
   }),
   sealRefresh: async ({ accountId }, tokens) => {
-    const seal = (token: string | undefined, name: TokenName): string | null =>
+    const seal = (token: string | undefined, name: SealedName): string | null =>
       token === undefined ? null : `${placeOf(accountId, name)}${token}`;
     return {
       accessToken: seal(tokens.accessToken, 'accessToken'),
       idToken: seal(tokens.idToken, 'idToken'),
       refreshToken: seal(tokens.refreshToken, 'refreshToken'),
       scope: formatScope(tokens.scopes),
+      accessTokenIssuedAt: tokens.accessTokenIssuedAt,
       accessTokenExpiresAt: tokens.accessTokenExpiresAt,
     };
   },
+  sealResponse: async ({ accountId }, response) => `${placeOf(accountId, 'pendingResponse')}${response}`,
+  isSameLink: (row, other) => row.accountId === other.accountId,
   open: async (row, name) => {
     const place = placeOf(row.accountId, name);
     const sealed = row[name] ?? '';
@@ -137,8 +148,6 @@ export const plaintextCipher: TokenCipher = {
   },
 };
 
-const NOTHING = { keyId: null, dataKey: null, accessToken: null, idToken: null, refreshToken: null };
-
-function placeOf(accountId: string, name: TokenName): string {
+function placeOf(accountId: string, name: SealedName): string {
   return `${accountId}|${name}|`;
 }

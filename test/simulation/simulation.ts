@@ -45,7 +45,8 @@ export interface Request {
 }
 
 const HORIZON_MS = 40_000;
-const PERSON = 'ada';
+export const PERSON = 'ada';
+const MERGED = 'bea';
 
 /**
  * One run: several processes, readers and a provider, on the real engine and the real SQL. Time is virtual in the
@@ -129,6 +130,8 @@ export class Simulation {
       () => this.#relink(),
       () => this.#unlink(),
       () => this.#failDatabase(),
+      () => this.#takeKeysAway(),
+      () => this.provider.merge(MERGED),
     ];
     for (let count = this.#random.between(1, 4); count > 0; count -= 1) {
       this.loop.after(this.#random.between(0, HORIZON_MS), async () => {
@@ -164,6 +167,10 @@ export class Simulation {
   #failDatabase(): void {
     if (this.loop.now < this.#servers.databaseDownUntil + 10_000) return;
     this.#servers.databaseDownUntil = this.loop.now + this.#random.between(200, 12_000);
+  }
+
+  #takeKeysAway(): void {
+    this.provider.keysAwayUntil = this.loop.now + this.#random.between(200, 60_000);
   }
 
   async #relink(): Promise<void> {

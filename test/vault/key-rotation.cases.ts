@@ -4,7 +4,7 @@ import { StartupError } from '../../src/errors.js';
 import { type KeyRing, parseKeyRing } from '../../src/vault/key-ring.js';
 import { type KeyRotation, type KeyRotationDeps, rotateKeys } from '../../src/vault/key-rotation.js';
 import { createTokenCipher } from '../../src/vault/token-cipher.js';
-import { readSealed, type SealedRow } from '../../src/vault/sealed-tokens.repository.js';
+import { readSealed, type SealedRow } from '../../src/vault/sealed-row.repository.js';
 import { isNeeded } from '../../src/vault/token-key.repository.js';
 import { RenewAccessTokenDocument } from '../generated/graphql.js';
 import { randomKey } from '../kit/server-env.js';
@@ -227,13 +227,14 @@ describe('rotating keys', () => {
   /** The access tokens of all rows, opened by this ring; each row's other tokens are opened too. */
   async function openAll(ring: KeyRing): Promise<string[]> {
     const { issuer, clientId } = world.config.rollup;
-    const cipher = createTokenCipher(ring, { issuer, clientId });
+    const client = { issuer, clientId };
+    const cipher = createTokenCipher(ring, client);
     const opened: string[] = [];
     for (const { account_id } of await rows()) {
-      const row = (await readSealed(world.em(), account_id)) as SealedRow;
-      await cipher.open(row, 'idToken');
-      await cipher.open(row, 'refreshToken');
-      opened.push(await cipher.open(row, 'accessToken'));
+      const { content } = (await readSealed(world.em(), client, account_id)) as SealedRow;
+      await cipher.open(content, 'idToken');
+      await cipher.open(content, 'refreshToken');
+      opened.push(await cipher.open(content, 'accessToken'));
     }
     return opened;
   }

@@ -1,6 +1,8 @@
 import { refreshLeaseRepository } from '../../src/vault/refresh-lease.repository.js';
+import type { LeaseClaim } from '../../src/vault/refresh-steps.js';
 import { findExpiring } from '../../src/vault/refresh-due.repository.js';
-import { putSealed, readSealed, type SealedLink } from '../../src/vault/sealed-tokens.repository.js';
+import { putSealed, type SealedLink } from '../../src/vault/sealed-tokens.repository.js';
+import { findTokenStates, readSealed } from '../../src/vault/sealed-row.repository.js';
 import { onPostgres } from '../kit/needs.js';
 import { KEY_ID, NEXT_KEY_ID } from '../kit/token-rows.js';
 import { DATABASE_AHEAD_MS, useVaultDatabase } from '../kit/vault-database.js';
@@ -12,8 +14,10 @@ interface Row {
   readonly accessToken: string;
   readonly idToken: string | null;
   readonly refreshToken: string | null;
+  readonly pendingResponse: string | null;
   readonly keyId: string;
   readonly dataKey: string;
+  readonly issuedIn: number;
   readonly expiresIn: number;
   readonly refreshedIn: number | null;
   readonly generation: number;
@@ -39,8 +43,10 @@ const resting: Row = {
   accessToken: 'old access token',
   idToken: 'old ID token',
   refreshToken: 'old refresh token',
+  pendingResponse: null,
   keyId: 'k1',
   dataKey: 'old data key',
+  issuedIn: -4,
   expiresIn: -3,
   refreshedIn: -4,
   generation: 4,
@@ -59,13 +65,14 @@ const leasedByAnother = { leaseId: THEIRS, leaseIn: 1 };
 const over = { leaseId: MINE, leaseIn: -1 };
 const leaseOfAnotherOver = { leaseId: THEIRS, leaseIn: -1 };
 const responseLost = { ...dead, ...over };
+const responseKept = { pendingResponse: 'kept response' };
 const inBackOff = { retryIn: 1 };
 const afterBackOff = { retryIn: -1 };
 const noLease = { leaseId: null, leaseIn: null };
 
 describe('the SQL of a refresh', () => {
   const database = useVaultDatabase();
-  const leases = () => refreshLeaseRepository(database.em());
+  const leases = () => refreshLeaseRepository(database.em(), REGISTRATION);
 
   describe('the claim of a lease', () => {
     test.each<[...Case, takeOver: boolean]>([
@@ -77,13 +84,19 @@ describe('the SQL of a refresh', () => {
       ['that another holds', leasedByAnother, false, true],
       ['that another held', leaseOfAnotherOver, true, true],
       ['that another held, from a provider that rotates', leaseOfAnotherOver, false, false],
+      [
+        'that another held, from a provider that rotates, with a response in hand',
+        { ...leaseOfAnotherOver, ...responseKept },
+        true,
+        false,
+      ],
       ['whose response was lost', { ...dead, ...leaseOfAnotherOver }, false, true],
       ['during the back-off', inBackOff, false, true],
       ['that another held, during the back-off', { ...leaseOfAnotherOver, ...inBackOff }, false, true],
       ['after the back-off', afterBackOff, true, true],
     ])('%s', (_title, state, changes, takeOver) =>
       expectStep(state, changes, { leaseId: MINE, leaseIn: 2 }, () =>
-        leases().claim({
+        claims({
           accountId: ACCOUNT,
           generation: resting.generation,
           leaseId: MINE,
@@ -95,7 +108,7 @@ describe('the SQL of a refresh', () => {
     );
 
     const claim = (madeAtMs: number): Promise<boolean> =>
-      leases().claim({
+      claims({
         accountId: ACCOUNT,
         generation: resting.generation,
         leaseId: MINE,
@@ -140,8 +153,10 @@ describe('the SQL of a refresh', () => {
       accessToken: 'new access token',
       idToken: 'new ID token',
       refreshToken: 'new refresh token',
+      pendingResponse: null,
       keyId: 'k1',
       dataKey: 'old data key',
+      issuedIn: 5,
       expiresIn: 6,
       refreshedIn: 0,
       generation: 5,
@@ -154,6 +169,7 @@ describe('the SQL of a refresh', () => {
       leases().putRefreshed(ACCOUNT, resting.generation, {
         ...tokens,
         ...special,
+        accessTokenIssuedAt: inHours(stored.issuedIn),
         accessTokenExpiresAt: inHours(stored.expiresIn),
       });
 
@@ -163,6 +179,7 @@ describe('the SQL of a refresh', () => {
       ['by a holder whose lease another took over', leasedByAnother, true],
       ['by a holder that was taken for dead', responseLost, true],
       ['after a back-off', { ...leased, ...afterBackOff }, true],
+      ['in the place of a response that was kept', { ...leased, ...responseKept }, true],
       ['not over a later generation', newer, false],
       ['not over a later generation that another refreshes', { ...newer, ...leasedByAnother }, false],
       ['not over a grant that has ended', { ...newer, ...dead }, false],
@@ -182,6 +199,33 @@ describe('the SQL of a refresh', () => {
       ));
   });
 
+  describe('VLT-114 a response that cannot be verified yet is stored', () => {
+    const kept = { pendingResponse: 'sealed response', failures: 3, retryIn: 2, status: 'ACTIVE' };
+    const put = () =>
+      leases().putResponse(ACCOUNT, resting.generation, {
+        pendingResponse: 'sealed response',
+        leaseId: MINE,
+        backOffMs: 2 * HOUR_MS,
+      });
+
+    test.each<[...Case, Partial<Row>]>([
+      ['by the holder of the lease', leased, true, noLease],
+      ['by a holder whose lease is over', over, true, noLease],
+      ['by a holder that was taken for dead', responseLost, true, noLease],
+      ['by a holder whose lease another took over, which goes on', leasedByAnother, true, {}],
+      ['not over a later generation', newer, false, {}],
+      ['not over a grant that has ended', { ...newer, ...dead }, false, {}],
+    ])('%s', (_title, state, changes, lease) => expectStep(state, changes, { ...kept, ...lease }, put));
+
+    test('and is dropped by a release that says so', () =>
+      expectStep(
+        { ...leased, ...responseKept },
+        true,
+        { pendingResponse: null, ...noLease, failures: 3, retryIn: 2 },
+        () => leases().release(ACCOUNT, MINE, 2 * HOUR_MS, true),
+      ));
+  });
+
   describe('the release of a lease', () => {
     const states: Case[] = [
       ['that runs', leased, true],
@@ -189,6 +233,7 @@ describe('the SQL of a refresh', () => {
       ['whose response was taken for lost', responseLost, true],
       ['of a generation that has changed meanwhile', { ...leased, ...newer }, true],
       ['that another took over', leasedByAnother, false],
+      ['that looked at a response', { ...leased, ...responseKept }, true],
       ['that is gone', atRest, false],
       ['that is gone, of a grant that has ended', { ...newer, ...dead }, false],
     ];
@@ -213,11 +258,15 @@ describe('the SQL of a refresh', () => {
       ['after the lease', over, true],
       ['in the back-off', { ...leased, ...inBackOff }, true],
       ['whose response was lost', responseLost, true],
+      ['with a response that was kept', responseKept, true],
       ['not of a later generation', newer, false],
       ['not of an earlier generation', older, false],
     ])('%s', (_title, state, changes) =>
-      expectStep(state, changes, { ...dead, ...noLease, ...newer, retryIn: null }, () =>
-        leases().markDead(ACCOUNT, resting.generation),
+      expectStep(
+        state,
+        changes,
+        { ...dead, ...noLease, ...newer, retryIn: null, pendingResponse: null },
+        () => leases().markDead(ACCOUNT, resting.generation),
       ),
     );
   });
@@ -229,6 +278,7 @@ describe('the SQL of a refresh', () => {
       ['not while the lease runs', leasedByAnother, false],
       ['not without a lease', atRest, false],
       ['not twice', responseLost, false],
+      ['not with a response in hand', { ...over, ...responseKept }, false],
       ['not of a later generation', { ...over, ...newer }, false],
       ['not of an earlier generation', { ...over, ...older }, false],
     ])('%s', (_title, state, changes) =>
@@ -237,7 +287,7 @@ describe('the SQL of a refresh', () => {
   });
 
   describe('a relink', () => {
-    const link: Omit<SealedLink, 'accessTokenExpiresAt' | 'issuer' | 'clientId'> = {
+    const link: Omit<SealedLink, 'accessTokenIssuedAt' | 'accessTokenExpiresAt' | 'issuer' | 'clientId'> = {
       scope: 'openid email',
       accessToken: 'linked access token',
       idToken: null,
@@ -247,7 +297,9 @@ describe('the SQL of a refresh', () => {
     };
     const linked = {
       ...link,
+      pendingResponse: null,
       status: 'ACTIVE',
+      issuedIn: 5,
       expiresIn: 6,
       refreshedIn: null,
       generation: 5,
@@ -259,6 +311,7 @@ describe('the SQL of a refresh', () => {
       putSealed(database.em(), ACCOUNT, {
         ...link,
         ...REGISTRATION,
+        accessTokenIssuedAt: inHours(linked.issuedIn),
         accessTokenExpiresAt: inHours(linked.expiresIn),
       });
 
@@ -269,6 +322,7 @@ describe('the SQL of a refresh', () => {
       ['a back-off', inBackOff],
       ['a grant that has ended', dead],
       ['tokens of a provider that rotates', { rotates: true }],
+      ['a response that was kept', responseKept],
     ])('replaces %s, and only what is known of the provider stays', async (_title, state) => {
       await insert({ ...resting, ...state });
       await relink();
@@ -281,13 +335,74 @@ describe('the SQL of a refresh', () => {
     });
   });
 
+  describe.each([
+    ['issuer', { ...REGISTRATION, issuer: 'https://another.example' }],
+    ['client', { ...REGISTRATION, clientId: 'another' }],
+  ])('VLT-03 a row of another %s', (_title, other) => {
+    const strangers = () => refreshLeaseRepository(database.em(), other);
+    const { generation } = resting;
+    test.each<[string, Partial<Row>, () => Promise<unknown>]>([
+      [
+        'claim',
+        {},
+        () =>
+          strangers().claim({
+            accountId: ACCOUNT,
+            generation,
+            leaseId: MINE,
+            leaseMs: HOUR_MS,
+            takeOver: true,
+            madeAtMs: databaseNow(),
+          }),
+      ],
+      [
+        'response',
+        leased,
+        () =>
+          strangers().putRefreshed(ACCOUNT, generation, {
+            ...resting,
+            accessTokenIssuedAt: inHours(0),
+            accessTokenExpiresAt: inHours(1),
+            refreshTokenRotates: false,
+            delayMs: 0,
+          }),
+      ],
+      [
+        'response that cannot be verified',
+        leased,
+        () =>
+          strangers().putResponse(ACCOUNT, generation, {
+            pendingResponse: 'sealed',
+            leaseId: MINE,
+            backOffMs: 1,
+          }),
+      ],
+      ['release', leased, () => strangers().release(ACCOUNT, MINE, 1)],
+      ['end of a grant', leased, () => strangers().markDead(ACCOUNT, generation)],
+      ['lost response', over, () => strangers().markResponseLost(ACCOUNT, generation)],
+    ])('is not changed by a %s', async (_step, state, step) => {
+      await insert({ ...resting, ...state });
+      expect([false, undefined]).toContain(await step());
+      expect(await read()).toEqual({ ...resting, ...state });
+    });
+
+    test('is shown as one that only a new link helps, and stays as it is', async () => {
+      await insert(resting);
+      expect((await strangers().read(ACCOUNT))?.state.status).toBe('REAUTHENTICATION_REQUIRED');
+      const [shown] = await findTokenStates(database.em(), other, [ACCOUNT]);
+      expect(shown?.status).toBe('REAUTHENTICATION_REQUIRED');
+      const [ours] = await findTokenStates(database.em(), REGISTRATION, [ACCOUNT]);
+      expect(ours?.status).toBe('ACTIVE');
+    });
+  });
+
   describe('an unlinked account', () => {
     const { generation } = resting;
     test.each<[string, () => Promise<boolean>]>([
       [
         'claim',
         () =>
-          leases().claim({
+          claims({
             accountId: ACCOUNT,
             generation,
             leaseId: MINE,
@@ -301,6 +416,7 @@ describe('the SQL of a refresh', () => {
         () =>
           leases().putRefreshed(ACCOUNT, generation, {
             ...resting,
+            accessTokenIssuedAt: inHours(0),
             accessTokenExpiresAt: inHours(1),
             refreshTokenRotates: false,
             delayMs: 0,
@@ -309,6 +425,15 @@ describe('the SQL of a refresh', () => {
       ['release', () => leases().release(ACCOUNT, MINE, 1)],
       ['end of its grant', () => leases().markDead(ACCOUNT, generation)],
       ['lost response', () => leases().markResponseLost(ACCOUNT, generation)],
+      [
+        'response that cannot be verified',
+        () =>
+          leases().putResponse(ACCOUNT, generation, {
+            pendingResponse: 'sealed',
+            leaseId: MINE,
+            backOffMs: 1,
+          }),
+      ],
     ])('is not brought back by a late %s', async (_title, step) => {
       expect(await step()).toBe(false);
       expect(await read()).toBeUndefined();
@@ -331,7 +456,7 @@ describe('the SQL of a refresh', () => {
     'a row %s is read with the times that are left by the clock of the database',
     async (_title, state, left) => {
       await insert({ ...resting, ...state });
-      const row = await readSealed(database.em(), ACCOUNT);
+      const row = (await readSealed(database.em(), REGISTRATION, ACCOUNT))?.state;
       const hours = (ms = Number.NaN): number => Math.round(ms / HOUR_MS) + 0;
       expect({
         leaseId: row?.leaseId,
@@ -376,6 +501,11 @@ describe('the SQL of a refresh', () => {
     });
   });
 
+  /** Whether a claim is granted. */
+  async function claims(claim: LeaseClaim): Promise<boolean> {
+    return (await leases().claim(claim)) !== undefined;
+  }
+
   /** Expects that the step makes these changes of the row and no other, or none, and that it says so. */
   async function expectStep(
     state: Partial<Row>,
@@ -400,10 +530,10 @@ describe('the SQL of a refresh', () => {
   async function insert(row: Row): Promise<void> {
     const moment = `clock_timestamp() + interval '1 hour' * ?::int`;
     await database.em().execute(
-      `insert into sealed_tokens (account_id, status, scope, access_token, id_token, refresh_token, key_id, data_key,
+      `insert into sealed_tokens (account_id, status, scope, access_token, id_token, refresh_token, pending_response, key_id, data_key,
        issuer, client_id, generation, refresh_token_rotates, lease_id, failure_count,
-       access_token_expires_at, last_refreshed_at, lease_expires_at, retry_at)
-     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ${moment}, ${moment}, ${moment}, ${moment})`,
+       access_token_issued_at, access_token_expires_at, last_refreshed_at, lease_expires_at, retry_at)
+     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ${moment}, ${moment}, ${moment}, ${moment}, ${moment})`,
       [
         ACCOUNT,
         row.status,
@@ -411,6 +541,7 @@ describe('the SQL of a refresh', () => {
         row.accessToken,
         row.idToken,
         row.refreshToken,
+        row.pendingResponse,
         row.keyId,
         row.dataKey,
         REGISTRATION.issuer,
@@ -419,6 +550,7 @@ describe('the SQL of a refresh', () => {
         row.rotates,
         row.leaseId,
         row.failures,
+        row.issuedIn,
         row.expiresIn,
         row.refreshedIn,
         row.leaseIn,
@@ -432,8 +564,9 @@ describe('the SQL of a refresh', () => {
       `round(extract(epoch from ${column} - clock_timestamp()) / 3600)::int`;
     const rows = await database.em().execute<Row[]>(
       `select status, scope, access_token as "accessToken", id_token as "idToken", refresh_token as "refreshToken",
-       key_id as "keyId", data_key as "dataKey", generation, refresh_token_rotates as "rotates", lease_id as "leaseId",
-       failure_count as "failures", ${hours('access_token_expires_at')} as "expiresIn",
+       pending_response as "pendingResponse", key_id as "keyId", data_key as "dataKey", generation, refresh_token_rotates as "rotates", lease_id as "leaseId",
+       failure_count as "failures", ${hours('access_token_issued_at')} as "issuedIn",
+       ${hours('access_token_expires_at')} as "expiresIn",
        ${hours('last_refreshed_at')} as "refreshedIn", ${hours('lease_expires_at')} as "leaseIn",
        ${hours('retry_at')} as "retryIn"
      from sealed_tokens where account_id = ?`,

@@ -3,7 +3,7 @@ import type { SqlEntityManager } from '@mikro-orm/sql';
 import { ProviderMisconfiguredError, ProviderUnavailableError } from '../../src/errors.js';
 import type { ClientRegistration } from '../../src/token-set.js';
 import { parseKeyRing } from '../../src/vault/key-ring.js';
-import { takeDueRevocations } from '../../src/vault/pending-revocation.repository.js';
+import { insertRevocation, takeDueRevocations } from '../../src/vault/pending-revocation.repository.js';
 import { RevocationOutbox, type RevocationOutboxDeps } from '../../src/vault/revocation-outbox.js';
 import { putSealed } from '../../src/vault/sealed-tokens.repository.js';
 import { createTokenCipher } from '../../src/vault/token-cipher.js';
@@ -25,7 +25,9 @@ describe('the outbox of revocations', () => {
   test('VLT-98 revokes what was added, once, and keeps nothing of it', async () => {
     const { outbox, calls, told, accountId } = await withStored();
     await expect(em().transactional((tx) => outbox.addStored(tx, accountId))).resolves.toBe(true);
-    await expect(outbox.add(em(), { ...(await stored(accountId)) })).resolves.toBe(undefined);
+    await expect(insertRevocation(em(), REGISTRATION, { ...(await stored(accountId)) })).resolves.toBe(
+      undefined,
+    );
     expect(await pending()).toHaveLength(2);
     await work(outbox);
     await work(outbox);
@@ -45,7 +47,9 @@ describe('the outbox of revocations', () => {
       }
       return true;
     });
-    for (let count = 0; count < 25; count += 1) await outbox.add(em(), await stored(accountId));
+    for (let count = 0; count < 25; count += 1) {
+      await insertRevocation(em(), REGISTRATION, await stored(accountId));
+    }
     await work(outbox);
     expect(calls).toHaveLength(26);
     expect(await pending()).toEqual([]);
@@ -59,7 +63,7 @@ describe('the outbox of revocations', () => {
     'VLT-99 what a link replaces by %s is added, or not (%j)',
     async (_title, deps, replacement, isAdded) => {
       const { outbox, calls, accountId } = await withStored(deps);
-      const added = await em().transactional((tx) => outbox.addReplaced(tx, accountId, replacement));
+      const added = await em().transactional((tx) => outbox.addReplaced(tx, accountId, [replacement]));
       expect(added).toBe(isAdded);
       await work(outbox);
       expect(calls).toEqual(isAdded ? ['refresh token'] : []);
@@ -69,7 +73,7 @@ describe('the outbox of revocations', () => {
   test('VLT-99 what does not open is not added, since it may be the same', async () => {
     const { outbox, accountId } = await withStored();
     await em().execute(`update sealed_tokens set data_key = 'damaged'`);
-    expect(await em().transactional((tx) => outbox.addReplaced(tx, accountId, 'another'))).toBe(false);
+    expect(await em().transactional((tx) => outbox.addReplaced(tx, accountId, ['another']))).toBe(false);
     expect(await pending()).toEqual([]);
   });
 
@@ -77,7 +81,7 @@ describe('the outbox of revocations', () => {
     'VLT-101 %s adds no refresh token of another issuer or client, and none where there is none',
     async (method) => {
       const { outbox, accountId } = await withStored();
-      const add = (id: string) => em().transactional((tx) => outbox[method](tx, id, 'another'));
+      const add = (id: string) => em().transactional((tx) => outbox[method](tx, id, ['another']));
       expect(await add(randomUUID())).toBe(false);
       for (const change of [
         `client_id = 'other'`,
@@ -96,7 +100,7 @@ describe('the outbox of revocations', () => {
     const { outbox, calls, accountId } = await withStored();
     const others = [startOutbox({}, calls), startOutbox({}, calls)];
     for (let count = 0; count < 30; count += 1) {
-      await outbox.add(em(), await stored(accountId));
+      await insertRevocation(em(), REGISTRATION, await stored(accountId));
     }
     await Promise.all([outbox, ...others.map((other) => other.outbox)].map(work));
     expect(calls).toHaveLength(30);
@@ -114,7 +118,7 @@ describe('the outbox of revocations', () => {
         if (isDown) throw fault;
         return true;
       });
-      await outbox.add(em(), await stored(accountId));
+      await insertRevocation(em(), REGISTRATION, await stored(accountId));
       await work(outbox);
       await work(outbox);
       expect(calls).toHaveLength(1);
@@ -128,8 +132,8 @@ describe('the outbox of revocations', () => {
   );
 
   test('VLT-100 the back-off doubles from five seconds to an hour, and is never shorter than a call', async () => {
-    const { outbox, accountId } = await withStored();
-    await outbox.add(em(), await stored(accountId));
+    const { accountId } = await withStored();
+    await insertRevocation(em(), REGISTRATION, await stored(accountId));
     const seconds: number[] = [];
     for (let failures = 0; failures < 25; failures += 1) {
       await takeDueRevocations(em(), REGISTRATION, 15_000, 10);
@@ -147,7 +151,7 @@ describe('the outbox of revocations', () => {
     const { outbox, calls, told, accountId } = await withStored({}, async () => {
       throw new ProviderUnavailableError(0);
     });
-    await outbox.add(em(), await stored(accountId));
+    await insertRevocation(em(), REGISTRATION, await stored(accountId));
     await age(23);
     await work(outbox);
     expect(await pending()).toHaveLength(1);
@@ -164,7 +168,7 @@ describe('the outbox of revocations', () => {
 
   test('VLT-101 one that does not open is told and removed, without a call', async () => {
     const { outbox, calls, told, accountId } = await withStored();
-    await outbox.add(em(), { ...(await stored(accountId)), dataKey: 'damaged' });
+    await insertRevocation(em(), REGISTRATION, { ...(await stored(accountId)), dataKey: 'damaged' });
     await work(outbox);
     expect(told).toEqual([['seal_broken', accountId]]);
     expect(calls).toEqual([]);
@@ -173,7 +177,7 @@ describe('the outbox of revocations', () => {
 
   test('VLT-101 one whose key is missing here waits for a process that has it', async () => {
     const { outbox, calls, accountId } = await withStored();
-    await outbox.add(em(), await stored(accountId));
+    await insertRevocation(em(), REGISTRATION, await stored(accountId));
     const without = createTokenCipher(parseKeyRing(randomKey('k2')), REGISTRATION);
     const { outbox: lacking, told } = startOutbox({ cipher: without, isKnownKey: async () => false });
     await work(lacking);
@@ -190,8 +194,8 @@ describe('the outbox of revocations', () => {
     ['another issuer', { issuer: 'https://other.example' }],
     ['another client', { clientId: 'other' }],
   ])('VLT-101 one of %s rests as it is', async (_title, other) => {
-    const { outbox, accountId } = await withStored();
-    await outbox.add(em(), await stored(accountId));
+    const { accountId } = await withStored();
+    await insertRevocation(em(), REGISTRATION, await stored(accountId));
     const before = await pending();
     const stranger = createTokenCipher(ring, { ...REGISTRATION, ...other });
     const { outbox: strange, calls } = startOutbox({ cipher: stranger });
@@ -202,15 +206,15 @@ describe('the outbox of revocations', () => {
 
   test('VLT-102 where the provider turns out to have no endpoint, nothing is told and nothing is left', async () => {
     const { outbox, told, accountId } = await withStored({}, async () => false);
-    await outbox.add(em(), await stored(accountId));
+    await insertRevocation(em(), REGISTRATION, await stored(accountId));
     await work(outbox);
     expect(told).toEqual([]);
     expect(await pending()).toEqual([]);
   });
 
   test('VLT-100 a database that fails is told, and the next round goes on', async () => {
-    const { outbox, calls, accountId } = await withStored();
-    await outbox.add(em(), await stored(accountId));
+    const { calls, accountId } = await withStored();
+    await insertRevocation(em(), REGISTRATION, await stored(accountId));
     const errors: unknown[] = [];
     const lost = new Error('connection lost');
     let isDown = true;
@@ -231,7 +235,11 @@ describe('the outbox of revocations', () => {
     const accountId = randomUUID();
     const tokens = { accessToken: 'access token', refreshToken: 'refresh token', scopes: [] };
     const accessTokenExpiresAt = new Date();
-    await putSealed(em(), accountId, await cipher.sealLink(accountId, { ...tokens, accessTokenExpiresAt }));
+    await putSealed(
+      em(),
+      accountId,
+      await cipher.sealLink(accountId, { ...tokens, accessTokenIssuedAt: new Date(0), accessTokenExpiresAt }),
+    );
     return { ...startOutbox(deps, [], revoke), accountId };
   }
 

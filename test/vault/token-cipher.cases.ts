@@ -3,7 +3,7 @@ import type { TokenSet } from '../../src/token-set.js';
 import { createDataKey, unwrapDataKey, wrapDataKey } from '../../src/vault/data-key.js';
 import { openJwe, type SealContext, sealJwe } from '../../src/vault/jwe.js';
 import { parseKeyRing } from '../../src/vault/key-ring.js';
-import { createTokenCipher, type OpenableRow, type TokenName } from '../../src/vault/token-cipher.js';
+import { createTokenCipher, type OpenableRow } from '../../src/vault/token-cipher.js';
 import { fc } from '../kit/properties.js';
 import { RUNS } from '../kit/random.js';
 import { randomKey } from '../kit/server-env.js';
@@ -26,10 +26,12 @@ const tokens: TokenSet = {
   accessToken: 'an access token',
   idToken: 'an ID token',
   refreshToken: 'a refresh token',
+  accessTokenIssuedAt: new Date(0),
   accessTokenExpiresAt: new Date(0),
   scopes: ['openid'],
 };
-const NAMES: readonly TokenName[] = ['accessToken', 'idToken', 'refreshToken'];
+const NAMES = ['accessToken', 'idToken', 'refreshToken', 'pendingResponse'] as const;
+const RESPONSE = 'a response';
 
 describe('a sealed token', () => {
   test('gives back what was sealed', async () => {
@@ -144,16 +146,16 @@ describe('a sealed token', () => {
 
 describe('the tokens of an account', () => {
   test('VLT-01 open with the data key of their row alone, which a refresh keeps and a link replaces', async () => {
-    const linked = rowOf(await cipher.sealLink('a-1', tokens));
+    const linked = await sealedRow();
     const refreshed = {
       ...linked,
       ...(await cipher.sealRefresh(linked, { ...tokens, accessToken: 'newer' })),
     };
     expect(await Promise.all(NAMES.map((name) => cipher.open(linked, name)))).toEqual(
-      NAMES.map((name) => tokens[name]),
+      NAMES.map((name) => (name === 'pendingResponse' ? RESPONSE : tokens[name])),
     );
     expect(await cipher.open(refreshed, 'accessToken')).toBe('newer');
-    const relinked = rowOf(await cipher.sealLink('a-1', tokens));
+    const relinked = await sealedRow();
     expect(relinked.dataKey).not.toBe(linked.dataKey);
     for (const name of NAMES) {
       await expectBroken(cipher.open({ ...relinked, [name]: linked[name] }, name), 'SEAL_TAMPERED');
@@ -162,7 +164,7 @@ describe('the tokens of an account', () => {
   });
 
   test('VLT-01 without their data key are lost', async () => {
-    const row = rowOf(await cipher.sealLink('a-1', tokens));
+    const row = await sealedRow();
     const without = { ...row, dataKey: null };
     for (const name of NAMES) await expectBroken(cipher.open(without, name), 'SEAL_DATA_KEY');
   });
@@ -171,7 +173,7 @@ describe('the tokens of an account', () => {
     ['issuer', { ...registration, issuer: 'https://another.example' }],
     ['client', { ...registration, clientId: 'client-2' }],
   ])('VLT-01 do not open for another %s', async (_what, other) => {
-    const row = rowOf(await cipher.sealLink('a-1', tokens));
+    const row = await sealedRow();
     await expectBroken(createTokenCipher(ring, other).open(row, 'refreshToken'), 'SEAL_WRONG_CONTEXT');
   });
 
@@ -215,8 +217,10 @@ describe('a data key', () => {
   });
 });
 
-function rowOf(sealed: Omit<OpenableRow, 'accountId'>): OpenableRow {
-  return { ...sealed, accountId: 'a-1' };
+/** A row with everything that can be sealed in it. */
+async function sealedRow(): Promise<OpenableRow> {
+  const row = { ...(await cipher.sealLink('a-1', tokens)), accountId: 'a-1' };
+  return { ...row, pendingResponse: await cipher.sealResponse(row, RESPONSE) };
 }
 
 function codeOf(act: () => unknown): unknown {

@@ -5,17 +5,20 @@ import {
   GrantDeadError,
   ProviderMisconfiguredError,
   ProviderUnavailableError,
+  SubjectMismatchError,
+  TokenRejectedError,
 } from '../../src/errors.js';
 import type { TokenSet } from '../../src/token-set.js';
 import { CircuitBreaker } from '../../src/vault/circuit-breaker.js';
 import { parseKeyRing } from '../../src/vault/key-ring.js';
+import type { VerifyTokens } from '../../src/vault/refresh-deps.js';
 import { refreshLeaseRepository } from '../../src/vault/refresh-lease.repository.js';
 import { putSealed } from '../../src/vault/sealed-tokens.repository.js';
 import { createTokenCipher } from '../../src/vault/token-cipher.js';
 import { TokenRefresher } from '../../src/vault/token-refresher.js';
 import { eventually } from '../kit/eventually.js';
 import { randomKey } from '../kit/server-env.js';
-import { useVaultDatabase } from '../kit/vault-database.js';
+import { DATABASE_AHEAD_MS, useVaultDatabase } from '../kit/vault-database.js';
 
 const ACCOUNT = '00000000-0000-4000-8000-00000000000a';
 const MINE = '00000000-0000-4000-8000-000000000001';
@@ -148,7 +151,7 @@ describe('the refresher', () => {
     const nothing = async (): Promise<void> => undefined;
     const relink = (): Promise<void> => putTokens(3_600_000, 'relinked');
     const unlink = (): Promise<unknown> => em().execute('delete from sealed_tokens');
-    const endGrant = (): Promise<unknown> => refreshLeaseRepository(em()).markDead(ACCOUNT, 1);
+    const endGrant = (): Promise<unknown> => refreshLeaseRepository(em(), REGISTRATION).markDead(ACCOUNT, 1);
 
     test.each<[string, number, () => Promise<unknown>, () => Promise<TokenSet>, string]>([
       ['nothing happens, and it is down: the token serves until its end', 1, nothing, outage, 'linked'],
@@ -207,12 +210,100 @@ describe('the refresher', () => {
     });
   });
 
+  describe('VLT-114 a response that does not verify', () => {
+    const away = new ProviderUnavailableError(0);
+    const unknownKey = new ProviderUnavailableError(0, { cause: new TokenRejectedError('unknown key') });
+    const bad = new TokenRejectedError('signature');
+    const row = async () => {
+      const [found] = await em().execute<{ kept: boolean; failures: number; status: string }[]>(
+        'select pending_response is not null as kept, failure_count as failures, status from sealed_tokens',
+      );
+      return found;
+    };
+    /** A refresher whose responses fail in turn, and then verify; each look at the row comes after the back-off. */
+    const start = async (failures: Error[]) => {
+      const { refresher, calls, link } = startRefresher(
+        { REFRESH_TOKEN_ROTATION: 'always' },
+        {
+          refreshToken: 'rotated',
+          verify: async (response) => {
+            const failure = failures.shift();
+            if (failure) throw failure;
+            return { ...expiringIn(3_600_000, response.accessToken), refreshToken: response.refreshToken };
+          },
+        },
+      );
+      await link(0);
+      const look = async (): Promise<string> => {
+        await em().execute('update sealed_tokens set retry_at = null');
+        return resultOf(refresher);
+      };
+      return { calls, look };
+    };
+
+    test.each([
+      ['the keys are away', away],
+      ['its key is not published yet', unknownKey],
+    ])('because %s is kept, and verified later without another call', async (_title, failure) => {
+      const { calls, look } = await start([failure, failure]);
+      expect([await look(), await row()]).toEqual(['PROVIDER_UNAVAILABLE', { kept: true, ...active(1) }]);
+      expect([await look(), await row()]).toEqual(['PROVIDER_UNAVAILABLE', { kept: true, ...active(2) }]);
+      expect([await look(), await row()]).toEqual(['refreshed', { kept: false, ...active(0) }]);
+      expect(calls()).toBe(1);
+    });
+
+    test('because the keys are away is kept however long that takes', async () => {
+      const { calls, look } = await start(Array.from({ length: 20 }, () => away));
+      for (let count = 0; count < 20; count += 1) await look();
+      expect([await look(), calls()]).toEqual(['refreshed', 1]);
+    });
+
+    test('because its key is never published is dropped in the end, and the provider is asked again', async () => {
+      const { calls, look } = await start(Array.from({ length: 6 }, () => unknownKey));
+      for (let count = 1; count <= 5; count += 1) await look();
+      expect([await row(), calls()]).toEqual([{ kept: true, ...active(5) }, 1]);
+      await look();
+      expect([await row(), calls()]).toEqual([{ kept: false, ...active(6) }, 1]);
+      expect([await look(), calls()]).toEqual(['refreshed', 2]);
+    });
+
+    test('and never will is not kept', async () => {
+      const { calls, look } = await start([bad]);
+      expect([await look(), await row()]).toEqual(['PROVIDER_UNAVAILABLE', { kept: false, ...active(1) }]);
+      expect([await look(), calls()]).toEqual(['refreshed', 2]);
+    });
+
+    test('and never will is dropped when that shows later', async () => {
+      const { look } = await start([away, bad]);
+      await look();
+      await look();
+      expect(await row()).toEqual({ kept: false, ...active(2) });
+    });
+
+    function active(failures: number): object {
+      return { status: 'ACTIVE', failures };
+    }
+  });
+
+  test('VLT-115 a response about another subject ends the grant after one call', async () => {
+    const verify = async (): Promise<never> => {
+      throw new SubjectMismatchError();
+    };
+    const { refresher, calls, link } = startRefresher({}, { verify });
+    await link(0);
+    expect(await resultOf(refresher)).toBe('REAUTHENTICATION_REQUIRED');
+    expect(await resultOf(refresher)).toBe('REAUTHENTICATION_REQUIRED');
+    expect(calls()).toBe(1);
+  });
+
   /** What is not as usual for a refresher. */
   interface Specials {
     /** What a response says of the refresh token. */
     readonly refreshToken?: string | undefined;
     /** The provider's answer to a refresh. */
     readonly answer?: () => Promise<TokenSet>;
+    /** What comes of verifying a response. */
+    readonly verify?: VerifyTokens;
     /** Whose tokens this refresher uses. */
     readonly registration?: typeof REGISTRATION;
     /** Runs after the first look at the row. */
@@ -224,41 +315,46 @@ describe('the refresher', () => {
   /** A refresher with the settings of an environment, at a provider that answers every refresh. No time passes. */
   function startRefresher(
     env: Record<string, string>,
-    { refreshToken, answer, registration, afterRead, afterClaim }: Specials = {},
+    { refreshToken, answer, verify, registration, afterRead, afterClaim }: Specials = {},
   ) {
-    const leases = refreshLeaseRepository(em());
+    const client = registration ?? REGISTRATION;
+    const leases = refreshLeaseRepository(em(), client);
     let reads = 0;
     let calls = 0;
-    const now = (): number => NOW;
+    // Of no meaning but for what passes, which is nothing.
+    const now = (): number => 0;
     const { refresh, circuit } = loadConfig(env).vault;
     const refresher = new TokenRefresher({
       ...refresh,
-      cipher: createTokenCipher(ring, registration ?? REGISTRATION),
+      cipher: createTokenCipher(ring, client),
       now,
       breaker: new CircuitBreaker({ ...circuit, now }),
       leases: {
         ...leases,
         claim: async (claim) => {
-          const claimed = await leases.claim(claim);
+          const claimed = await leases.claim({ ...claim, madeAtMs: Date.now() + DATABASE_AHEAD_MS });
           await afterClaim?.();
           return claimed;
         },
         read: async (accountId) => {
           const row = await leases.read(accountId);
           if ((reads += 1) === 1) await afterRead?.();
-          return row;
+          // The moment of the row is the moment of the tests.
+          return row && { ...row, state: { ...row.state, readAtMs: NOW } };
         },
       },
       refreshTokens: async () => {
         calls += 1;
         return answer ? answer() : { ...expiringIn(3_600_000, 'refreshed'), refreshToken };
       },
+      verifyTokens: verify ?? (async (response) => response as TokenSet),
       // Deadlines never come; who polls asks at once.
       sleep: (_ms, signal) => (signal ? new Promise(() => undefined) : Promise.resolve()),
       random: () => 0,
       newId: () => MINE,
       onEvent: () => undefined,
       isKnownKey: async () => true,
+      onSuperseded: async () => undefined,
     });
     return {
       refresher,
@@ -276,7 +372,12 @@ describe('the refresher', () => {
   }
 
   function expiringIn(leftMs: number, accessToken: string): TokenSet {
-    return { accessToken, accessTokenExpiresAt: new Date(NOW + leftMs), scopes: ['openid'] };
+    return {
+      accessToken,
+      accessTokenIssuedAt: new Date(NOW),
+      accessTokenExpiresAt: new Date(NOW + leftMs),
+      scopes: ['openid'],
+    };
   }
 
   /** Stores the tokens of a link. */
