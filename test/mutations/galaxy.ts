@@ -106,7 +106,7 @@ export const galaxy: readonly Mutation[] = [
     breaks: 'Galaxy is blocked for as long as the clock of the database was set back',
     file: 'src/galaxy/galaxy-budget.repository.ts',
     from: 'where taken_at > (select clock_timestamp())',
-    to: "where taken_at > (select clock_timestamp() + interval '1 hour')",
+    to: 'where taken_at > (select to_timestamp(extract(epoch from clock_timestamp()) + 3600))',
     test: 'test/galaxy/galaxy-budget.cases.ts',
     title: 'VLT-96 a clock of the database that was set back',
   },
