@@ -12,7 +12,7 @@ describe('the clock of a server against that of the database', () => {
   /** By how much the clock of the server is ahead. */
   let aheadMs = 0;
   afterEach(() => void (aheadMs = 0));
-  const start = () => startBeside(world, () => Date.now() + aheadMs);
+  const start = () => startBeside(world, () => world.clock.monotonicNow() + aheadMs);
 
   test.each([
     [WRONG_MS, 31, '31 s ahead of'],

@@ -26,14 +26,14 @@ export function createClock(isReal: boolean) {
 
 const moved = new WeakSet<object>();
 
-/** Lets time pass in a database as it does for the clocks; servers beat in real time. */
+/** Lets time pass in a database as it does for the clocks; servers beat, and Galaxy's budget counts, in real time. */
 export function moveClockOf({ config }: SqlEntityManager): void {
   if (moved.has(config)) return;
   moved.add(config);
   const onQuery = config.get('onQuery');
   config.set('onQuery', (sql, params) => {
     const query = onQuery(sql, params);
-    if (offset === 0 || query.includes('server_heartbeat')) return query;
+    if (offset === 0 || /server_heartbeat|galaxy_slot/.test(query)) return query;
     return query.replaceAll('clock_timestamp()', `(clock_timestamp() + interval '${offset} milliseconds')`);
   });
 }

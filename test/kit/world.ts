@@ -79,7 +79,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const own = (DATABASE_URL ?? DATA_DIR) !== undefined;
   const database = own ? undefined : await sharedDatabase();
   const clock = createClock(options.provider !== undefined);
-  const rollup = await startRollupId({ now: clock.now });
+  const rollup = await startRollupId({ now: clock.monotonicNow });
   const config = loadWorldConfig(options, rollup, database?.env);
   const open: typeof openDatabase = async (...args) => {
     const opened = await (database?.open ?? openDatabase)(...args);
