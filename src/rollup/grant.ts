@@ -1,5 +1,6 @@
 import { decodeJwt } from 'jose';
 import {
+  ClientMismatchError,
   GrantDeadError,
   ProviderUnavailableError,
   SubjectMismatchError,
@@ -87,7 +88,8 @@ export async function proveRefreshToken(
   options: VerifierOptions,
 ): Promise<Grant> {
   const response = await client.refresh(refreshToken).catch((cause: unknown) => {
-    throw cause instanceof GrantDeadError ? new TokenRejectedError('refresh token', { cause }) : cause;
+    const isOfTheToken = cause instanceof GrantDeadError || cause instanceof ClientMismatchError;
+    throw isOfTheToken ? new TokenRejectedError('refresh token', { cause }) : cause;
   });
   const renewed = await verifyRefreshResponse(response, tokens.accessToken, options);
   const idToken = renewed.idToken ?? tokens.idToken;

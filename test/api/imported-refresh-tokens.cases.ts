@@ -3,6 +3,7 @@ import { decodeJwt } from 'jose';
 import {
   type LinkRollupAccountErrorCode as Code,
   LinkRollupAccountDocument,
+  RenewAccessTokenDocument,
   type RollupTokensInput,
 } from '../generated/graphql.js';
 import { compact } from '../kit/forged-token.js';
@@ -11,6 +12,8 @@ import type { LinkPayload } from '../kit/link-flow.js';
 
 const DAY = 86_400;
 const SCOPES = ['openid'];
+/** More than open the circuit. */
+const MANY_CALLS = 20;
 
 describe('a refresh token that is imported from Rollup ID', () => {
   const world = useWorld();
@@ -57,6 +60,7 @@ describe('a refresh token that is imported from Rollup ID', () => {
   });
 
   test.each<[string, Record<string, unknown>]>([
+    ['of another client', { aud: ['another-client'] }],
     ['of this client', {}],
     ['of another subject', { sub: 'urn:rollupid:identity/0xabc' }],
   ])('VLT-85 is refused when it is made by hand and says that it is %s', async (_title, claims) => {
@@ -64,6 +68,20 @@ describe('a refresh token that is imported from Rollup ID', () => {
     const { sub } = decodeJwt(tokens.accessToken);
     await expectRefused({ ...tokens, refreshToken: makeByHand({ sub, ...claims }) }, 'TOKEN_INVALID');
     expect(world.rollup.calls.refresh).toBe(1);
+  });
+
+  test('VLT-85 is nobody else’s trouble when it is made by hand', async () => {
+    const linked = await world.linkPerson(world.people[1], { scopes: SCOPES });
+    const tokens = await obtain();
+    const refreshToken = makeByHand({ sub: decodeJwt(tokens.accessToken).sub, aud: ['another-client'] });
+    for (let calls = 0; calls < MANY_CALLS; calls += 1) {
+      expect(codesOf(await takeOver({ ...tokens, refreshToken }))).toEqual(['TOKEN_INVALID']);
+    }
+    world.clock.advance(3_000_000);
+    const renewal = { input: { minTtlSeconds: 1_800 } };
+    const { errors, data } = await world.ask(RenewAccessTokenDocument, renewal, linked);
+    expect(errors).toEqual([]);
+    expect(data.renewAccessToken.accessToken).not.toBe(linked.token);
   });
 
   test.each([

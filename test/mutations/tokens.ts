@@ -179,6 +179,14 @@ export const tokens: readonly Mutation[] = [
     title: 'when it is made by hand and says that it is',
   },
   {
+    breaks: 'an imported refresh token of another client is the fault of the operator',
+    file: 'src/rollup/grant.ts',
+    from: ' || cause instanceof ClientMismatchError',
+    to: '',
+    test: 'test/api/imported-refresh-tokens.cases.ts',
+    title: 'when it is made by hand and says that it is',
+  },
+  {
     breaks: 'a refresh token is spent for a link that is refused',
     file: 'src/accounts/take-over.ts',
     from: 'if (owner && owner.id !== userId) throw',
