@@ -9,8 +9,15 @@ export interface RestingTokens {
   readonly example: ClientRegistration;
 }
 
-/** A part of the index of what is due for a refresh, on either side of our own. */
-const SIDES = ['<', '>'] as const;
+/**
+ * The parts of the index of what is due for a refresh on either side of our own. A row comparison with `<` would read on
+ * through all of ours.
+ */
+const SIDES: readonly (readonly [sql: string, valuesOf: (ours: ClientRegistration) => string[]])[] = [
+  ['issuer < ?', ({ issuer }) => [issuer]],
+  ['issuer = ? and client_id < ?', ({ issuer, clientId }) => [issuer, clientId]],
+  ['(issuer, client_id) > (?, ?)', ({ issuer, clientId }) => [issuer, clientId]],
+];
 const REFRESHABLE = `from sealed_tokens where status = 'ACTIVE' and refresh_token is not null`;
 
 /**
@@ -23,11 +30,10 @@ export async function countRestingTokens(
   limit: number,
 ): Promise<RestingTokens | undefined> {
   const found: ClientRegistration[] = [];
-  for (const side of SIDES) {
+  for (const [side, valuesOf] of SIDES) {
     const rows = await em.execute<ClientRegistration[]>(
-      `select issuer, client_id as "clientId" ${REFRESHABLE} and (issuer, client_id) ${side} (?, ?)
-       order by issuer, client_id limit ?`,
-      [issuer, clientId, limit - found.length],
+      `select issuer, client_id as "clientId" ${REFRESHABLE} and ${side} order by issuer, client_id limit ?`,
+      [...valuesOf({ issuer, clientId }), limit - found.length],
     );
     found.push(...rows);
   }

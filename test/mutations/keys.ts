@@ -240,8 +240,8 @@ export const keys: readonly Mutation[] = [
   {
     breaks: 'accounts of issuers that sort after ours are not counted',
     file: 'src/vault/resting-tokens.repository.ts',
-    from: "const SIDES = ['<', '>'] as const;",
-    to: "const SIDES = ['<'] as const;",
+    from: "'(issuer, client_id) > (?, ?)'",
+    to: "'(issuer, client_id) = (?, ?) and false'",
     test: 'test/vault/resting-tokens.cases.ts',
     title: 'VLT-107 has those of',
   },
