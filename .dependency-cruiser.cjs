@@ -16,7 +16,7 @@ const allowed = {
   '^src/clock-skew\\.ts$': '^$',
   '^src/clock-watch\\.ts$': '^src/(clock-skew|single-flight)\\.ts$',
   '^src/log\\.ts$': '^src/errors\\.ts$',
-  '^src/log-events\\.ts$': `^src/(clock-skew|errors|log)\\.ts$|^src/(accounts/accounts|http/viewer|vault/(key-rotation|refresh-event|resting-tokens.repository|revocation-event))\\.ts$`,
+  '^src/log-events\\.ts$': `^src/(clock-skew|errors|log)\\.ts$|^src/(accounts/accounts|http/viewer|vault/(issuer-move|key-rotation|refresh-event|resting-tokens.repository|revocation-event))\\.ts$`,
   '^src/metrics\\.ts$':
     '^src/(clock-watch|vault/(refresh-event|revocation-event|token-vault)|galaxy/galaxy-reader)\\.ts$',
   '^src/(back-off|errors|json|network|scope|single-flight|token-set|transact)\\.ts$': '^$',

@@ -116,6 +116,7 @@ async function start(parts: Parts): Promise<App> {
     em: database.em,
     ring: parts.ring,
     server: `${hostname()} (pid ${process.pid})`,
+    issuer: config.rollup.issuer,
     onError: (err) => log.warn({ err }, 'heartbeat'),
   });
   const clock = await watchClock(parts);

@@ -69,6 +69,15 @@ export function loadKeysConfig(env: Environment, required = true) {
   return load(env, (read) => ({ database: readDatabaseSettings(read), keys: readKeyRing(read, required) }));
 }
 
+/** The settings of the database, of its key ring and of how a provider is called. Throws `ConfigError`. */
+export function loadIssuerMoveConfig(env: Environment) {
+  return load(env, (read) => ({
+    database: readDatabaseSettings(read),
+    keys: readKeyRing(read, true),
+    provider: readProviderSettings(read),
+  }));
+}
+
 /** The values that nothing may print, as they are configured. An empty one stands for one that is not set. */
 export function secretsOf(config: Config): readonly string[] {
   return [

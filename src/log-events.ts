@@ -3,6 +3,7 @@ import { SET_CLOCKS } from './clock-skew.js';
 import { GrantDeadError, ProviderMisconfiguredError, ProviderUnavailableError } from './errors.js';
 import type { VerifyAccessToken } from './http/viewer.js';
 import { describeOutcome, type Log, pseudonym, logContext } from './log.js';
+import type { IssuerMove } from './vault/issuer-move.js';
 import type { KeyRotation } from './vault/key-rotation.js';
 import type { RefreshEvent } from './vault/refresh-event.js';
 import type { RestingTokens } from './vault/resting-tokens.repository.js';
@@ -102,6 +103,12 @@ export function logKeyRotation(
 ): void {
   const outcome = rotation.broken + rotation.left > 0 ? 'incomplete' : 'complete';
   log.info({ event, ...(event === 'keys_rotated' && { outcome }), ...rotation }, 'keys');
+}
+
+/** How far the move of an issuer is. */
+export function logIssuerMove(log: Log, event: 'issuer_moving' | 'issuer_moved', move: IssuerMove): void {
+  const outcome = move.broken + move.left > 0 ? 'incomplete' : 'complete';
+  log.info({ event, ...(event === 'issuer_moved' && { outcome }), ...move }, 'issuer');
 }
 
 /** Adds the caller to every later log line of the request, as a pseudonym. */

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { AppError } from '../errors.js';
 import type { Environment } from '../settings-reader.js';
+import { addIssuerCommands } from './issuer/issuer.js';
 import { addKeysCommands } from './keys/keys.js';
 
 /**
@@ -46,6 +47,7 @@ function createProgram(env: Environment): Command {
     )
     .action(async () => (await import('./migrate.js')).migrateCommand(env));
   addKeysCommands(program, env);
+  addIssuerCommands(program, env);
   addDoctor(program, env);
   program
     .command('schema')

@@ -11,6 +11,8 @@ export interface KeyHolderDeps {
   readonly ring: KeyRing;
   /** Host and process id, for an operator to recognize. */
   readonly server: string;
+  /** The issuer that its settings name. */
+  readonly issuer: string;
   /** Called when the database failed; the next heartbeat tries again. */
   readonly onError: (error: unknown) => void;
 }
@@ -24,9 +26,15 @@ const BEATS_PER_LIFE = 6;
  * Throws `StartupError` when the ring is not one for this database, or when this server and one that runs could not open
  * what the other seals. Of two servers that start at once, at least one sees the other.
  */
-export async function holdKeys({ em, ring, server, onError }: KeyHolderDeps): Promise<() => Promise<void>> {
+export async function holdKeys({
+  em,
+  ring,
+  server,
+  issuer,
+  onError,
+}: KeyHolderDeps): Promise<() => Promise<void>> {
   await registerRing(em, ring);
-  const holder = { id: randomUUID(), server, kids: ring.kids };
+  const holder = { id: randomUUID(), server, kids: ring.kids, issuer };
   await putHeartbeat(em.fork(), holder);
   // What was done meanwhile by another server, or by a command, is seen here or there.
   await refuseRing(em, ring).catch(async (error: unknown) => {

@@ -9,6 +9,8 @@ const ServerHeartbeatSchema = defineEntity({
     server: p.text(),
     /** The kids of its ring, space-separated, in the order of the ring. */
     kids: p.text(),
+    /** The issuer that its settings name; null of an earlier version. */
+    issuer: p.text().nullable(),
     /** By the clock of the database. */
     seenAt: p.datetime(3).defaultRaw('clock_timestamp()'),
   },

@@ -8,6 +8,8 @@ export interface LiveServer {
   readonly server: string;
   /** In the order of its ring: it seals with the first. */
   readonly kids: readonly string[];
+  /** The issuer that its settings name; null of an earlier version. */
+  readonly issuer: string | null;
   /** Seconds since it was seen, by the clock of the database. */
   readonly seenSecondsAgo: number;
 }
@@ -18,12 +20,12 @@ export const SERVER_GONE_AFTER_SECONDS = 30;
 /** Notes that a server runs, and which keys it holds. */
 export async function putHeartbeat(
   em: SqlEntityManager,
-  { id, server, kids }: Pick<LiveServer, 'id' | 'server' | 'kids'>,
+  { id, server, kids, issuer }: Omit<LiveServer, 'seenSecondsAgo'>,
 ): Promise<void> {
   await em.execute(
-    `insert into server_heartbeat (id, server, kids) values (?, ?, ?)
+    `insert into server_heartbeat (id, server, kids, issuer) values (?, ?, ?, ?)
      on conflict (id) do update set seen_at = clock_timestamp()`,
-    [id, server, kids.join(' ')],
+    [id, server, kids.join(' '), issuer],
   );
 }
 
@@ -48,14 +50,15 @@ export async function deleteGoneServers(em: SqlEntityManager, limit: number): Pr
 /** The servers that run, by name. One that was seen in the future was so before the clock was set back. */
 export async function findLiveServers(em: SqlEntityManager): Promise<LiveServer[]> {
   const rows = await em.execute<(Omit<LiveServer, 'kids'> & { kids: string })[]>(
-    `select id, server, kids, floor(extract(epoch from clock_timestamp() - seen_at))::int as "seenSecondsAgo"
+    `select id, server, kids, issuer, floor(extract(epoch from clock_timestamp() - seen_at))::int as "seenSecondsAgo"
      from server_heartbeat where abs(extract(epoch from clock_timestamp() - seen_at)) < ? order by server, id`,
     [SERVER_GONE_AFTER_SECONDS],
   );
-  return rows.map(({ id, server, kids, seenSecondsAgo }) => ({
+  return rows.map(({ id, server, kids, issuer, seenSecondsAgo }) => ({
     id,
     server,
     kids: kids.split(' '),
+    issuer,
     seenSecondsAgo,
   }));
 }

@@ -143,3 +143,12 @@ export async function noteSome(em: SqlEntityManager, keyId: string): Promise<voi
     [keyId, keyId],
   );
 }
+
+/** Gives accounts another issuer whose tokens a lost key took. */
+export async function renameSome(em: SqlEntityManager, issuer: string): Promise<void> {
+  await em.execute(
+    `update rollup_account set issuer = ? where id in (
+       select account_id from sealed_tokens where access_token is null limit ${LOT})`,
+    [issuer],
+  );
+}

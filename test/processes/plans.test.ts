@@ -11,7 +11,16 @@ import {
   RenewAccessTokenDocument,
   UnlinkRollupAccountDocument,
 } from '../generated/graphql.js';
-import { analyze, deleteExpired, GROWING, LOT, noteSome, repeatAttempt, wrapSome } from '../kit/crowd.js';
+import {
+  analyze,
+  deleteExpired,
+  GROWING,
+  LOT,
+  noteSome,
+  renameSome,
+  repeatAttempt,
+  wrapSome,
+} from '../kit/crowd.js';
 import { startCrowded } from '../kit/crowded-servers.js';
 import { waitUntil } from '../kit/eventually.js';
 import { useDirectory, useStarted } from '../kit/hooks.js';
@@ -25,8 +34,13 @@ import { createEmptyDatabase } from '../kit/test-database.js';
 
 const [k1, k2, k3] = [randomKey('k1'), randomKey('k2'), randomKey('k3')];
 
-/** What may grow with the accounts all the same: commands count those of a key, in the index alone. */
-const COUNTS = ['select count(*)::int as accounts from sealed_tokens where key_id = '];
+/** An issuer that is gone. */
+const NOBODY = 'http://127.0.0.1:1';
+/** What may grow with the accounts all the same: commands count those of a key or an issuer, in the index alone. */
+const COUNTS = [
+  'select count(*)::int as accounts from sealed_tokens where key_id = ',
+  'select count(*)::int as accounts from rollup_account where issuer = ',
+];
 
 onPostgres('with three hundred thousand accounts', () => {
   const coverage = useDirectory();
@@ -153,6 +167,9 @@ onPostgres('with three hundred thousand accounts', () => {
       });
       const ended = containing(`${LOT} accounts`);
       expect(await run(`keys give-up ${lost} --yes`)).toMatchObject({ code: 0, output: ended });
+      await renameSome(em(), NOBODY);
+      const move = await run(`issuer move ${NOBODY} ${crowded.all.rollup.url} --force`);
+      expect(move).toMatchObject({ code: 0, output: containing(`moved ${LOT} accounts`) });
       expect(crowded.faults(COUNTS)).toEqual([]);
     });
 

@@ -29,7 +29,7 @@ describe('the heartbeat of a server', () => {
     'VLT-05 is noted before others are looked for, such as one that starts at once and %s',
     async (_title, kids, words) => {
       const em = beforeHeartbeats(() =>
-        putHeartbeat(database.em(), { id: randomUUID(), server: 'other', kids }),
+        putHeartbeat(database.em(), { id: randomUUID(), server: 'other', kids, issuer: null }),
       );
       await expect(hold(em)).rejects.toThrow(words);
       expect(await live()).toEqual(['other']);
@@ -37,13 +37,13 @@ describe('the heartbeat of a server', () => {
   );
 
   test('VLT-05 counts for half a minute also when the clock of the database was set back', async () => {
-    await putHeartbeat(database.em(), { id: randomUUID(), server: 'gone', kids: ['old'] });
+    await putHeartbeat(database.em(), { id: randomUUID(), server: 'gone', kids: ['old'], issuer: null });
     await seen('20 seconds');
     expect(await live()).toEqual(['gone']);
     await seen('1 hour');
     expect(await live()).toEqual([]);
     await hold(database.em());
-    await putHeartbeat(database.em(), { id: randomUUID(), server: 'runs', kids: ['old'] });
+    await putHeartbeat(database.em(), { id: randomUUID(), server: 'runs', kids: ['old'], issuer: null });
     await expect(hold(database.em())).rejects.toThrow('lack the key "new": runs');
   });
 
@@ -56,7 +56,13 @@ describe('the heartbeat of a server', () => {
   });
 
   async function hold(em: SqlEntityManager): Promise<void> {
-    const release = await holdKeys({ em, ring, server: 'this', onError: () => undefined });
+    const release = await holdKeys({
+      em,
+      ring,
+      server: 'this',
+      issuer: 'https://issuer.example',
+      onError: () => undefined,
+    });
     await release();
   }
 

@@ -10,5 +10,6 @@ import './token-cipher.cases.js';
 import './refresh-steps.cases.js';
 import './token-refresher.cases.js';
 import './background-refresh.cases.js';
+import './issuer-move.cases.js';
 import './resting-tokens.cases.js';
 import './revocation-outbox.cases.js';

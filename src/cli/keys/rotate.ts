@@ -22,7 +22,7 @@ export async function rotateCommand(
   const { database, keys = '' } = loadKeysConfig(env);
   const log = createLog('info', [keys], process.stderr);
   const now = (): number => performance.now();
-  const progress = showProgress(process.stderr, now, (rotation) =>
+  const progress = showProgress(process.stderr, now, doneOf, (rotation: KeyRotation) =>
     logKeyRotation(log, 'keys_rotating', rotation),
   );
   const rotation = await withDatabase(database, (em) =>
@@ -42,6 +42,10 @@ export async function rotateCommand(
     `wrapped the data keys of ${rotation.rewrapped} accounts with the key "${rotation.kid}"\n`,
   );
   refuseIncomplete(rotation);
+}
+
+function doneOf({ rewrapped, left }: KeyRotation) {
+  return { done: rewrapped, left };
 }
 
 function refuseIncomplete({ broken, left }: KeyRotation): void {

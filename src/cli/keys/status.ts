@@ -19,7 +19,7 @@ interface KeyStatus {
 /** Prints every key that the database knows, and the servers that run. */
 export async function statusCommand(env: Environment, { json = false }: { json?: boolean }): Promise<void> {
   const { keys, servers } = await withDatabase(loadDatabaseConfig(env), readStatus);
-  const rows = servers.map(({ id: _id, ...server }) => server);
+  const rows = servers.map(({ id: _id, issuer: _issuer, ...server }) => server);
   process.stdout.write(json ? `${JSON.stringify({ keys, servers: rows })}\n` : describe(keys, rows));
 }
 
@@ -43,7 +43,7 @@ function holdersOf(kid: string, servers: readonly LiveServer[]) {
   return { heldBy: names((kids) => kids.includes(kid)), sealing: names(([first]) => first === kid) };
 }
 
-function describe(keys: readonly KeyStatus[], servers: readonly Omit<LiveServer, 'id'>[]): string {
+function describe(keys: readonly KeyStatus[], servers: readonly Omit<LiveServer, 'id' | 'issuer'>[]): string {
   const keyTable = keys.map(({ kid, accounts, state, heldBy, sealing }) => [
     kid,
     String(accounts),

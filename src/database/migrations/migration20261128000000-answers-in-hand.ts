@@ -21,6 +21,7 @@ export class AnswersInHandMigration extends Migration {
       `create index pending_revocation_due_index on pending_revocation (issuer, client_id, retry_at)`,
     );
     this.addSql('create index pending_revocation_key_id_index on pending_revocation (key_id, id)');
+    this.addSql('alter table server_heartbeat add column issuer text null');
     this.addSql('alter table rollup_account add column userinfo_due_at timestamptz(3) null');
     this.addSql(`create index rollup_account_userinfo_due_index on rollup_account (issuer, userinfo_due_at)
       where userinfo_due_at is not null`);
@@ -29,6 +30,7 @@ export class AnswersInHandMigration extends Migration {
   override down(): void {
     this.addSql('drop index rollup_account_userinfo_due_index');
     this.addSql('alter table rollup_account drop column userinfo_due_at');
+    this.addSql('alter table server_heartbeat drop column issuer');
     this.addSql('drop table pending_revocation');
     this.addSql('alter table sealed_tokens drop column access_token_issued_at, drop column pending_response');
   }
