@@ -2,6 +2,7 @@ import './start-rollup-link.cases.js';
 import './link-rollup-account.cases.js';
 import './link-ownership.cases.js';
 import './imported-refresh-tokens.cases.js';
+import './taken-over-again.cases.js';
 import './missed-userinfo.cases.js';
 import './link-secrets.cases.js';
 import './incremental-consent.cases.js';

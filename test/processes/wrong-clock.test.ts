@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { createPerson } from '../../src/dev/rollup-id/people.js';
 import { waitUntil } from '../kit/eventually.js';
 import { useDirectory, useServers } from '../kit/hooks.js';
 import { onPostgres } from '../kit/needs.js';
@@ -32,6 +33,32 @@ onPostgres('of two server processes on one database', () => {
       expect(await statuses()).toEqual([503, 200]);
       expect(await wrong.stop()).toBe(0);
       expect(all.server.output()).not.toContain('clock_wrong');
+    },
+  );
+
+  test.each([
+    ['slow', -60],
+    ['fast', 660],
+  ])(
+    'VLT-118 the one whose clock is %s refreshes by the clock of the database, and puts no account off',
+    async (_word, aheadSeconds) => {
+      const person = createPerson();
+      const { accountId, sub } = await all.linkExpired(person);
+      // One that either clock accepts.
+      const iat = Math.floor(Date.now() / 1_000) - 90;
+      const bearer = await all.rollup.mint('access', person, { claims: { iat, exp: iat + 3_600 } });
+      setClock(aheadSeconds);
+      const wrong = await all.add({ CLOCK_FILE, NODE_OPTIONS });
+      expect((await all.renew(wrong, bearer)).token).toBeTruthy();
+      expect((await all.renew(all.server, bearer)).token).toBeTruthy();
+      expect(all.rollup.calls.refreshesOf(sub)).toBe(1);
+      expect(await all.row(accountId)).toMatchObject({
+        status: 'ACTIVE',
+        generation: 2,
+        failure_count: 0,
+        retry_at: null,
+      });
+      expect(await wrong.stop()).toBe(0);
     },
   );
 });
