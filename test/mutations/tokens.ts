@@ -127,8 +127,8 @@ export const tokens: readonly Mutation[] = [
     file: 'src/rollup/key-set.ts',
     from: ' || isKnown.has(text)',
     to: '',
-    test: 'test/api/bearer-encodings.cases.ts',
-    title: "key's kid verifies nothing, and the valid key still works",
+    test: 'test/rollup/mixed-key-sets.test.ts',
+    title: 'VLT-81 a key that was known stays',
   },
   {
     breaks: 'a key set of any size is imported',

@@ -18,17 +18,18 @@ describe('of a key set', () => {
     [own] = ((await response.json()) as { keys: [typeof own] }).keys;
   });
 
-  /** Publishes these keys, and verifies a token under them. */
-  async function verify(keys: readonly unknown[], overrides: Parameters<typeof rollup.mint>[2] = {}) {
+  const newIssuer = () =>
+    createIssuer({ issuer: rollup.url, timeoutMs: 5_000, lifetimes: LIFETIMES, fetch, now: Date.now });
+
+  /** Publishes these keys, and verifies a token under them; by a server that starts, unless it is given. */
+  async function verify(
+    keys: readonly unknown[],
+    overrides: Parameters<typeof rollup.mint>[2] = {},
+    issuer = newIssuer(),
+  ) {
     rollup.switches.faults.jwks.standing = { body: { keys } };
+    await issuer.refreshKeys('any');
     const token = await rollup.mint('access', rollup.people[0] as never, overrides);
-    const issuer = createIssuer({
-      issuer: rollup.url,
-      timeoutMs: 5_000,
-      lifetimes: LIFETIMES,
-      fetch,
-      now: Date.now,
-    });
     return verifyToken(token, { issuer, clientId: rollup.clientId, now: Date.now });
   }
   const sub = () => rollup.people[0]?.sub;
@@ -86,6 +87,17 @@ describe('of a key set', () => {
       }
     }
     await expect(verify([keys[0], keys[2]])).rejects.toThrow(ProviderUnavailableError);
+  });
+
+  test('VLT-81 a key that was known stays when another one takes its kid, which verifies nothing', async () => {
+    const issuer = newIssuer();
+    const [thief, other] = [ecSigner(own.kid), ecSigner('other')];
+    expect((await verify([own, other.jwk], {}, issuer)).sub).toBe(sub());
+    const keys = [thief.jwk, own, other.jwk];
+    expect((await verify(keys, {}, issuer)).sub).toBe(sub());
+    await expect(verify(keys, await signedBy(thief), issuer)).rejects.toThrow(
+      'SIGNATURE_VERIFICATION_FAILED',
+    );
   });
 
   test('VLT-81 one key without kid is another key: no token without kid is accepted', async () => {
