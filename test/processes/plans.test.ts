@@ -7,6 +7,7 @@ import { parseKeyRing } from '../../src/vault/key-ring.js';
 import {
   ConsentedDataDocument,
   ConsentedScopesDocument,
+  LinkRollupAccountDocument,
   MeDocument,
   RenewAccessTokenDocument,
   UnlinkRollupAccountDocument,
@@ -81,6 +82,10 @@ onPostgres('with three hundred thousand accounts', () => {
       expect(await flow.linkPerson(tomas, { token: owner.token })).toMatchObject({ userId: owner.userId });
       const { accountId } = await crowded.all.linkPerson(other, server);
       expect(await crowded.all.linkPerson(other, server)).toMatchObject({ accountId });
+      const { accessToken, idToken } = await crowded.all.rollup.issue(other, ['openid']);
+      const input = { tokens: { accessToken, idToken } };
+      const { data } = await server.ask(LinkRollupAccountDocument, { input });
+      expect(data.linkRollupAccount).toMatchObject({ userErrors: [], account: { id: accountId } });
       expect(crowded.faults()).toEqual([]);
     });
 
@@ -117,6 +122,12 @@ onPostgres('with three hundred thousand accounts', () => {
         await em().execute(`update sealed_tokens set ${damage} where account_id = ?`, [accountId]);
         expect(await all.renew(server, bearer)).toMatchObject({ code: 'REAUTHENTICATION_REQUIRED' });
       }
+      const unpublished = await linkExpired();
+      const header = { kid: 'not published' };
+      const accessToken = await all.rollup.mint('access', all.rollup.people[0] as Person, { header });
+      queue.push({ transform: (response) => ({ ...response, access_token: accessToken }) });
+      expect(await all.renew(server, unpublished.bearer)).toMatchObject({ code: 'PROVIDER_UNAVAILABLE' });
+      expect((await all.row(unpublished.accountId))['pending_response']).not.toBe(null);
       expect(crowded.faults()).toEqual([]);
     });
 
