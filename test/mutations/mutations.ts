@@ -1,4 +1,5 @@
 import { accounts } from './accounts.js';
+import { answers } from './answers.js';
 import { cli } from './cli.js';
 import { database } from './database.js';
 import { dev } from './dev.js';
@@ -17,6 +18,7 @@ import { vault } from './vault.js';
 /** Every mutation, by the room of the sources that it changes. */
 export const MUTATIONS: Readonly<Record<string, readonly Mutation[]>> = {
   accounts,
+  answers,
   cli,
   database,
   dev,

@@ -204,6 +204,37 @@ describe('the outbox of revocations', () => {
     expect(await pending()).toEqual(before);
   });
 
+  describe('VLT-119 the refresh token of a response that came too late', () => {
+    const relink = async (accountId: string) => {
+      const tokens = { accessToken: 'another', accessTokenIssuedAt: new Date(), scopes: [] };
+      const link = await cipher.sealLink(accountId, { ...tokens, accessTokenExpiresAt: new Date() });
+      return { ...link, accountId, pendingResponse: null };
+    };
+
+    test.each([
+      ['of an account that was unlinked', {}, false, true],
+      ['of an account that was unlinked, whatever is set', { revokeReplaced: false }, false, true],
+      ['of an account that was linked again', {}, true, true],
+      ['of an account that was linked again, as it is set', { revokeReplaced: false }, true, false],
+      ['of a provider that revokes nothing', { canRevoke: async () => false }, false, false],
+    ])('%s is revoked, or not (%j)', async (_title, deps, isRelinked, isRevoked) => {
+      const { outbox, calls, accountId } = await withStored(deps);
+      const token = await stored(accountId);
+      await outbox.addSuperseded(token, isRelinked ? await relink(accountId) : undefined);
+      await outbox.drain();
+      expect(calls).toEqual(isRevoked ? ['refresh token'] : []);
+    });
+
+    test('of the link that is stored is left alone, also when its data key was wrapped anew', async () => {
+      const { outbox, calls, accountId } = await withStored();
+      const token = await stored(accountId);
+      const content = { ...token, accessToken: null, idToken: null, pendingResponse: null };
+      await outbox.addSuperseded(token, content);
+      await outbox.drain();
+      expect(calls).toEqual([]);
+    });
+  });
+
   test('VLT-102 where the provider turns out to have no endpoint, nothing is told and nothing is left', async () => {
     const { outbox, told, accountId } = await withStored({}, async () => false);
     await insertRevocation(em(), REGISTRATION, await stored(accountId));
