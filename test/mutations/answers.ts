@@ -179,4 +179,12 @@ export const answers: readonly Mutation[] = [
     test: 'test/vault/revocation-outbox.cases.ts',
     title: 'of the link that is stored is left alone',
   },
+  {
+    breaks: 'a refresh goes by the clock of its process',
+    file: 'src/vault/refresh-attempt.ts',
+    from: 'return readAtMs + this.#deps.now() - seenAtMs;',
+    to: 'return readAtMs * 0 + this.#deps.now() - seenAtMs * 0;',
+    test: 'test/simulation/refresh.test.ts',
+    title: 'hold in every interleaving without faults',
+  },
 ];
