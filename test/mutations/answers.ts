@@ -185,6 +185,6 @@ export const answers: readonly Mutation[] = [
     from: 'return readAtMs + this.#deps.now() - seenAtMs;',
     to: 'return readAtMs * 0 + this.#deps.now() - seenAtMs * 0;',
     test: 'test/simulation/refresh.test.ts',
-    title: 'hold in every interleaving without faults',
+    title: 'hold in every interleaving %s',
   },
 ];
