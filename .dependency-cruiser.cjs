@@ -37,7 +37,7 @@ const allowed = {
 /** Packages that only these rooms import. The types of the entity manager may travel; a driver may not. */
 const packages = {
   '(@mikro-orm/(postgresql|pglite|migrations)|pg|@electric-sql)': '^src/database/',
-  jose: '^src/(rollup|vault|dev)/',
+  jose: '^src/(rollup|dev)/',
   '(fastify|@fastify)': '^src/(http|dev)/',
   'type-graphql': '^src/graphql/',
   commander: '^src/cli/',

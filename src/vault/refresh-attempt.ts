@@ -6,6 +6,8 @@ import { type Attempt, type Claimed, isClaimed, recordFailure } from './refresh-
 import { RefreshLease } from './refresh-lease.js';
 import type { SealedContent } from './sealed-row.repository.js';
 
+const NEEDED = ['accessToken', 'refreshToken'] as const;
+
 /** One attempt to refresh: claim the lease, call the provider, store the tokens or record the failure. */
 export class RefreshAttempt {
   readonly #deps: RefreshDeps;
@@ -64,9 +66,9 @@ export class RefreshAttempt {
     const content = await this.#claim(attempt);
     if (!content) return undefined;
     // Nobody needs the ID token, but a response may leave it in its place: a damaged one is noticed before the call.
-    if (content.idToken !== null) await cipher.open(content, 'idToken');
-    await cipher.open(content, 'accessToken');
-    const tokens = await refreshTokens(await cipher.open(content, 'refreshToken'));
+    const names = content.idToken === null ? NEEDED : ([...NEEDED, 'idToken'] as const);
+    attempt.current = await cipher.openAll(content, names);
+    const tokens = await refreshTokens(attempt.current.refreshToken);
     return (attempt.response = { tokens, receivedAtMs: this.#databaseNow(attempt.state) });
   }
 
@@ -76,11 +78,12 @@ export class RefreshAttempt {
     return content && (attempt.response = await openResponse(this.#deps.cipher, content));
   }
 
-  async #verify({ content }: Claimed, { tokens, receivedAtMs }: KeptResponse): Promise<TokenSet> {
+  async #verify({ content, current }: Claimed, { tokens, receivedAtMs }: KeptResponse): Promise<TokenSet> {
     const { cipher, verifyTokens } = this.#deps;
-    const verified = await verifyTokens(tokens, await cipher.open(content, 'accessToken'), receivedAtMs);
+    const { accessToken, refreshToken } = current ?? (await cipher.openAll(content, NEEDED));
+    const verified = await verifyTokens(tokens, accessToken, receivedAtMs);
     // The same refresh token again is no rotation.
-    const isSame = verified.refreshToken === (await cipher.open(content, 'refreshToken'));
+    const isSame = verified.refreshToken === refreshToken;
     return isSame ? { ...verified, refreshToken: undefined } : verified;
   }
 

@@ -13,12 +13,17 @@ import type { Outcome, ReadState, RefreshDeps } from './refresh-deps.js';
 import type { RefreshLease } from './refresh-lease.js';
 import type { SealedContent } from './sealed-row.repository.js';
 
+/** The tokens in the row, in the clear. */
+export type CurrentTokens = Readonly<Record<'accessToken' | 'refreshToken', string>>;
+
 /** What an attempt has got so far. */
 export interface Attempt {
   readonly state: ReadState;
   readonly leaseId: string;
   /** What is sealed in the row, once it is claimed. */
   content?: SealedContent;
+  /** What was opened for the call. */
+  current?: CurrentTokens;
   startedAt: number;
   response?: KeptResponse;
 }

@@ -38,6 +38,11 @@ export interface TokenCipher {
   isSameLink(row: KeyedRow, other: KeyedRow): boolean;
   /** Opens one ciphertext of a row. Throws `SealBrokenError`, also when there is none. */
   open<Name extends SealedName>(row: OpenableRow<Name>, name: Name): Promise<string>;
+  /** Opens several ciphertexts of a row with its data key unwrapped once: that takes as long as to open one. */
+  openAll<Name extends SealedName>(
+    row: OpenableRow<Name>,
+    names: readonly Name[],
+  ): Promise<Readonly<Record<Name, string>>>;
 }
 
 export function createTokenCipher(ring: KeyRing, registration: ClientRegistration): TokenCipher {
@@ -70,6 +75,14 @@ export function createTokenCipher(ring: KeyRing, registration: ClientRegistratio
       sealJwe(response, dataKeyOf(ring, row), context(row.accountId, 'pendingResponse')),
     isSameLink: (row, other) => timingSafeEqual(dataKeyOf(ring, row), dataKeyOf(ring, other)),
     open: async (row, name) => openJwe(row[name] ?? '', dataKeyOf(ring, row), context(row.accountId, name)),
+    openAll: async <Name extends SealedName>(row: OpenableRow<Name>, names: readonly Name[]) => {
+      const key = dataKeyOf(ring, row);
+      const open = async (name: Name): Promise<[Name, string]> => [
+        name,
+        await openJwe(row[name] ?? '', key, context(row.accountId, name)),
+      ];
+      return Object.fromEntries(await Promise.all(names.map(open))) as Record<Name, string>;
+    },
   };
 }
 

@@ -27,6 +27,22 @@ export const keys: readonly Mutation[] = [
     title: 'refuses a changed spare bit',
   },
   {
+    breaks: 'a token opens whatever its encrypted key is',
+    file: 'src/vault/jwe.ts',
+    from: ' || encryptedKey?.length !== 0',
+    to: '',
+    test: 'test/vault/token-cipher.cases.ts',
+    title: 'VLT-120 refuses an encrypted key',
+  },
+  {
+    breaks: 'a token opens with an IV of any size',
+    file: 'src/vault/jwe.ts',
+    from: ' || iv.length !== IV_BYTES',
+    to: '',
+    test: 'test/vault/token-cipher.cases.ts',
+    title: 'VLT-120 refuses an encrypted key',
+  },
+  {
     breaks: 'a refresh seals with a new data key, which is not stored',
     file: 'src/vault/token-cipher.ts',
     from: 'seal(dataKeyOf(ring, row), row.accountId, tokens)',

@@ -2,7 +2,7 @@ import type { SqlEntityManager } from '@mikro-orm/sql';
 import { CircuitBreaker } from '../../src/vault/circuit-breaker.js';
 import { refreshLeaseRepository } from '../../src/vault/refresh-lease.repository.js';
 import type { RefreshLeaseRepository } from '../../src/vault/refresh-steps.js';
-import type { SealedName, TokenCipher } from '../../src/vault/token-cipher.js';
+import type { OpenableRow, SealedName, TokenCipher } from '../../src/vault/token-cipher.js';
 import { formatScope } from '../../src/scope.js';
 import { KEY_ID } from '../kit/token-rows.js';
 import { TokenRefresher } from '../../src/vault/token-refresher.js';
@@ -145,6 +145,10 @@ export const plaintextCipher: TokenCipher = {
     if (row.dataKey !== row.accountId) throw new Error('a data key of another account');
     if (!sealed.startsWith(place)) throw new Error('sealed for another account or column');
     return sealed.slice(place.length);
+  },
+  openAll: async <Name extends SealedName>(row: OpenableRow<Name>, names: readonly Name[]) => {
+    const opened = names.map(async (name) => [name, await plaintextCipher.open(row, name)] as const);
+    return Object.fromEntries(await Promise.all(opened)) as Record<Name, string>;
   },
 };
 

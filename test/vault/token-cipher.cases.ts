@@ -1,3 +1,5 @@
+import { createCipheriv, randomBytes } from 'node:crypto';
+import { CompactEncrypt, compactDecrypt } from 'jose';
 import { SealBrokenError } from '../../src/errors.js';
 import type { TokenSet } from '../../src/token-set.js';
 import { createDataKey, unwrapDataKey, wrapDataKey } from '../../src/vault/data-key.js';
@@ -125,6 +127,30 @@ describe('a sealed token', () => {
     }
     await expectBroken(openJwe('', key, context), 'SEAL_MALFORMED');
     await expectBroken(openJwe(`${sealed}.AA`, key, context), 'SEAL_MALFORMED');
+  });
+
+  test('VLT-120 refuses an encrypted key, an IV and a tag of another size, also where they verify', async () => {
+    const sealed = await sealJwe('a refresh token', key, context);
+    const [header = '', , iv = '', ciphertext = '', tag = ''] = sealed.split('.');
+    const joined = (...segments: string[]): string => [header, ...segments].join('.');
+    expect(await openJwe(joined('', iv, ciphertext, tag), key, context)).toBe('a refresh token');
+    await expectBroken(openJwe(joined('AAAA', iv, ciphertext, tag), key, context), 'SEAL_TAMPERED');
+    // 12 bytes of the tag: GCM allows it (NIST SP 800-38D §5.2.1.2), JWE does not.
+    await expectBroken(openJwe(joined('', iv, ciphertext, tag.slice(0, 16)), key, context), 'SEAL_TAMPERED');
+    await expectBroken(openJwe(sealWithIv(header, 16), key, context), 'SEAL_TAMPERED');
+    await expect(openJwe(sealWithIv(header, 12), key, context)).resolves.toBe('token');
+  });
+
+  test('VLT-120 is read and written like a JWE of another implementation', async () => {
+    await fc.assert(
+      fc.asyncProperty(token, async (text) => {
+        const { plaintext, protectedHeader } = await compactDecrypt(await sealJwe(text, key, context), key);
+        expect(new TextDecoder('utf-8', { ignoreBOM: true }).decode(plaintext)).toBe(text);
+        const header = { ...protectedHeader, alg: 'dir', enc: 'A256GCM' };
+        const theirs = new CompactEncrypt(new TextEncoder().encode(text)).setProtectedHeader(header);
+        expect(await openJwe(await theirs.encrypt(key), key, context)).toBe(text);
+      }),
+    );
   });
 
   test.each(['table', 'column', 'account', 'kind', 'issuer', 'client_id'] as const)(
@@ -256,3 +282,12 @@ const FROZEN = {
       'eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIiwidGFibGUiOiJzZWFsZWRfdG9rZW5zIiwiY29sdW1uIjoicmVmcmVzaF90b2tlbiIsImFjY291bnQiOiJhY2NvdW50LTEiLCJraW5kIjoicmVmcmVzaF90b2tlbiIsImlzc3VlciI6Imh0dHBzOi8vaXNzdWVyLmV4YW1wbGUiLCJjbGllbnRfaWQiOiJjbGllbnQtMSJ9..EqPPEdZerlegmpJy.B5ibBkpiAv2nXwnSVB62eVYyb1UwRw.oIW9WLNkJARv_PHl7I36MQ',
   },
 };
+
+function sealWithIv(header: string, ivBytes: number): string {
+  const iv = randomBytes(ivBytes);
+  const gcm = createCipheriv('aes-256-gcm', key, iv).setAAD(Buffer.from(header));
+  const ciphertext = Buffer.concat([gcm.update('token'), gcm.final()]);
+  return [header, '', ...[iv, ciphertext, gcm.getAuthTag()].map((bytes) => bytes.toString('base64url'))].join(
+    '.',
+  );
+}
