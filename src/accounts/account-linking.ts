@@ -72,7 +72,7 @@ export class AccountLinking {
     const { transact, vault, onChange } = this.#deps;
     const canRevoke = await vault.revocations.isPossible();
     const { account, isAdded } = await transact(accountId, async (tx) => {
-      const found = await findAccountOfUser(tx, userId, { id: accountId });
+      const found = await findAccountOfUser(tx, userId, accountId);
       if (!found) throw new AccountNotFoundError();
       // The account is locked before its tokens, as by a link.
       const isAdded =

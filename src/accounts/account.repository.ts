@@ -19,6 +19,12 @@ export interface AccountRecord extends Identity {
   readonly userinfoDueAt: Date | null;
 }
 
+type Row = Pick<AccountRecord, 'id' | 'userId'> & {
+  readonly grantedScope: string;
+  readonly linkedMs: string;
+  readonly dueMs: string | null;
+};
+
 /** Linked identities of several users in one statement, oldest first. */
 export async function findAccountsOfUsers(
   em: SqlEntityManager,
@@ -40,15 +46,33 @@ export async function findAccountsById(
   return (await em.find(RollupAccount, { id: { $in: [...ids] } })).map(toRecord);
 }
 
-/** The account of a user by its id, or by the caller's identity; undefined also when it is another user's. */
+/** The account of a user by its id; undefined also when it is another user's. */
 export async function findAccountOfUser(
   em: SqlEntityManager,
   userId: string,
-  by: { readonly id: string } | Identity,
+  id: string,
 ): Promise<AccountRecord | undefined> {
-  if ('id' in by && !isUuid(by.id)) return undefined;
-  const account = await em.findOne(RollupAccount, { ...by, user: userId });
+  const account = isUuid(id) && (await em.findOne(RollupAccount, { id, user: userId }));
   return account ? toRecord(account) : undefined;
+}
+
+/** The account of an identity; undefined when it is not linked. Plain SQL: every renewal begins with it. */
+export async function findAccountOfIdentity(
+  em: SqlEntityManager,
+  { issuer, sub }: Identity,
+): Promise<AccountRecord | undefined> {
+  const [row]: Row[] = await em.execute(
+    `select id, user_id as "userId", granted_scope as "grantedScope",
+       (extract(epoch from linked_at) * 1000)::text as "linkedMs",
+       (extract(epoch from userinfo_due_at) * 1000)::text as "dueMs"
+     from rollup_account where issuer = ? and sub = ?`,
+    [issuer, sub],
+  );
+  if (!row) return undefined;
+  const { id, userId, grantedScope, linkedMs, dueMs } = row;
+  const linkedAt = new Date(Number(linkedMs));
+  const userinfoDueAt = dueMs === null ? null : new Date(Number(dueMs));
+  return { id, userId, issuer, sub, linkedAt, grantedScopes: parseScope(grantedScope), userinfoDueAt };
 }
 
 /** Locks an account until the transaction ends; before its tokens, as a link does. False when it is gone. */

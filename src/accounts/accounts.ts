@@ -1,9 +1,10 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import DataLoader from 'dataloader';
-import { AccountNotFoundError } from '../errors.js';
+import { AccountNotFoundError, NotLinkedError } from '../errors.js';
 import type { FreshAccessToken, TokenState } from '../token-set.js';
 import {
   type AccountRecord,
+  findAccountOfIdentity,
   findAccountOfUser,
   findAccountsOfUsers,
   type Identity,
@@ -26,15 +27,12 @@ export interface Accounts {
   findAccounts(userIds: readonly string[]): Promise<AccountRecord[]>;
   findTokenStates(accountIds: readonly string[]): Promise<TokenState[]>;
   /**
-   * Renews the access token of an account of the user: the one named, or the one of the identity that is calling.
+   * Renews the access token of the identity that is calling, or of another account of its user.
    *
-   * Throws `AccountNotFoundError` for an account of another user, and what `TokenVault.accessToken` throws.
+   * Throws `NotLinkedError` for an identity that is not linked, `AccountNotFoundError` for an account of another user,
+   * and what `TokenVault.accessToken` throws.
    */
-  renew(
-    userId: string,
-    which: { readonly id: string } | Identity,
-    minTtlSeconds: number,
-  ): Promise<RenewedToken>;
+  renew(caller: Identity, accountId: string | undefined, minTtlSeconds: number): Promise<RenewedToken>;
 }
 
 /** What the room depends on. `em` is forked for every use. */
@@ -48,8 +46,11 @@ export function createAccounts(settings: AccountsSettings, deps: AccountsDeps): 
     lookUpUser: createUserLookup(em, verifier.issuer.issuer),
     findAccounts: (userIds) => findAccountsOfUsers(em.fork(), userIds),
     findTokenStates: (accountIds) => vault.states(em.fork(), accountIds),
-    renew: async (userId, which, minTtlSeconds) => {
-      const account = await findAccountOfUser(em.fork(), userId, which);
+    renew: async (caller, accountId, minTtlSeconds) => {
+      const own = await findAccountOfIdentity(em.fork(), caller);
+      if (!own) throw new NotLinkedError();
+      const account =
+        accountId === undefined ? own : await findAccountOfUser(em.fork(), own.userId, accountId);
       if (!account) throw new AccountNotFoundError();
       return { account, ...(await vault.accessToken(account.id, minTtlSeconds)) };
     },

@@ -110,15 +110,16 @@ export class RequestContext {
 
   /** Throws `NotLinkedError` or `AccountNotFoundError`, or what the vault throws. */
   async renewAccessToken(accountId: string | undefined, minTtlSeconds: number): Promise<RenewedToken> {
-    const { id, caller } = await this.requireUser();
-    const which = accountId === undefined ? { issuer: caller.issuer, sub: caller.sub } : { id: accountId };
-    const renewed = await this.shared.accounts.renew(id, which, minTtlSeconds);
+    if (!this.caller) throw new NotLinkedError();
+    const renewed = await this.shared.accounts.renew(this.caller, accountId, minTtlSeconds);
     this.loaders = undefined;
     return renewed;
   }
 
   async unlink(accountId: string): Promise<void> {
-    await this.shared.accounts.linking.unlink((await this.requireUser()).id, accountId);
+    const user = await this.user();
+    if (!user) throw new NotLinkedError();
+    await this.shared.accounts.linking.unlink(user.id, accountId);
     this.shared.galaxy.invalidate(accountId);
     this.loaders = undefined;
   }
@@ -126,12 +127,6 @@ export class RequestContext {
   /** Created when first used; dropped by each mutation that changes what they have loaded. */
   private get load(): Loaders {
     return (this.loaders ??= createLoaders(this.shared.accounts, this.shared.galaxy));
-  }
-
-  private async requireUser(): Promise<{ readonly id: string; readonly caller: Viewer }> {
-    const user = await this.user();
-    if (!user || !this.caller) throw new NotLinkedError();
-    return { id: user.id, caller: this.caller };
   }
 
   private present(link: CompletedLink): CompletedLink {
