@@ -98,7 +98,7 @@ export async function endAccountsOf(em: SqlEntityManager, kid: string, limit: nu
   const result = await em.execute<{ affectedRows: number }>(
     `update sealed_tokens set status = 'REAUTHENTICATION_REQUIRED', generation = generation + 1,
        key_id = null, data_key = null, access_token = null, id_token = null, refresh_token = null,
-       lease_id = null, lease_expires_at = null, retry_at = null
+       pending_response = null, lease_id = null, lease_expires_at = null, retry_at = null
      where account_id = any(array(
        select account_id from sealed_tokens where key_id between ? and ? order by key_id, account_id limit ?
        for update skip locked))`,

@@ -187,4 +187,13 @@ export const answers: readonly Mutation[] = [
     test: 'test/simulation/refresh.test.ts',
     title: 'hold in every interleaving %s',
   },
+  {
+    breaks: 'giving a key up leaves a response that nobody can open',
+    file: 'src/vault/token-key.repository.ts',
+    from: 'pending_response = null, lease_id',
+    to: 'lease_id',
+    test: 'test/vault/lost-key.cases.ts',
+    title: 'VLT-11 VLT-103 ends what is not locked',
+    needs: 'postgres',
+  },
 ];

@@ -8,9 +8,9 @@ onPostgres('giving a lost key up', () => {
 
   test('VLT-11 VLT-103 ends what is not locked, and says how many it could not end in time', async () => {
     await database.em().execute(
-      `insert into sealed_tokens (account_id, issuer, client_id, key_id, data_key, access_token, scope,
+      `insert into sealed_tokens (account_id, issuer, client_id, key_id, data_key, access_token, pending_response, scope,
          access_token_expires_at, status, generation)
-       select gen_random_uuid(), 'issuer', 'client', ?, 'wrapped', 'sealed', 'openid', clock_timestamp(), 'ACTIVE', 1
+       select gen_random_uuid(), 'issuer', 'client', ?, 'wrapped', 'sealed', 'sealed', 'openid', clock_timestamp(), 'ACTIVE', 1
        from generate_series(1, 3)`,
       [KEY_ID],
     );
@@ -29,7 +29,9 @@ onPostgres('giving a lost key up', () => {
     expect(await giveUpKey(database.em(), KEY_ID, sleep)).toEqual({ ended: 1, left: 0 });
     const rows = await database
       .em()
-      .execute('select distinct status, data_key, access_token from sealed_tokens');
-    expect(rows).toEqual([{ status: 'REAUTHENTICATION_REQUIRED', data_key: null, access_token: null }]);
+      .execute('select distinct status, data_key, access_token, pending_response from sealed_tokens');
+    expect(rows).toEqual([
+      { status: 'REAUTHENTICATION_REQUIRED', data_key: null, access_token: null, pending_response: null },
+    ]);
   });
 });
