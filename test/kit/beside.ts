@@ -1,5 +1,6 @@
 import { createApp } from '../../src/app.js';
 import { createLog } from '../../src/log.js';
+import { moveClockOf } from './clock.js';
 import { createGraphqlClient } from './graphql-client.js';
 import { lineSink } from './line-sink.js';
 import { linkFlow } from './link-flow.js';
@@ -8,11 +9,17 @@ import type { World } from './world.js';
 
 /** One more server of a world: the same settings, database and provider, and a clock of its own. */
 export async function startBeside(world: World, now: () => number) {
+  const { open } = await sharedDatabase();
   const logLines: string[] = [];
   const app = await createApp(world.config, {
     log: createLog('info', [], lineSink(logLines)),
     now,
-    openDatabase: (await sharedDatabase()).open,
+    openDatabase: async (...settings) => {
+      const database = await open(...settings);
+      // On a server it has a pool of its own.
+      moveClockOf(database.em);
+      return database;
+    },
   });
   return {
     ...linkFlow(createGraphqlClient(app.url), world.config, world.rollup),
