@@ -19,11 +19,17 @@ export interface AccountRecord extends Identity {
   readonly userinfoDueAt: Date | null;
 }
 
-type Row = Pick<AccountRecord, 'id' | 'userId'> & {
+/** A row as `ACCOUNT_COLUMNS` select it. */
+export type AccountRow = Pick<AccountRecord, 'id' | 'userId' | 'issuer' | 'sub'> & {
   readonly grantedScope: string;
   readonly linkedMs: string;
   readonly dueMs: string | null;
 };
+
+/** What an `AccountRecord` is made of. Numbers are texts: how many digits one has, a database may set. */
+export const ACCOUNT_COLUMNS = `id, user_id as "userId", issuer, sub, granted_scope as "grantedScope",
+  (extract(epoch from linked_at) * 1000)::text as "linkedMs",
+  (extract(epoch from userinfo_due_at) * 1000)::text as "dueMs"`;
 
 /** Linked identities of several users in one statement, oldest first. */
 export async function findAccountsOfUsers(
@@ -36,14 +42,6 @@ export async function findAccountsOfUsers(
     { orderBy: { linkedAt: 'asc', id: 'asc' } },
   );
   return accounts.map(toRecord);
-}
-
-/** Linked identities by their ids, in one statement. */
-export async function findAccountsById(
-  em: SqlEntityManager,
-  ids: readonly string[],
-): Promise<AccountRecord[]> {
-  return (await em.find(RollupAccount, { id: { $in: [...ids] } })).map(toRecord);
 }
 
 /** The account of a user by its id; undefined also when it is another user's. */
@@ -61,18 +59,18 @@ export async function findAccountOfIdentity(
   em: SqlEntityManager,
   { issuer, sub }: Identity,
 ): Promise<AccountRecord | undefined> {
-  const [row]: Row[] = await em.execute(
-    `select id, user_id as "userId", granted_scope as "grantedScope",
-       (extract(epoch from linked_at) * 1000)::text as "linkedMs",
-       (extract(epoch from userinfo_due_at) * 1000)::text as "dueMs"
-     from rollup_account where issuer = ? and sub = ?`,
+  const [row]: AccountRow[] = await em.execute(
+    `select ${ACCOUNT_COLUMNS} from rollup_account where issuer = ? and sub = ?`,
     [issuer, sub],
   );
-  if (!row) return undefined;
-  const { id, userId, grantedScope, linkedMs, dueMs } = row;
+  return row && fromRow(row);
+}
+
+/** The record of a row. */
+export function fromRow({ grantedScope, linkedMs, dueMs, ...identity }: AccountRow): AccountRecord {
   const linkedAt = new Date(Number(linkedMs));
   const userinfoDueAt = dueMs === null ? null : new Date(Number(dueMs));
-  return { id, userId, issuer, sub, linkedAt, grantedScopes: parseScope(grantedScope), userinfoDueAt };
+  return { ...identity, linkedAt, grantedScopes: parseScope(grantedScope), userinfoDueAt };
 }
 
 /** Locks an account until the transaction ends; before its tokens, as a link does. False when it is gone. */

@@ -1,6 +1,6 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import type { PersonClaims } from '../rollup/id-token.js';
-import { type AccountRecord, findAccountsById } from './account.repository.js';
+import { ACCOUNT_COLUMNS, type AccountRecord, type AccountRow, fromRow } from './account.repository.js';
 
 /** How long an account is put off whose userinfo is being read: until then no other process reads it. */
 const PUT_OFF = `interval '1 minute'`;
@@ -14,20 +14,15 @@ export async function takeUserinfoDue(
   issuer: string,
   limit: number,
 ): Promise<AccountRecord[]> {
-  const rows = await em.execute<{ id: string }[]>(
+  const rows = await em.execute<AccountRow[]>(
     `update rollup_account set userinfo_due_at = clock_timestamp() + ${PUT_OFF} where id = any(array(
        select id from rollup_account
        where issuer = ? and userinfo_due_at <= (select clock_timestamp())
        order by userinfo_due_at limit ? for update skip locked))
-     returning id`,
+     returning ${ACCOUNT_COLUMNS}`,
     [issuer, limit],
   );
-  return rows.length === 0
-    ? []
-    : findAccountsById(
-        em,
-        rows.map(({ id }) => id),
-      );
+  return rows.map(fromRow);
 }
 
 /**

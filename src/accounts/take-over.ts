@@ -2,8 +2,8 @@ import { LinkedToAnotherUserError } from '../errors.js';
 import { type Grant, proveRefreshToken, verifyGrant } from '../rollup/grant.js';
 import { isOpaque } from '../rollup/refresh-token.js';
 import type { Tokens } from '../token-set.js';
+import { findAccountOfIdentity } from './account.repository.js';
 import type { LinkAttemptDeps } from './link-attempt.js';
-import { findUsersBySub } from './user.repository.js';
 
 /**
  * Verifies tokens that were obtained elsewhere. An opaque refresh token is proved by using it once, but not for a link that
@@ -21,8 +21,8 @@ export async function verifyTakenOver(
   const { refreshToken } = tokens;
   if (refreshToken === undefined || !isOpaque(refreshToken)) return grant;
   if (userId !== undefined) {
-    const owner = (await findUsersBySub(em.fork(), grant.issuer, [grant.sub])).get(grant.sub);
-    if (owner && owner.id !== userId) throw new LinkedToAnotherUserError();
+    const account = await findAccountOfIdentity(em.fork(), grant);
+    if (account && account.userId !== userId) throw new LinkedToAnotherUserError();
   }
   return proveRefreshToken(grant, refreshToken, client, verifier);
 }

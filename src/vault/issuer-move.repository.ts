@@ -1,4 +1,6 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
+import { CONTENT_COLUMNS, type SealedContent } from './sealed-row.repository.js';
+import { countByIndex } from './sealed-tokens.repository.js';
 
 /** The two names of an issuer: its origin as it was, and as it is from now on. */
 export interface Renaming {
@@ -12,15 +14,9 @@ export interface AccountOfIssuer {
   readonly sub: string;
 }
 
-/** The tokens of an account, as far as a move to another issuer changes them; null once they were removed. */
-export interface TokensToMove {
-  readonly accountId: string;
+/** The tokens of an account, and whose they are; null once they were removed. */
+export interface TokensToMove extends SealedContent {
   readonly clientId: string;
-  readonly keyId: string | null;
-  readonly dataKey: string | null;
-  readonly accessToken: string | null;
-  readonly idToken: string | null;
-  readonly refreshToken: string | null;
 }
 
 /** The ciphertexts of an account, sealed anew. */
@@ -28,16 +24,7 @@ export type MovedTokens = Pick<TokensToMove, 'accountId' | 'accessToken' | 'idTo
 
 /** How many accounts an issuer has, from the index alone. */
 export function countOfIssuer(em: SqlEntityManager, issuer: string): Promise<number> {
-  return em.transactional(async (tx) => {
-    await tx.execute(
-      `select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true)`,
-    );
-    const [row] = await tx.execute<{ accounts: number }[]>(
-      'select count(*)::int as accounts from rollup_account where issuer = ?',
-      [issuer],
-    );
-    return row?.accounts ?? 0;
-  });
+  return countByIndex(em, 'select count(*)::int as accounts from rollup_account where issuer = ?', [issuer]);
 }
 
 /** Up to `limit` subjects of the old name after one, each with the account of the same subject under the new name. */
@@ -75,9 +62,8 @@ export function lockAccountsOf(
 /** The tokens of accounts, their rows locked. */
 export function lockTokensOf(tx: SqlEntityManager, accountIds: readonly string[]): Promise<TokensToMove[]> {
   return tx.execute(
-    `select account_id as "accountId", client_id as "clientId", key_id as "keyId", data_key as "dataKey",
-       access_token as "accessToken", id_token as "idToken", refresh_token as "refreshToken"
-     from sealed_tokens where account_id = any(string_to_array(?, ',')::uuid[]) order by account_id for update`,
+    `select ${CONTENT_COLUMNS}, client_id as "clientId" from sealed_tokens
+     where account_id = any(string_to_array(?, ',')::uuid[]) order by account_id for update`,
     [accountIds.join(',')],
   );
 }

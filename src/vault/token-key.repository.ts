@@ -1,6 +1,6 @@
 import { IsolationLevel } from '@mikro-orm/core';
 import type { SqlEntityManager } from '@mikro-orm/sql';
-import { changesRows } from './sealed-tokens.repository.js';
+import { changesRows, countByIndex } from './sealed-tokens.repository.js';
 
 /** A key that a ring has or had. */
 export interface TokenKeyRecord {
@@ -48,16 +48,7 @@ export async function isNeeded(em: SqlEntityManager, kid: string): Promise<boole
 
 /** How many accounts need the key, from the index alone. */
 export function countAccounts(em: SqlEntityManager, kid: string): Promise<number> {
-  return em.transactional(async (tx) => {
-    await tx.execute(
-      `select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true)`,
-    );
-    const [row] = await tx.execute<{ accounts: number }[]>(
-      'select count(*)::int as accounts from sealed_tokens where key_id = ?',
-      [kid],
-    );
-    return row?.accounts ?? 0;
-  });
+  return countByIndex(em, 'select count(*)::int as accounts from sealed_tokens where key_id = ?', [kid]);
 }
 
 /** Marks a key as one that no row needs. False when rows need it. */
