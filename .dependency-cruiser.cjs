@@ -1,6 +1,6 @@
 /** Words that every room shares; they import nothing but errors and each other. */
 const SHARED =
-  '^src/(back-off|errors|json|listen-error|network|provider-call|purge|scope|single-flight|token-set|transact)\\.ts$';
+  '^src/(back-off|batched|errors|fetch|json|listen-error|network|provider-call|purge|scope|single-flight|token-set|transact)\\.ts$';
 /** What reads the settings of one room. */
 const READER = '^src/settings-reader\\.ts$';
 
@@ -19,11 +19,11 @@ const allowed = {
   '^src/log-events\\.ts$': `^src/(clock-skew|errors|log)\\.ts$|^src/(accounts/accounts|http/viewer|vault/(issuer-move|key-rotation|refresh-event|resting-tokens.repository|revocation-event))\\.ts$`,
   '^src/metrics\\.ts$':
     '^src/(clock-watch|vault/(refresh-event|revocation-event|token-vault)|galaxy/galaxy-reader)\\.ts$',
-  '^src/(back-off|errors|json|network|scope|single-flight|token-set|transact)\\.ts$': '^$',
+  '^src/(back-off|batched|errors|fetch|json|network|scope|single-flight|token-set|transact)\\.ts$': '^$',
   '^src/purge\\.ts$': '^src/single-flight\\.ts$',
   '^src/listen-error\\.ts$': '^src/errors\\.ts$',
-  '^src/provider-call\\.ts$': '^src/(errors|json)\\.ts$',
-  '^src/cli/': `^src/(app|clock-skew|config|errors|log|log-events|server)\\.ts$|^src/(cli|database|galaxy|rollup|vault)/|^src/provider-call\\.ts$|^src/graphql/schema\\.ts$|${READER}`,
+  '^src/provider-call\\.ts$': '^src/(errors|fetch|json)\\.ts$',
+  '^src/cli/': `^src/(app|clock-skew|config|errors|log|log-events|server)\\.ts$|^src/(cli|database|galaxy|rollup|vault)/|^src/(fetch|provider-call)\\.ts$|^src/graphql/schema\\.ts$|${READER}`,
   '^src/accounts/': `^src/(accounts|vault|rollup)/|${SHARED}|${READER}`,
   '^src/galaxy/': `^src/galaxy/|${SHARED}|${READER}`,
   '^src/vault/': `^src/vault/|${SHARED}|${READER}`,

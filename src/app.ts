@@ -23,7 +23,7 @@ import {
   withCallerInLog,
 } from './log-events.js';
 import { createMetrics, type Metrics } from './metrics.js';
-import type { Fetch } from './provider-call.js';
+import { type Fetch, leanFetch } from './fetch.js';
 import { startPurging } from './purge.js';
 import { createAccessTokenVerifier } from './rollup/access-token-verifier.js';
 import { verifyRefreshResponse } from './rollup/grant.js';
@@ -77,7 +77,7 @@ export async function createApp(config: CompleteConfig, dependencies: AppDepende
     (reason) => log.info({ reason }, 'waiting for the database'),
   );
   try {
-    const { fetch = globalThis.fetch, now = Date.now, pages = [] } = dependencies;
+    const { fetch = leanFetch, now = Date.now, pages = [] } = dependencies;
     const { monotonicNow = () => performance.now() } = dependencies;
     const rollup = createRollup(config.rollup, config.provider, { fetch, now, monotonicNow });
     const metrics = createMetrics(dependencies.processMetrics);

@@ -1,8 +1,6 @@
 import { ProviderUnavailableError } from './errors.js';
+import type { Fetch, FetchResponse } from './fetch.js';
 import { type JsonObject, parseObject } from './json.js';
-
-/** `fetch` as a parameter: tests and proxies replace it. */
-export type Fetch = typeof globalThis.fetch;
 
 /** One HTTP call to the provider. */
 export interface ProviderCall {
@@ -43,9 +41,8 @@ export async function callProvider(fetch: Fetch, call: ProviderCall): Promise<Pr
     const response = await fetch(call.url, {
       method: call.method ?? 'GET',
       headers: { accept: 'application/json', ...call.headers },
-      body: call.body ?? null,
-      redirect: 'manual',
-      signal: AbortSignal.timeout(call.timeoutMs),
+      body: call.body,
+      timeoutMs: call.timeoutMs,
     });
     const retryAfterMs = readRetryAfter(response.headers);
     return { status: response.status, retryAfterMs, text: await readBounded(response) };
@@ -68,7 +65,7 @@ export function readJsonObject(response: ProviderResponse): JsonObject {
   });
 }
 
-async function readBounded(response: Response): Promise<string> {
+async function readBounded(response: FetchResponse): Promise<string> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of response.body ?? []) {
@@ -81,7 +78,7 @@ async function readBounded(response: Response): Promise<string> {
 }
 
 /** A date counts from the provider's own `Date`: its clock set both. */
-function readRetryAfter(headers: Headers): number {
+function readRetryAfter(headers: FetchResponse['headers']): number {
   const value = headers.get('retry-after');
   if (value === null) return 0;
   if (/^\d{1,9}$/.test(value)) return Number(value) * 1_000;

@@ -1,5 +1,6 @@
 import { secretsOf } from '../config.js';
 import { StartupError } from '../errors.js';
+import { leanFetch } from '../fetch.js';
 import { createRedaction } from '../log.js';
 import type { Environment } from '../settings-reader.js';
 import type { CheckResult } from './doctor/check.js';
@@ -16,7 +17,7 @@ import { checkSettings } from './doctor/settings-check.js';
  */
 export async function doctorCommand(env: Environment, options: { readonly json?: boolean }): Promise<void> {
   const { config, results } = checkSettings(env);
-  const world = { fetch: globalThis.fetch, now: Date.now };
+  const world = { fetch: leanFetch, now: Date.now };
   const all = [...results];
   if (config) {
     // One after the other: an embedded database takes the processor while it opens, and a response would be late.

@@ -1,6 +1,7 @@
 import { ProviderUnavailableError } from '../errors.js';
 import { allFailed, type GalaxyResponse, readGalaxyResponse } from './galaxy-response.js';
-import { ResponseTooLargeError, callProvider, type Fetch } from '../provider-call.js';
+import type { Fetch } from '../fetch.js';
+import { ResponseTooLargeError, callProvider } from '../provider-call.js';
 
 /** Requests everything that Galaxy has on the identity of an access token: one call without retries. */
 export type RequestGalaxy = (accessToken: string) => Promise<GalaxyResponse>;

@@ -1,6 +1,6 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import { ProviderMisconfiguredError } from '../errors.js';
-import type { Fetch } from '../provider-call.js';
+import type { Fetch } from '../fetch.js';
 import { acquireGalaxySlot, ensureGalaxySlots } from './galaxy-budget.repository.js';
 import { createGalaxyClient, type RequestGalaxy } from './galaxy-client.js';
 import { GalaxyReader, type GalaxyReaderDeps } from './galaxy-reader.js';

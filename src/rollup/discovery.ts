@@ -1,6 +1,7 @@
 import { ProviderMisconfiguredError, ProviderUnavailableError } from '../errors.js';
 import { asText, type JsonObject } from '../json.js';
-import { callProvider, type Fetch, readJsonObject } from '../provider-call.js';
+import type { Fetch } from '../fetch.js';
+import { callProvider, readJsonObject } from '../provider-call.js';
 
 /** The provider's endpoints, from its discovery document (OpenID Connect Discovery §3). */
 export interface Endpoints {

@@ -1,5 +1,5 @@
 import { createLocalJWKSet, type JWK } from 'jose';
-import type { Fetch } from '../provider-call.js';
+import type { Fetch } from '../fetch.js';
 import { discover, type Endpoints } from './discovery.js';
 import { fetchKeySet, type SelectKey } from './key-set.js';
 import { type CacheLifetimes, StaleWhileRevalidate } from './stale-while-revalidate.js';

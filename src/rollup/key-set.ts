@@ -1,7 +1,8 @@
 import { importJWK, type createLocalJWKSet, type JWK } from 'jose';
 import { ProviderUnavailableError } from '../errors.js';
 import { asObjects, asText, type JsonObject } from '../json.js';
-import { callProvider, type Fetch, readJsonObject } from '../provider-call.js';
+import type { Fetch } from '../fetch.js';
+import { callProvider, readJsonObject } from '../provider-call.js';
 
 /** Selects the verification key of a token by its header. The same function as long as the key set is the same. */
 export type SelectKey = ReturnType<typeof createLocalJWKSet>;

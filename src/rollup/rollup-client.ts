@@ -1,12 +1,7 @@
 import { ProviderUnavailableError } from '../errors.js';
 import { asText, type JsonObject } from '../json.js';
-import {
-  callProvider,
-  type Fetch,
-  isSuccess,
-  type ProviderResponse,
-  readJsonObject,
-} from '../provider-call.js';
+import type { Fetch } from '../fetch.js';
+import { callProvider, isSuccess, type ProviderResponse, readJsonObject } from '../provider-call.js';
 import { formatScope } from '../scope.js';
 import type { Issuer } from './issuer.js';
 import { describeResponse, exchangeError, refreshError, userinfoError } from './provider-error.js';

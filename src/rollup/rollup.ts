@@ -1,5 +1,5 @@
 import { ProviderMisconfiguredError } from '../errors.js';
-import type { Fetch } from '../provider-call.js';
+import type { Fetch } from '../fetch.js';
 import { createIssuer, type Issuer } from './issuer.js';
 import { createRollupClient, type RollupClient } from './rollup-client.js';
 import type { ProviderSettings, RollupClientSettings } from './settings.js';

@@ -2,6 +2,7 @@ import { decodeJwt } from 'jose';
 import { createGate, type Fault } from '../../src/dev/instruments/faults.js';
 import type { Person } from '../../src/dev/rollup-id/people.js';
 import type { TokenKind } from '../../src/dev/rollup-id/tokens.js';
+import { leanFetch } from '../../src/fetch.js';
 import {
   type LinkRollupAccountErrorCode as Code,
   LinkRollupAccountDocument,
@@ -22,8 +23,8 @@ describe('linkRollupAccount with a callback', () => {
   const world = useWorld({
     env: { LINK_TTL_SECONDS: String(TTL_SECONDS), ROLLUP_TIMEOUT_MS: '2000' },
     fetch: async (input, init) => {
-      if (secretIsWrong && init?.body instanceof URLSearchParams) init.body.set('client_secret', 'wrong');
-      return fetch(input, init);
+      if (secretIsWrong && init.body instanceof URLSearchParams) init.body.set('client_secret', 'wrong');
+      return leanFetch(input, init);
     },
   });
   let mira: Person;

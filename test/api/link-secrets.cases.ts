@@ -4,9 +4,9 @@ import type { CryptoKey, JWK } from 'jose';
 import type { Fault } from '../../src/dev/instruments/faults.js';
 import type { Person } from '../../src/dev/rollup-id/people.js';
 import type { MintOverrides } from '../../src/dev/rollup-id/tokens.js';
+import { leanFetch } from '../../src/fetch.js';
 import { createSchema } from '../../src/graphql/schema.js';
 import { LinkRollupAccountDocument, RenewAccessTokenDocument } from '../generated/graphql.js';
-import { urlOf } from '../kit/network.js';
 import { foreignKey } from '../kit/forged-token.js';
 import { useWorld } from '../kit/hooks.js';
 import type { StartPayload } from '../kit/link-flow.js';
@@ -28,10 +28,10 @@ describe('the secrets of a link', () => {
   const sent: Sent[] = [];
   const world = useWorld({
     env: { RATE_LIMIT_SUBJECT: '100000', RATE_LIMIT_ADDRESS: '100000' },
-    fetch: async (input, init) => {
-      const body = init?.body instanceof URLSearchParams ? new URLSearchParams(init.body) : undefined;
-      sent.push({ url: urlOf(input), headers: JSON.stringify([...new Headers(init?.headers)]), body });
-      return fetch(input, init);
+    fetch: async (url, init) => {
+      const body = init.body instanceof URLSearchParams ? new URLSearchParams(init.body) : undefined;
+      sent.push({ url, headers: JSON.stringify([...new Headers(init.headers)]), body });
+      return leanFetch(url, init);
     },
   });
   let mira: Person;

@@ -1,3 +1,5 @@
+import { Readable } from 'node:stream';
+import { leanFetch } from '../../src/fetch.js';
 import { decodeJwt } from 'jose';
 import {
   LinkRollupAccountDocument,
@@ -10,7 +12,6 @@ import {
 } from '../generated/graphql.js';
 import type { LinkPayload, StartPayload } from '../kit/link-flow.js';
 import { eventually } from '../kit/eventually.js';
-import { urlOf } from '../kit/network.js';
 import { useStarted } from '../kit/hooks.js';
 import { type StandardProvider, startStandardProvider } from '../kit/standard-provider.js';
 import { startWorld } from '../kit/world.js';
@@ -35,13 +36,14 @@ describe('with a standard OpenID provider', () => {
     return startWorld({
       provider: standard,
       env: { ROLLUP_NONCE: 'required' },
-      fetch: async (input, init) => {
-        const isRevocation = urlOf(input).endsWith('revocation');
+      fetch: async (url, init) => {
+        const isRevocation = url.endsWith('revocation');
         if (revocation && isRevocation) return revocation();
-        const response = await fetch(input, init);
-        const isToken = init?.method === 'POST' && !isRevocation;
-        if (isToken) tokenResponses.push((await response.clone().json()) as Row);
-        return response;
+        const { body, ...response } = await leanFetch(url, init);
+        if (init.method !== 'POST' || isRevocation) return { ...response, body };
+        const chunks = (await Readable.from(body ?? []).toArray()) as Uint8Array[];
+        tokenResponses.push(JSON.parse(Buffer.concat(chunks).toString()) as Row);
+        return { ...response, body: Readable.from(chunks) };
       },
     });
   });

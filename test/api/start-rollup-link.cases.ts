@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { createApp } from '../../src/app.js';
 import { openDatabase } from '../../src/database/orm.js';
 import { ProviderMisconfiguredError } from '../../src/errors.js';
+import { type FetchInit, leanFetch } from '../../src/fetch.js';
 import { createLog } from '../../src/log.js';
 import { type StartRollupLinkInput, StartRollupLinkDocument } from '../generated/graphql.js';
-import { urlOf } from '../kit/network.js';
 import { createGraphqlClient } from '../kit/graphql-client.js';
 import { useStarted, useWorld } from '../kit/hooks.js';
 import type { StartPayload } from '../kit/link-flow.js';
@@ -32,12 +32,12 @@ function sha256(text: string): Buffer {
 
 describe('startRollupLink', () => {
   /** Bodies of the requests to the provider; null for a request without one. */
-  const sent: (RequestInit['body'] | null)[] = [];
+  const sent: FetchInit['body'][] = [];
   const world = useWorld({
     env: { ROLLUP_REDIRECT_URIS: REDIRECT_URI },
-    fetch: async (input, init) => {
-      sent.push(init?.body ?? null);
-      return fetch(input, init);
+    fetch: async (url, init) => {
+      sent.push(init.body);
+      return leanFetch(url, init);
     },
   });
   const spare = useStarted(async (closeToo) => {
@@ -210,9 +210,9 @@ describe('startRollupLink', () => {
     const starting = createApp(config, {
       log: createLog('trace', [], { write: (line) => void logLines.push(line) }),
       openDatabase: async () => ({ ...spare, close: async () => void events.push('close') }),
-      fetch: async (input) => {
-        events.push(urlOf(input));
-        return respond(urlOf(input));
+      fetch: async (url) => {
+        events.push(url);
+        return respond(url);
       },
     });
     return { events, logLines, starting };

@@ -5,6 +5,7 @@ import { clockOf } from '../../src/cli/doctor/observed-fetch.js';
 import { checkProvider, judgeClock } from '../../src/cli/doctor/provider-checks.js';
 import { loadConfig } from '../../src/config.js';
 import { openDatabase } from '../../src/database/orm.js';
+import { leanFetch } from '../../src/fetch.js';
 import { useRollupId, useStarted } from '../kit/hooks.js';
 import { onPostgres } from '../kit/needs.js';
 import { type Provider, serverEnv } from '../kit/server-env.js';
@@ -17,7 +18,7 @@ const rollup = useRollupId();
 /** What a check of the provider found: status and text. */
 async function diagnose(provider: Provider, name: string, env: Readonly<Record<string, string>> = {}) {
   const config = loadConfig({ ...serverEnv(provider, rollup), ...env });
-  const results = await checkProvider(config, { fetch, now: Date.now });
+  const results = await checkProvider(config, { fetch: leanFetch, now: Date.now });
   const { status, message, advice } = results.find((result) => result.name === name) ?? {};
   return `${status}: ${message} ${advice}`;
 }

@@ -1,4 +1,5 @@
 import { createGate } from '../../src/dev/instruments/faults.js';
+import { leanFetch } from '../../src/fetch.js';
 import { ConsentedScopesDocument } from '../generated/graphql.js';
 import { useWorld } from '../kit/hooks.js';
 import { connectRaw } from '../kit/network.js';
@@ -82,7 +83,7 @@ describe('health during failures', () => {
 
   test('HTP-13 a server without keys is live, not ready, and fetches them without a restart', async () => {
     let down = true;
-    const world = await start({ fetch: (...call) => (down ? unreachable() : fetch(...call)) });
+    const world = await start({ fetch: (...call) => (down ? unreachable() : leanFetch(...call)) });
     expect(await bearerStatus(world)).toBe(503);
     expect(await health(world)).toEqual({ live, ready: notReady });
     expect(world.rollup.calls.jwks).toBe(0);
@@ -95,7 +96,7 @@ describe('health during failures', () => {
     let down = true;
     const world = await start({
       env: { JWKS_COOLDOWN_SECONDS: '30' },
-      fetch: (...call) => (down ? unreachable() : fetch(...call)),
+      fetch: (...call) => (down ? unreachable() : leanFetch(...call)),
     });
     expect(await bearerStatus(world)).toBe(503);
     down = false;

@@ -1,3 +1,4 @@
+import { leanFetch } from '../../src/fetch.js';
 import { connect } from 'node:net';
 import { LinkRollupAccountDocument, MeDocument } from '../generated/graphql.js';
 import { useWorld } from '../kit/hooks.js';
@@ -12,9 +13,9 @@ const TRACEPARENT = `00-${TRACE}-${SPAN}-01`;
 const outgoing: Headers[] = [];
 const world = useWorld({
   env: { CORS_ORIGINS: APP },
-  fetch: (input, init) => {
-    outgoing.push(new Headers(init?.headers));
-    return fetch(input, init);
+  fetch: (url, init) => {
+    outgoing.push(new Headers(init.headers));
+    return leanFetch(url, init);
   },
 });
 

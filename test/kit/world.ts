@@ -5,7 +5,7 @@ import { type Database, openDatabase } from '../../src/database/orm.js';
 import type { Person } from '../../src/dev/rollup-id/people.js';
 import { type RollupId, startRollupId } from '../../src/dev/rollup-id/rollup-id.js';
 import { createLog } from '../../src/log.js';
-import type { Fetch } from '../../src/provider-call.js';
+import type { Fetch } from '../../src/fetch.js';
 import { type Clock, createClock, moveClockOf } from './clock.js';
 import { type Ask, createGraphqlClient } from './graphql-client.js';
 import { lineSink } from './line-sink.js';

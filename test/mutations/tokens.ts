@@ -3,12 +3,12 @@ import type { Mutation } from './mutation.js';
 /** Mutations of tokens, and calls to the provider. */
 export const tokens: readonly Mutation[] = [
   {
-    breaks: 'credentials follow a redirect of the provider',
-    file: 'src/provider-call.ts',
-    from: "redirect: 'manual'",
-    to: "redirect: 'follow'",
-    test: 'test/rollup/key-set.test.ts',
-    title: 'JWT-34 a redirect is not followed',
+    breaks: 'a call to the provider has no deadline',
+    file: 'src/fetch.ts',
+    from: '(begun ?? sent).destroy(timeoutError(timeoutMs))',
+    to: 'undefined',
+    test: 'test/rollup/fetch.test.ts',
+    title: 'VLT-124 ends at its deadline',
   },
   {
     breaks: 'a response of the provider has any size',

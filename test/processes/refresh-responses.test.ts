@@ -112,14 +112,18 @@ describe('endless responses', () => {
   });
 
   test.each<[string, RegExp, () => Fault]>([
-    ['a body of 200 MB', /larger than/, () => ({ body: Buffer.alloc(200 * MEGABYTE, ' '), headers: json })],
+    [
+      'a body of 200 MB',
+      /larger than|TimeoutError/,
+      () => ({ body: Buffer.alloc(200 * MEGABYTE, ' '), headers: json }),
+    ],
     ['one byte a second', /TimeoutError/, () => ({ dripMs: 1_000 })],
     [
       'a gzip bomb of 256 MB',
       /larger than/,
       () => ({ body: bomb(), headers: { ...json, 'content-encoding': 'gzip' } }),
     ],
-    ['100 000 headers', /UND_ERR_HEADERS_OVERFLOW|TimeoutError/, () => ({ headers: manyHeaders() })],
+    ['100 000 headers', /HPE_HEADER_OVERFLOW|TimeoutError/, () => ({ headers: manyHeaders() })],
   ])(
     'RFR-12 %s is aborted by size or time, and the stored token is returned',
     async (_title, reason, fault) => {

@@ -6,7 +6,7 @@ import { createGate, type Fault } from '../../src/dev/instruments/faults.js';
 import type { Person } from '../../src/dev/rollup-id/people.js';
 import type { RollupId } from '../../src/dev/rollup-id/rollup-id.js';
 import { createIssuer } from '../../src/rollup/issuer.js';
-import type { Fetch } from '../../src/provider-call.js';
+import { type Fetch, leanFetch } from '../../src/fetch.js';
 import { verifyToken } from '../../src/rollup/token-verifier.js';
 import { createAccessTokenVerifier } from '../../src/rollup/access-token-verifier.js';
 import { ConsentedScopesDocument } from '../generated/graphql.js';
@@ -45,7 +45,7 @@ describe('the key set', () => {
 
   test('JWT-30 keys that are down at the start: 503, not ready, and ready five seconds after their return', async () => {
     let down = true;
-    const fetch: Fetch = (...call) => (down ? unreachable() : globalThis.fetch(...call));
+    const fetch: Fetch = (...call) => (down ? unreachable() : leanFetch(...call));
     const world = await startWorld({ fetch, env: { JWKS_COOLDOWN_SECONDS: '30' } });
     try {
       const token = await world.rollup.mint('access', world.people[0]);
@@ -257,8 +257,8 @@ describe('the key set', () => {
       const port = await listen(tls);
       let moved = false;
       const { verify } = server(times, (url, ...rest) => {
-        const isMoved = moved && typeof url === 'string' && url.endsWith('jwks.json');
-        return fetch(isMoved ? `https://127.0.0.1:${port}/` : url, ...rest);
+        const isMoved = moved && url.endsWith('jwks.json');
+        return leanFetch(isMoved ? `https://127.0.0.1:${port}/` : url, ...rest);
       });
       await verify(await mint());
       advance(times.maxAgeMs);
@@ -270,7 +270,7 @@ describe('the key set', () => {
   });
 
   /** The state of one process: its cached keys, and a verifier that caches tokens. */
-  function server(lifetimes = times, fetch: Fetch = globalThis.fetch, timeoutMs = TIMEOUT_MS) {
+  function server(lifetimes = times, fetch: Fetch = leanFetch, timeoutMs = TIMEOUT_MS) {
     const issuer = createIssuer({ issuer: rollup.url, timeoutMs, lifetimes, fetch, now });
     const options = { issuer, clientId: rollup.clientId, now };
     return {
@@ -291,18 +291,18 @@ describe('the key set', () => {
     rollup.mint('access', subject(), overrides);
 });
 
-/** `fetch`, and the unpacked bytes that were read of its responses. */
+/** `leanFetch`, and the bytes that were read of its responses. */
 function countReading(): { fetch: Fetch; bytes: () => number } {
   let bytes = 0;
   const counting: Fetch = async (...call) => {
-    const { body, status, headers } = await fetch(...call);
-    const counter = new TransformStream<Uint8Array, Uint8Array>({
-      transform: (chunk, controller) => {
+    const response = await leanFetch(...call);
+    const counted = async function* (): AsyncGenerator<Uint8Array> {
+      for await (const chunk of response.body ?? []) {
         bytes += chunk.byteLength;
-        controller.enqueue(chunk);
-      },
-    });
-    return new Response(body?.pipeThrough(counter) ?? null, { status, headers });
+        yield chunk;
+      }
+    };
+    return { ...response, body: counted() };
   };
   return { fetch: counting, bytes: () => bytes };
 }

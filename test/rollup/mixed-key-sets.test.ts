@@ -1,6 +1,7 @@
 import type { CryptoKey, JWK } from 'jose';
 import { webcrypto } from 'node:crypto';
 import { ProviderUnavailableError, TokenRejectedError } from '../../src/errors.js';
+import { leanFetch } from '../../src/fetch.js';
 import { createIssuer } from '../../src/rollup/issuer.js';
 import { verifyToken } from '../../src/rollup/token-verifier.js';
 import { ecSigner, edSigner, rsaSigner, type Signer } from '../kit/forged-token.js';
@@ -19,7 +20,13 @@ describe('of a key set', () => {
   });
 
   const newIssuer = () =>
-    createIssuer({ issuer: rollup.url, timeoutMs: 5_000, lifetimes: LIFETIMES, fetch, now: Date.now });
+    createIssuer({
+      issuer: rollup.url,
+      timeoutMs: 5_000,
+      lifetimes: LIFETIMES,
+      fetch: leanFetch,
+      now: Date.now,
+    });
 
   /** Publishes these keys, and verifies a token under them; by a server that starts, unless it is given. */
   async function verify(

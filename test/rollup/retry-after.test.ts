@@ -1,4 +1,5 @@
-import { callProvider, type Fetch } from '../../src/provider-call.js';
+import type { Fetch } from '../../src/fetch.js';
+import { callProvider } from '../../src/provider-call.js';
 
 const SECOND = 1_000;
 const inSeconds = (seconds: number, from = Date.now()): string =>

@@ -1,15 +1,14 @@
 import { createIssuer } from '../../src/rollup/issuer.js';
 import { createRollupClient, type RollupClient } from '../../src/rollup/rollup-client.js';
-import { urlOf } from '../kit/network.js';
-import type { Fetch } from '../../src/provider-call.js';
+import type { Fetch } from '../../src/fetch.js';
 
 const ISSUER = 'https://passport.example';
 const LIFETIMES = { maxAgeMs: 600_000, cooldownMs: 0, staleMs: 0 };
 
 test('VLT-102 a provider without a revocation endpoint cannot revoke, and is sent no token', async () => {
   const sent: string[] = [];
-  const client = clientOf(async (input) => {
-    sent.push(urlOf(input));
+  const client = clientOf(async (url) => {
+    sent.push(url);
     return Response.json(discoveryOf({}));
   });
   expect(await client.canRevoke()).toBe(false);

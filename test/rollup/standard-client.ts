@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { leanFetch } from '../../src/fetch.js';
 import { createIssuer } from '../../src/rollup/issuer.js';
 import { createRollupClient, type RollupClient } from '../../src/rollup/rollup-client.js';
 import type { TokenResponse } from '../../src/rollup/token-response.js';
@@ -24,9 +25,9 @@ export interface StandardClient {
 export function createStandardClient(provider: StandardProvider): StandardClient {
   const { url, clientId, clientSecret, redirectUris } = provider;
   const lifetimes = { maxAgeMs: 600_000, cooldownMs: 60_000, staleMs: 3_600_000 };
-  const issuer = createIssuer({ issuer: url, timeoutMs: 5_000, lifetimes, fetch, now: Date.now });
+  const issuer = createIssuer({ issuer: url, timeoutMs: 5_000, lifetimes, fetch: leanFetch, now: Date.now });
   const clientWith = (secret: string): RollupClient =>
-    createRollupClient({ issuer, clientId, clientSecret: secret, timeoutMs: 5_000, fetch });
+    createRollupClient({ issuer, clientId, clientSecret: secret, timeoutMs: 5_000, fetch: leanFetch });
   const client = clientWith(clientSecret);
   const [redirectUri = ''] = redirectUris;
 

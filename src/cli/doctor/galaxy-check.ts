@@ -1,7 +1,7 @@
 import type { Config } from '../../config.js';
 import { ProviderMisconfiguredError } from '../../errors.js';
 import { checkGalaxyKey } from '../../galaxy/galaxy-key.js';
-import type { Fetch } from '../../provider-call.js';
+import type { Fetch } from '../../fetch.js';
 import { causeOf } from './cause.js';
 import { type CheckResult, failed, ok, runChecks, skipped } from './check.js';
 

@@ -1,10 +1,10 @@
-import type { Fetch } from '../../provider-call.js';
+import type { Fetch, FetchResponse } from '../../fetch.js';
 import type { Between } from '../../clock-skew.js';
 
 /** The head of a response, and when it was on its way. */
 export interface Observed {
   readonly status: number;
-  readonly headers: Headers;
+  readonly headers: FetchResponse['headers'];
   readonly ours: Between;
 }
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Config } from '../../config.js';
 import { ProviderMisconfiguredError } from '../../errors.js';
-import type { Fetch } from '../../provider-call.js';
+import type { Fetch } from '../../fetch.js';
 import { tryCredentials } from '../../rollup/client-credentials.js';
 import { fetchKeySet } from '../../rollup/key-set.js';
 import { createRollup, type Rollup } from '../../rollup/rollup.js';

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { loadIssuerMoveConfig } from '../../config.js';
 import { StartupError } from '../../errors.js';
+import { leanFetch } from '../../fetch.js';
 import { createLog } from '../../log.js';
 import { logBrokenSeal, logIssuerMove } from '../../log-events.js';
 import type { Environment } from '../../settings-reader.js';
@@ -25,7 +26,7 @@ export async function moveCommand(
 ): Promise<void> {
   if (from === to) throw new StartupError('Both names are the same.');
   const { database, keys = '', provider } = loadIssuerMoveConfig(env);
-  const call = { fetch: globalThis.fetch, timeoutMs: provider.timeoutMs };
+  const call = { fetch: leanFetch, timeoutMs: provider.timeoutMs };
   if (force) {
     await refuseNoIssuer(to, call);
     process.stderr.write('The keys of the two names were not compared.\n');

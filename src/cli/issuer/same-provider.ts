@@ -1,5 +1,5 @@
 import { StartupError } from '../../errors.js';
-import type { Fetch } from '../../provider-call.js';
+import type { Fetch } from '../../fetch.js';
 import { discover } from '../../rollup/discovery.js';
 import { fetchKeySet } from '../../rollup/key-set.js';
 import { causeOf } from '../doctor/cause.js';
