@@ -1,5 +1,6 @@
 import { jwtVerify } from 'jose';
 import { openDatabase } from '../src/database/orm.js';
+import { createDataKey } from '../src/vault/data-key.js';
 import { sealJwe } from '../src/vault/jwe.js';
 import { ask, post } from './kit/http.js';
 import { measure, type Measured, report, round } from './kit/measure.js';
@@ -88,8 +89,9 @@ async function measureVerification(): Promise<Measured> {
 
 function measureSealing(): Promise<Measured> {
   const place = { table: 'sealed_tokens', column: 'access_token', account: '', kind: 'access_token' };
+  const key = createDataKey();
   const context = { ...place, issuer: setting.issuer, client_id: 'bench-client' };
-  return measure(served, 1, ({ bearer }) => sealJwe(bearer, new Uint8Array(32), context));
+  return measure(served, 1, ({ bearer }) => sealJwe(bearer, key, context));
 }
 
 /** Of a small table of its own: the way to the server and back, and, with a write, to the disk. */

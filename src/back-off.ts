@@ -9,19 +9,32 @@ export function backOffMs(failures: number, baseMs: number, random: number, retr
   return Math.round(Math.max(step * (1 + random / 2), Math.min(retryAfterMs, 3_600_000)));
 }
 
-/** Time as a parameter, in milliseconds, so that tests own it. */
+/** Time as a parameter, in milliseconds, so that tests own it. See `sleep`. */
 export interface Timer {
   readonly now: () => number;
   readonly sleep: (ms: number, signal?: AbortSignal) => Promise<void>;
 }
 
+/** Sleeps for so many milliseconds, or until the signal; keeps no process alive. */
+export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const wake = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', wake);
+      resolve();
+    };
+    const timer = setTimeout(wake, ms).unref();
+    signal?.addEventListener('abort', wake);
+  });
+}
+
 /** Sleeps until a moment of the timer's clock, or until the signal. */
 export async function sleepUntil(
   deadline: number,
-  { now, sleep }: Timer,
+  { now, sleep: wait }: Timer,
   signal: AbortSignal,
 ): Promise<undefined> {
-  await sleep(Math.max(deadline - now(), 0), signal).catch(() => undefined);
+  await wait(Math.max(deadline - now(), 0), signal);
 }
 
 /** Milliseconds between two looks at a row: from 25 in round 0 to 250, and less by up to half. @param random 0 to 1. */

@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, type KeyObject, randomBytes } from 'node:crypto';
 import { SealBrokenError } from '../errors.js';
 
 /** Where a sealed value belongs. It travels inside the authenticated header, and a value opens only there. */
@@ -23,7 +23,7 @@ const TAG_BYTES = 16;
  * The stored form is pinned by a frozen ciphertext in the tests: it must open for ever. A token is short, and encrypting
  * it here and now takes less than handing it to the thread pool of WebCrypto.
  */
-export async function sealJwe(plaintext: string, key: Uint8Array, context: SealContext): Promise<string> {
+export async function sealJwe(plaintext: string, key: KeyObject, context: SealContext): Promise<string> {
   const header = headerOf(context);
   const iv = randomBytes(IV_BYTES);
   const cipher = createCipheriv(CIPHER, key, iv, { authTagLength: TAG_BYTES }).setAAD(Buffer.from(header));
@@ -40,7 +40,7 @@ export async function sealJwe(plaintext: string, key: Uint8Array, context: SealC
  * Only the canonical text and the very header that `sealJwe` writes are accepted: every changed character is a change
  * that fails, and no header is read that asks for anything.
  */
-export async function openJwe(sealed: string, key: Uint8Array, context: SealContext): Promise<string> {
+export async function openJwe(sealed: string, key: KeyObject, context: SealContext): Promise<string> {
   const segments = sealed.split('.');
   const bytes = segments.map((text) => Buffer.from(text, 'base64url'));
   const canonical = segments.every((text, index) => bytes[index]?.toString('base64url') === text);
@@ -54,7 +54,7 @@ export async function openJwe(sealed: string, key: Uint8Array, context: SealCont
   }
 }
 
-function decrypt(segments: readonly Buffer[], key: Uint8Array, header: string): string {
+function decrypt(segments: readonly Buffer[], key: KeyObject, header: string): string {
   const [, encryptedKey, iv, ciphertext, tag] = segments;
   if (!iv || !ciphertext || !tag || encryptedKey?.length !== 0 || iv.length !== IV_BYTES) {
     throw new RangeError('segments of another size');

@@ -34,7 +34,8 @@ export class SharedAttempts<Result> {
       waiters.count -= 1;
       if (waiters.count === 0) {
         this.#waiters.delete(accountId);
-        waiters.givenUp.abort();
+        // An attempt that has ended heeds nothing.
+        if (this.has(accountId)) waiters.givenUp.abort();
       }
     }
   }

@@ -1,4 +1,4 @@
-import { timingSafeEqual } from 'node:crypto';
+import { type KeyObject, timingSafeEqual } from 'node:crypto';
 import { SealBrokenError } from '../errors.js';
 import { formatScope } from '../scope.js';
 import type { ClientRegistration, TokenSet } from '../token-set.js';
@@ -52,7 +52,7 @@ export function createTokenCipher(ring: KeyRing, registration: ClientRegistratio
     const column = COLUMNS[name];
     return { table: 'sealed_tokens', column, account, kind: column, issuer, client_id: clientId };
   };
-  const seal = async (key: Uint8Array, accountId: string, tokens: TokenSet): Promise<SealedColumns> => {
+  const seal = async (key: KeyObject, accountId: string, tokens: TokenSet): Promise<SealedColumns> => {
     const sealed = async (name: keyof Ciphertexts): Promise<string | null> =>
       tokens[name] === undefined ? null : sealJwe(tokens[name], key, context(accountId, name));
     return {
@@ -73,7 +73,7 @@ export function createTokenCipher(ring: KeyRing, registration: ClientRegistratio
     sealRefresh: async (row, tokens) => seal(dataKeyOf(ring, row), row.accountId, tokens),
     sealResponse: async (row, response) =>
       sealJwe(response, dataKeyOf(ring, row), context(row.accountId, 'pendingResponse')),
-    isSameLink: (row, other) => timingSafeEqual(dataKeyOf(ring, row), dataKeyOf(ring, other)),
+    isSameLink: (row, other) => isSameKey(dataKeyOf(ring, row), dataKeyOf(ring, other)),
     open: async (row, name) => openJwe(row[name] ?? '', dataKeyOf(ring, row), context(row.accountId, name)),
     openAll: async <Name extends SealedName>(row: OpenableRow<Name>, names: readonly Name[]) => {
       const key = dataKeyOf(ring, row);
@@ -86,7 +86,12 @@ export function createTokenCipher(ring: KeyRing, registration: ClientRegistratio
   };
 }
 
-function dataKeyOf(ring: KeyRing, { keyId, dataKey }: KeyedRow): Uint8Array {
+/** In constant time, as `KeyObject.equals` is not. */
+function isSameKey(key: KeyObject, other: KeyObject): boolean {
+  return timingSafeEqual(key.export(), other.export());
+}
+
+function dataKeyOf(ring: KeyRing, { keyId, dataKey }: KeyedRow): KeyObject {
   if (keyId === null || dataKey === null) throw new SealBrokenError('DATA_KEY');
   return unwrapDataKey(ring, { keyId, dataKey });
 }

@@ -71,9 +71,8 @@ export class TokenRefresher {
           onEvent({ type: 'response_lost', accountId });
         }
         return undefined;
-      case 'wait': {
+      case 'wait':
         return this.#attempts.has(accountId) ? this.#refresh(row.state, deadline) : this.#poll(round);
-      }
       case 'refresh': {
         // Without a result another process was faster, or holds the row.
         return (
@@ -102,7 +101,8 @@ export class TokenRefresher {
     } catch (error) {
       return await this.#stillValid(accountId, error);
     } finally {
-      timeout.abort();
+      // Without a reason an exception is made, with its stack trace.
+      timeout.abort('settled');
     }
   }
 

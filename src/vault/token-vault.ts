@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { SqlEntityManager } from '@mikro-orm/sql';
+import { sleep } from '../back-off.js';
 import type { FreshAccessToken, TokenSet, TokenState } from '../token-set.js';
 import { CircuitBreaker } from './circuit-breaker.js';
 import { endGrant } from './end-grant.js';
@@ -52,8 +52,6 @@ export function createTokenVault(
   const { registration } = cipher;
   const leases = refreshLeaseRepository(em, registration);
   const breaker = new CircuitBreaker({ ...circuit, now: monotonicNow });
-  const sleep = (ms: number, signal?: AbortSignal): Promise<void> =>
-    delay(ms, undefined, { signal, ref: false });
   const runtime = { sleep, now: monotonicNow, random: Math.random, newId: randomUUID };
   const revocations = new RevocationOutbox({ ...deps, em, leaseMs: refresh.leaseMs, revokeReplaced });
   const onSuperseded = async (token: SealedRefreshToken): Promise<void> =>

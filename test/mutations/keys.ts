@@ -53,8 +53,8 @@ export const keys: readonly Mutation[] = [
   {
     breaks: 'every link has the same data key',
     file: 'src/vault/data-key.ts',
-    from: 'return randomBytes(32);',
-    to: 'return Buffer.alloc(32, 7);',
+    from: 'createSecretKey(randomBytes(32))',
+    to: 'createSecretKey(Buffer.alloc(32, 7))',
     test: 'test/vault/token-cipher.cases.ts',
     title: 'is random, and its wrapping has no nonce',
   },
