@@ -9,7 +9,8 @@ import { createSub, SCOPES, type SignedTokens } from './kit/tokens.js';
  * `TEST_DATABASE_URL`; without it on the embedded database.
  */
 const LINKS = Number(process.env['BENCH_LINKS'] ?? 1_500);
-const WARM_UP = 300;
+/** As many as it takes until the code is compiled. */
+const WARM_UP = 1_500;
 const AT_ONCE = 32;
 const FIELDS = `{ user { id name email } account { id sub scopes { name } } isNewUser accessToken userErrors { code } }`;
 const LINK = `mutation ($input: LinkRollupAccountInput!) { linkRollupAccount(input: $input) ${FIELDS} }`;

@@ -12,9 +12,10 @@ import { createSub, type SignedTokens } from './kit/tokens.js';
  * take alone. Each account is refreshed once, by a caller of its own. Runs on the PostgreSQL server of
  * `TEST_DATABASE_URL`; without it on the embedded database.
  */
-const ACCOUNTS = Number(process.env['BENCH_ACCOUNTS'] ?? 2_400);
-const ONE_BY_ONE = Math.floor(ACCOUNTS / 4);
-const WARM_UP = Math.floor(ACCOUNTS / 8);
+const ACCOUNTS = Number(process.env['BENCH_ACCOUNTS'] ?? 4_800);
+const ONE_BY_ONE = Math.floor(ACCOUNTS / 8);
+/** As many as it takes until the code is compiled. */
+const WARM_UP = Math.floor(ACCOUNTS / 4);
 const PARTS = 300;
 const AT_ONCE = 32;
 const LINK = `mutation ($input: LinkRollupAccountInput!) { linkRollupAccount(input: $input) { userErrors { code } } }`;

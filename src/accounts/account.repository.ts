@@ -54,16 +54,22 @@ export async function findAccountOfUser(
   return account ? toRecord(account) : undefined;
 }
 
-/** The account of an identity; undefined when it is not linked. Plain SQL: every renewal begins with it. */
-export async function findAccountOfIdentity(
+/**
+ * Accounts of identities of one issuer, in one statement; those that are not linked are left out. Plain SQL: every
+ * renewal begins with it. Each is looked up by the unique index: with `limit` there is no other way, whatever the
+ * statistics say.
+ */
+export async function findAccountsOfIdentities(
   em: SqlEntityManager,
-  { issuer, sub }: Identity,
-): Promise<AccountRecord | undefined> {
-  const [row]: AccountRow[] = await em.execute(
-    `select ${ACCOUNT_COLUMNS} from rollup_account where issuer = ? and sub = ?`,
-    [issuer, sub],
+  issuer: string,
+  subs: readonly string[],
+): Promise<AccountRecord[]> {
+  const rows: AccountRow[] = await em.execute(
+    `select a.* from jsonb_array_elements_text(?::jsonb) as s (sub)
+     cross join lateral (select ${ACCOUNT_COLUMNS} from rollup_account where issuer = ? and sub = s.sub limit 1) a`,
+    [JSON.stringify(subs), issuer],
   );
-  return row && fromRow(row);
+  return rows.map(fromRow);
 }
 
 /** The record of a row. */

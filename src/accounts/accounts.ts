@@ -1,11 +1,10 @@
-import type { SqlEntityManager } from '@mikro-orm/sql';
-import DataLoader from 'dataloader';
+import { batchedLookup } from '../batched.js';
 import { AccountNotFoundError, NotLinkedError } from '../errors.js';
 import type { FreshAccessToken, TokenState } from '../token-set.js';
 import {
   type AccountRecord,
-  findAccountOfIdentity,
   findAccountOfUser,
+  findAccountsOfIdentities,
   findAccountsOfUsers,
   type Identity,
 } from './account.repository.js';
@@ -40,14 +39,17 @@ export type AccountsDeps = Omit<LinkingDeps, keyof AccountsSettings>;
 
 export function createAccounts(settings: AccountsSettings, deps: AccountsDeps): Accounts {
   const { em, client, vault, verifier, onUserinfoFailure } = deps;
+  const { issuer } = verifier.issuer;
+  const bySub = ({ sub }: { readonly sub: string }): string => sub;
+  const findOwn = batchedLookup((subs) => findAccountsOfIdentities(em.fork(), issuer, subs), bySub);
   return {
     linking: new AccountLinking({ ...deps, ...settings }),
     userinfo: new UserinfoReader({ em, client, vault, onFailure: onUserinfoFailure }),
-    lookUpUser: createUserLookup(em, verifier.issuer.issuer),
+    lookUpUser: batchedLookup((subs) => findUsersBySub(em.fork(), issuer, subs), bySub),
     findAccounts: (userIds) => findAccountsOfUsers(em.fork(), userIds),
     findTokenStates: (accountIds) => vault.states(em.fork(), accountIds),
     renew: async (caller, accountId, minTtlSeconds) => {
-      const own = await findAccountOfIdentity(em.fork(), caller);
+      const own = await findOwn(caller.sub);
       if (!own) throw new NotLinkedError();
       const account =
         accountId === undefined ? own : await findAccountOfUser(em.fork(), own.userId, accountId);
@@ -55,16 +57,4 @@ export function createAccounts(settings: AccountsSettings, deps: AccountsDeps): 
       return { account, ...(await vault.accessToken(account.id, minTtlSeconds)) };
     },
   };
-}
-
-/** Batches the lookups of concurrent requests into one statement. Nothing is cached between statements. */
-function createUserLookup(em: SqlEntityManager, issuer: string): Accounts['lookUpUser'] {
-  const batch = new DataLoader<string, UserRecord | undefined>(
-    async (subs) => {
-      const users = await findUsersBySub(em.fork(), issuer, subs);
-      return subs.map((sub) => users.get(sub));
-    },
-    { cache: false, maxBatchSize: 200, batchScheduleFn: (run) => void setImmediate(run) },
-  );
-  return (sub) => batch.load(sub);
 }

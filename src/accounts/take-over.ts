@@ -2,7 +2,7 @@ import { LinkedToAnotherUserError } from '../errors.js';
 import { type Grant, proveRefreshToken, verifyGrant } from '../rollup/grant.js';
 import { isOpaque } from '../rollup/refresh-token.js';
 import type { Tokens } from '../token-set.js';
-import { findAccountOfIdentity } from './account.repository.js';
+import { findAccountsOfIdentities } from './account.repository.js';
 import type { LinkAttemptDeps } from './link-attempt.js';
 
 /**
@@ -21,7 +21,7 @@ export async function verifyTakenOver(
   const { refreshToken } = tokens;
   if (refreshToken === undefined || !isOpaque(refreshToken)) return grant;
   if (userId !== undefined) {
-    const account = await findAccountOfIdentity(em.fork(), grant);
+    const [account] = await findAccountsOfIdentities(em.fork(), grant.issuer, [grant.sub]);
     if (account && account.userId !== userId) throw new LinkedToAnotherUserError();
   }
   return proveRefreshToken(grant, refreshToken, client, verifier);

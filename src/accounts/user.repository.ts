@@ -10,7 +10,7 @@ export interface UserRecord {
 }
 
 /**
- * Users by their identities at one issuer, in one statement; keyed by `sub`. Unlinked ones are left out.
+ * Users by their identities at one issuer, in one statement. Unlinked ones are left out.
  *
  * Each is looked up by the unique index: with `limit` there is no other way, whatever the statistics say.
  */
@@ -18,7 +18,7 @@ export async function findUsersBySub(
   em: SqlEntityManager,
   issuer: string,
   subs: readonly string[],
-): Promise<Map<string, UserRecord>> {
+): Promise<(UserRecord & { readonly sub: string })[]> {
   const rows: (Omit<UserRecord, 'createdAt'> & { sub: string; createdMs: string })[] = await em.execute(
     `select a.sub, u.id, u.name, u.picture, u.email, (extract(epoch from u.created_at) * 1000)::text as "createdMs"
      from jsonb_array_elements_text(?::jsonb) as s (sub)
@@ -26,9 +26,9 @@ export async function findUsersBySub(
      cross join lateral (select * from app_user where id = a.user_id limit 1) u`,
     [JSON.stringify(subs), issuer],
   );
-  return new Map(
-    rows.map(({ sub, createdMs, ...user }) => [sub, { ...user, createdAt: new Date(Number(createdMs)) }]),
-  );
+  return rows.map(({ sub, id, name, picture, email, createdMs }) => {
+    return { sub, id, name, picture, email, createdAt: new Date(Number(createdMs)) };
+  });
 }
 
 /** Locks a user's row until the transaction ends; always after the account's. False when it is gone. */

@@ -41,7 +41,7 @@ export async function putLinkTokens(
   tokens: TokenSet,
   { canRevoke, takenOver }: LinkSource,
 ): Promise<LinkResult> {
-  const row = takenOver && (await readSealed(tx, cipher.registration, accountId, true));
+  const [row] = takenOver ? await readSealed(tx, cipher.registration, [accountId], true) : [];
   if (row?.isOurs && isOlder(tokens, row)) return { isStored: false, isRevocationAdded: false };
   const columns = row?.isOurs && tokens.refreshToken === undefined && (await sealBeside(cipher, row, tokens));
   if (columns) {

@@ -1,7 +1,9 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
+import { batched, batchedLookup } from '../batched.js';
 import type { ClientRegistration } from '../token-set.js';
+import { claimAll, putAllRefreshed, type Refreshed } from './refresh-batch.repository.js';
 import type { RefreshLeaseRepository } from './refresh-steps.js';
-import { CONTENT_COLUMNS, of, readSealed, type SealedContent } from './sealed-row.repository.js';
+import { of, readSealed } from './sealed-row.repository.js';
 import { changesRows } from './sealed-tokens.repository.js';
 
 /** The row whose tokens are those of this client. */
@@ -15,47 +17,19 @@ export function refreshLeaseRepository(
 ): RefreshLeaseRepository {
   const changes = (sql: string, params: unknown[]): Promise<boolean> => changesRows(em.fork(), sql, params);
   const ours = (accountId: string): [string, string, string] => [accountId, ...of(client)];
+  const putUnheld = batched((all: readonly Refreshed[]) => putAllRefreshed(em.fork(), client, all, 'skip'));
   return {
-    read: (accountId) => readSealed(em.fork(), client, accountId),
-    claim: async ({ accountId, generation, leaseId, leaseMs, takeOver, madeAtMs }) => {
-      const rows = await em.fork().execute<SealedContent[]>(
-        `update sealed_tokens
-         set lease_id = ?, lease_expires_at = clock_timestamp() + ? * interval '1 millisecond'
-         where account_id = (
-           select account_id from sealed_tokens
-           where ${OURS} and generation = ? and status = 'ACTIVE'
-             and (lease_id is null
-               or (lease_expires_at <= clock_timestamp() and (? or pending_response is not null)))
-             and (retry_at is null or retry_at <= clock_timestamp())
-             and clock_timestamp() < to_timestamp(?::float8 / 1000)
-           for update skip locked)
-         returning ${CONTENT_COLUMNS}`,
-        [leaseId, leaseMs, ...ours(accountId), generation, takeOver, madeAtMs + leaseMs],
-      );
-      return rows[0];
+    read: batchedLookup(
+      (accountIds) => readSealed(em.fork(), client, accountIds),
+      ({ content }) => content.accountId,
+    ),
+    claim: batched((claims) => claimAll(em.fork(), client, claims)),
+    putRefreshed: async (accountId, generation, tokens) => {
+      const refreshed = { accountId, generation, tokens };
+      if (await putUnheld(refreshed)) return true;
+      // Nobody waits for the row of another account.
+      return (await putAllRefreshed(em.fork(), client, [refreshed], 'wait'))[0] === true;
     },
-    putRefreshed: (accountId, generation, tokens) =>
-      changes(
-        `update sealed_tokens set
-           status = 'ACTIVE', scope = ?, access_token = ?, id_token = coalesce(?, id_token),
-           refresh_token = coalesce(?, refresh_token), access_token_issued_at = ?, access_token_expires_at = ?,
-           refresh_token_rotates = ?, generation = generation + 1, last_refreshed_at = clock_timestamp(),
-           pending_response = null, lease_id = null, lease_expires_at = null, failure_count = 0,
-           retry_at = clock_timestamp() + nullif(?::float8, 0) * interval '1 millisecond'
-         where ${OURS} and generation = ?`,
-        [
-          tokens.scope,
-          tokens.accessToken,
-          tokens.idToken,
-          tokens.refreshToken,
-          tokens.accessTokenIssuedAt,
-          tokens.accessTokenExpiresAt,
-          tokens.refreshTokenRotates,
-          tokens.delayMs,
-          ...ours(accountId),
-          generation,
-        ],
-      ),
     putResponse: (accountId, generation, { pendingResponse, leaseId, backOffMs }) =>
       changes(
         `update sealed_tokens set status = 'ACTIVE', pending_response = ?,

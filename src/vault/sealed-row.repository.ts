@@ -75,27 +75,27 @@ export async function findTokenStates(
 }
 
 /**
- * Everything that an access token needs, or undefined when the account is not linked.
+ * Everything that an access token needs, of several accounts in one statement; those that are not linked are left out.
  *
- * @param lock keeps every other change of the row waiting until the transaction ends.
+ * @param lock keeps every other change of the rows waiting until the transaction ends.
  */
 export async function readSealed(
   em: SqlEntityManager,
   client: ClientRegistration,
-  accountId: string,
+  accountIds: readonly string[],
   lock = false,
-): Promise<SealedRow | undefined> {
-  const [row]: RawRow[] = await em.execute(
+): Promise<SealedRow[]> {
+  const rows: RawRow[] = await em.execute(
     `select ${STATE_COLUMNS}, ${CONTENT_COLUMNS},
        generation, refresh_token_rotates as "refreshTokenRotates", lease_id as "leaseId", failure_count as "failureCount",
        (extract(epoch from access_token_issued_at) * 1000)::text as "issuedMs",
        coalesce(extract(epoch from lease_expires_at - clock_timestamp()) * 1000, 0)::text as "leaseRemainingMs",
        coalesce(extract(epoch from retry_at - clock_timestamp()) * 1000, 0)::text as "retryInMs",
        (extract(epoch from clock_timestamp()) * 1000)::text as "readAtMs"
-     from sealed_tokens where account_id = ? ${lock ? 'for update' : ''}`,
-    [...of(client), accountId],
+     from sealed_tokens where account_id = any(string_to_array(?, ',')::uuid[]) ${lock ? 'for update' : ''}`,
+    [...of(client), accountIds.join(',')],
   );
-  return row && toRow(row);
+  return rows.map(toRow);
 }
 
 /** Issuer and client, in the order in which statements compare them. */

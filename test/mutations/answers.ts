@@ -117,9 +117,9 @@ export const answers: readonly Mutation[] = [
   },
   {
     breaks: 'a lease of somebody who looked at a response is never taken over',
-    file: 'src/vault/refresh-lease.repository.ts',
-    from: 'and (? or pending_response is not null)',
-    to: 'and ?',
+    file: 'src/vault/refresh-batch.repository.ts',
+    from: 'and (item."takeOver" or pending_response is not null)',
+    to: 'and item."takeOver"',
     test: 'test/vault/refresh-steps.cases.ts',
     title: 'from a provider that rotates, with a response in hand',
   },

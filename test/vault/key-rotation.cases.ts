@@ -231,7 +231,7 @@ describe('rotating keys', () => {
     const cipher = createTokenCipher(ring, client);
     const opened: string[] = [];
     for (const { account_id } of await rows()) {
-      const { content } = (await readSealed(world.em(), client, account_id)) as SealedRow;
+      const { content } = (await readSealed(world.em(), client, [account_id]))[0] as SealedRow;
       await cipher.open(content, 'idToken');
       await cipher.open(content, 'refreshToken');
       opened.push(await cipher.open(content, 'accessToken'));

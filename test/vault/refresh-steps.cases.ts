@@ -379,7 +379,7 @@ describe('the SQL of a refresh', () => {
     'a row %s is read with the times that are left by the clock of the database',
     async (_title, state, left) => {
       await insert({ ...resting, ...state });
-      const row = (await readSealed(database.em(), REGISTRATION, ACCOUNT))?.state;
+      const row = (await readSealed(database.em(), REGISTRATION, [ACCOUNT]))[0]?.state;
       const hours = (ms = Number.NaN): number => Math.round(ms / HOUR_MS) + 0;
       expect({
         leaseId: row?.leaseId,

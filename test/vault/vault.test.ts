@@ -8,6 +8,7 @@ import './key-ring.cases.js';
 import './key-holder.cases.js';
 import './token-cipher.cases.js';
 import './refresh-steps.cases.js';
+import './refresh-batch.cases.js';
 import './token-refresher.cases.js';
 import './background-refresh.cases.js';
 import './issuer-move.cases.js';
