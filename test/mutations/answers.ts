@@ -185,7 +185,7 @@ export const answers: readonly Mutation[] = [
     from: 'return readAtMs + this.#deps.now() - seenAtMs;',
     to: 'return readAtMs * 0 + this.#deps.now() - seenAtMs * 0;',
     test: 'test/simulation/refresh.test.ts',
-    title: 'hold in every interleaving %s',
+    title: 'hold in every interleaving',
   },
   {
     breaks: 'giving a key up leaves a response that nobody can open',
