@@ -1,11 +1,6 @@
-import type { SqlEntityManager } from '@mikro-orm/sql';
-import { AccountNotFoundError, LinkedToAnotherUserError } from '../errors.js';
-import type { Grant } from '../rollup/grant.js';
-import type { Tokens, TokenSet } from '../token-set.js';
-import type { Transact } from '../transact.js';
-import type { LinkResult, LinkSource } from '../vault/link-tokens.js';
-import type { TokenVault } from '../vault/token-vault.js';
-import { type AccountRecord, deleteAccount, findAccountOfUser, lockAccount } from './account.repository.js';
+import { AccountNotFoundError } from '../errors.js';
+import type { Tokens } from '../token-set.js';
+import { deleteAccount, findAccountOfUser, lockAccount } from './account.repository.js';
 import {
   beginLink,
   type BegunLink,
@@ -13,26 +8,15 @@ import {
   type LinkRequest,
   redeemLink,
 } from './link-attempt.js';
-import { putLink, type StoredLink } from './link.repository.js';
+import { type CompletedLink, type StoreDeps, storeLink } from './store-link.js';
 import { verifyTakenOver } from './take-over.js';
 import { deleteUnreachableUser, lockUser } from './user.repository.js';
 
-/** A completed link, and the access token of the identity for its own user. */
-export interface CompletedLink
-  extends StoredLink, Pick<TokenSet, 'accessToken' | 'accessTokenExpiresAt' | 'scopes'> {}
-
 /** What linking depends on. */
-export interface LinkingDeps extends LinkAttemptDeps {
-  readonly transact: Transact;
-  readonly vault: TokenVault;
+export interface LinkingDeps extends LinkAttemptDeps, StoreDeps {
   /** Receives the error of every failed link. */
   readonly onFailure: (error: unknown) => void;
-  /** Receives the error of userinfo that could not be read, which fails no link. */
-  readonly onUserinfoFailure: (accountId: string, error: unknown) => void;
-  readonly onChange: (change: 'linked' | 'unlinked', account: AccountRecord) => void;
 }
-
-const MAX_ATTEMPTS = 5;
 
 /** Begins, completes and ends links. No row changes unless the whole link succeeds. */
 export class AccountLinking {
@@ -51,14 +35,14 @@ export class AccountLinking {
   complete(url: string, linkToken: string, userId?: string): Promise<CompletedLink> {
     return this.#reporting(async () => {
       const link = await redeemLink(this.#deps, url, linkToken, userId);
-      return this.#store(link.grant, link.userId);
+      return storeLink(this.#deps, link.grant, link.userId);
     });
   }
 
   /** Takes over tokens that were obtained elsewhere, with the same checks as `complete`. See `verifyTakenOver`. */
   takeOver(tokens: Tokens, userId?: string): Promise<CompletedLink> {
     return this.#reporting(async () =>
-      this.#store(await verifyTakenOver(this.#deps, tokens, userId), userId, tokens),
+      storeLink(this.#deps, await verifyTakenOver(this.#deps, tokens, userId), userId, tokens),
     );
   }
 
@@ -93,58 +77,4 @@ export class AccountLinking {
       throw error;
     }
   }
-
-  /** Of two concurrent links of one identity the second may have to be run again to see the user of the first. */
-  async #store(
-    verified: Grant,
-    userId: string | undefined,
-    takenOver?: LinkSource['takenOver'],
-  ): Promise<CompletedLink> {
-    const { transact, vault, onChange, onUserinfoFailure } = this.#deps;
-    const rows = `${verified.issuer} ${verified.sub}`;
-    const source = { canRevoke: await vault.revocations.isPossible(), takenOver };
-    let grant = verified;
-    for (let tries = 1; ; tries += 1) {
-      try {
-        const { isRevocationAdded, ...link } = await transact(rows, (tx) =>
-          this.#storeOnce(tx, grant, userId, source),
-        );
-        onChange('linked', link.account);
-        if (grant.userinfoFailure) onUserinfoFailure(link.account.id, grant.userinfoFailure);
-        if (isRevocationAdded) vault.revocations.run();
-        return link;
-      } catch (error) {
-        // What older tokens tell of a person is older, too.
-        if (error instanceof OlderTokensError) grant = withoutClaims(grant);
-        else if (!(error instanceof LinkedMeanwhileError) || tries >= MAX_ATTEMPTS) throw error;
-      }
-    }
-  }
-
-  async #storeOnce(
-    tx: SqlEntityManager,
-    grant: Grant,
-    userId: string | undefined,
-    source: LinkSource,
-  ): Promise<CompletedLink & Pick<LinkResult, 'isRevocationAdded'>> {
-    const { issuer, sub, person, tokens } = grant;
-    const { accessToken, accessTokenExpiresAt, scopes } = tokens;
-    const isUserinfoDue = grant.userinfoFailure !== undefined;
-    const link = await putLink(tx, { issuer, sub, scopes, person, isUserinfoDue }, userId ?? null);
-    if (!link) throw new LinkedMeanwhileError();
-    if (userId !== undefined && link.user.id !== userId) throw new LinkedToAnotherUserError();
-    const { isStored, isRevocationAdded } = await this.#deps.vault.put(tx, link.account.id, tokens, source);
-    if (!isStored && Object.keys(person).length > 0) throw new OlderTokensError();
-    return { ...link, accessToken, accessTokenExpiresAt, scopes, isRevocationAdded };
-  }
 }
-
-function withoutClaims(grant: Grant): Grant {
-  return { ...grant, person: {} };
-}
-
-/** Rolls a transaction back that is to be run again. */
-class LinkedMeanwhileError extends Error {}
-
-/** Rolls a transaction back that is to be run again, without the claims. */
-class OlderTokensError extends Error {}

@@ -35,21 +35,21 @@ export interface Accounts {
 }
 
 /** What the room depends on. `em` is forked for every use. */
-export type AccountsDeps = Omit<LinkingDeps, keyof AccountsSettings>;
+export type AccountsDeps = Omit<LinkingDeps, keyof AccountsSettings | 'findAccount'>;
 
 export function createAccounts(settings: AccountsSettings, deps: AccountsDeps): Accounts {
   const { em, client, vault, verifier, onUserinfoFailure } = deps;
   const { issuer } = verifier.issuer;
   const bySub = ({ sub }: { readonly sub: string }): string => sub;
-  const findOwn = batchedLookup((subs) => findAccountsOfIdentities(em.fork(), issuer, subs), bySub);
+  const findAccount = batchedLookup((subs) => findAccountsOfIdentities(em.fork(), issuer, subs), bySub);
   return {
-    linking: new AccountLinking({ ...deps, ...settings }),
+    linking: new AccountLinking({ ...deps, ...settings, findAccount }),
     userinfo: new UserinfoReader({ em, client, vault, onFailure: onUserinfoFailure }),
     lookUpUser: batchedLookup((subs) => findUsersBySub(em.fork(), issuer, subs), bySub),
     findAccounts: (userIds) => findAccountsOfUsers(em.fork(), userIds),
     findTokenStates: (accountIds) => vault.states(em.fork(), accountIds),
     renew: async (caller, accountId, minTtlSeconds) => {
-      const own = await findOwn(caller.sub);
+      const own = await findAccount(caller.sub);
       if (!own) throw new NotLinkedError();
       const account =
         accountId === undefined ? own : await findAccountOfUser(em.fork(), own.userId, accountId);

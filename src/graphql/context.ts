@@ -1,5 +1,5 @@
 import type { AccountRecord } from '../accounts/account.repository.js';
-import type { CompletedLink } from '../accounts/account-linking.js';
+import type { CompletedLink } from '../accounts/store-link.js';
 import type { Accounts, RenewedToken } from '../accounts/accounts.js';
 import { requireConsent } from '../accounts/consent.js';
 import type { BegunLink, LinkRequest } from '../accounts/link-attempt.js';

@@ -1,6 +1,6 @@
 import { GraphQLDateTime } from 'graphql-scalars';
 import { Arg, Ctx, Field, InputType, Mutation, ObjectType, Resolver } from 'type-graphql';
-import type { CompletedLink } from '../accounts/account-linking.js';
+import type { CompletedLink } from '../accounts/store-link.js';
 import { BadUserInputError } from '../errors.js';
 import { Access } from './access.js';
 import type { RequestContext } from './context.js';

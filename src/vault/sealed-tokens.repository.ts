@@ -19,6 +19,16 @@ export interface SealedColumns extends Ciphertexts {
 /** The tokens of a link, with the data key that opens them and whom they were issued by and to. */
 export interface SealedLink extends SealedColumns, WrappedKey, ClientRegistration {}
 
+/** A part of a statement, with its parameters. */
+export interface SqlPart {
+  readonly sql: string;
+  readonly params: readonly unknown[];
+}
+
+const COLUMNS = `account_id, issuer, client_id, key_id, data_key, access_token, id_token, refresh_token, scope,
+  access_token_issued_at, access_token_expires_at, status, generation`;
+const VALUES = `?, ?, ?, ?, ?, ?, ?, ?, ?::timestamptz, ?::timestamptz, 'ACTIVE', 1`;
+
 /**
  * Puts the tokens of a link in place, over earlier ones if there are any. Call it in the link's transaction.
  *
@@ -26,9 +36,7 @@ export interface SealedLink extends SealedColumns, WrappedKey, ClientRegistratio
  */
 export async function putSealed(em: SqlEntityManager, accountId: string, tokens: SealedLink): Promise<void> {
   await em.execute(
-    `insert into sealed_tokens (account_id, issuer, client_id, key_id, data_key, access_token, id_token, refresh_token,
-       scope, access_token_issued_at, access_token_expires_at, status, generation)
-     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'ACTIVE', 1)
+    `insert into sealed_tokens (${COLUMNS}) values (?, ${VALUES})
      on conflict (account_id) do update set
        issuer = excluded.issuer, client_id = excluded.client_id, key_id = excluded.key_id,
        data_key = excluded.data_key, access_token = excluded.access_token, id_token = excluded.id_token,
@@ -37,20 +45,22 @@ export async function putSealed(em: SqlEntityManager, accountId: string, tokens:
        access_token_expires_at = excluded.access_token_expires_at, pending_response = null, status = 'ACTIVE',
        generation = sealed_tokens.generation + 1, last_refreshed_at = null,
        lease_id = null, lease_expires_at = null, failure_count = 0, retry_at = null`,
-    [
-      accountId,
-      tokens.issuer,
-      tokens.clientId,
-      tokens.keyId,
-      tokens.dataKey,
-      tokens.accessToken,
-      tokens.idToken,
-      tokens.refreshToken,
-      tokens.scope,
-      tokens.accessTokenIssuedAt,
-      tokens.accessTokenExpiresAt,
-    ],
+    [accountId, ...valuesOf(tokens)],
   );
+}
+
+/** Stores the tokens of a first link, as a part of the statement that inserts the row `account`. */
+export function firstSealed(tokens: SealedLink): SqlPart {
+  return {
+    sql: `insert into sealed_tokens (${COLUMNS}) select id, ${VALUES} from account`,
+    params: valuesOf(tokens),
+  };
+}
+
+function valuesOf(tokens: SealedLink): unknown[] {
+  const { issuer, clientId, keyId, dataKey, accessToken, idToken, refreshToken, scope } = tokens;
+  const texts = [issuer, clientId, keyId, dataKey, accessToken, idToken, refreshToken, scope];
+  return [...texts, tokens.accessTokenIssuedAt, tokens.accessTokenExpiresAt];
 }
 
 /**

@@ -10,6 +10,7 @@ import { refreshLeaseRepository } from './refresh-lease.repository.js';
 import type { SealedRefreshToken } from './pending-revocation.repository.js';
 import { RevocationOutbox, type RevocationOutboxDeps } from './revocation-outbox.js';
 import { findTokenStates } from './sealed-row.repository.js';
+import { firstSealed, type SqlPart } from './sealed-tokens.repository.js';
 import type { VaultSettings } from './settings.js';
 import { TokenRefresher } from './token-refresher.js';
 
@@ -17,6 +18,8 @@ import { TokenRefresher } from './token-refresher.js';
 export interface TokenVault {
   /** See `putLinkTokens`. */
   put(tx: SqlEntityManager, accountId: string, tokens: TokenSet, source: LinkSource): Promise<LinkResult>;
+  /** The part of a statement that stores the tokens of a new account, whose row it inserts as `account`. */
+  sealFirst(accountId: string, tokens: TokenSet): Promise<SqlPart>;
   /** Refresh tokens that links and unlinks leave behind. */
   readonly revocations: RevocationOutbox;
   /** Clear columns only; opens no ciphertext. */
@@ -60,6 +63,7 @@ export function createTokenVault(
   return {
     put: (tx, accountId, tokens, source) =>
       putLinkTokens({ cipher, revocations }, tx, accountId, tokens, source),
+    sealFirst: async (accountId, tokens) => firstSealed(await cipher.sealLink(accountId, tokens)),
     revocations,
     states: (reader, accountIds) => findTokenStates(reader, registration, accountIds),
     accessToken: (accountId, minTtlSeconds) =>

@@ -33,6 +33,32 @@ describe('storing a link', () => {
     }
   });
 
+  test('VLT-121 of a first one is one statement with its tokens: nothing is left when they cannot be stored', async () => {
+    world.statements.length = 0;
+    const { accessToken } = await takeOver();
+    expect(world.statements.filter((sql) => /insert|update|delete|^(begin|start|commit)/i.test(sql))).toEqual(
+      [
+        expect.stringMatching(
+          /insert into rollup_account[^]*insert into app_user[^]*insert into sealed_tokens/,
+        ),
+      ],
+    );
+    const constraint = 'alter table sealed_tokens add constraint none check (generation < 0) not valid';
+    await world.em().execute(constraint);
+    const persons = [createPerson(), createPerson()];
+    const tokens = [undefined, accessToken ?? ''];
+    for (const [at, person] of persons.entries()) {
+      await expect(takeOver(person, tokens[at])).rejects.toThrow();
+    }
+    await world.em().execute('alter table sealed_tokens drop constraint none');
+    for (const table of ['app_user', 'rollup_account', 'sealed_tokens']) {
+      expect(await world.rows(table)).toHaveLength(1);
+    }
+    for (const [at, person] of persons.entries()) {
+      expect(await takeOver(person, tokens[at])).toMatchObject({ userErrors: [], isNewUser: at === 0 });
+    }
+  });
+
   test('VLT-112 keeps the claims that it does not tell, and adds its scopes to those of earlier links', async () => {
     const [mira] = world.people;
     for (const scopes of [['openid', 'profile'], ['openid', 'email'], ['openid']]) {

@@ -8,7 +8,7 @@ const SELECT_AND_DELETE = `const rows: ConsumedLink[] = await em.execute(
 export const accounts: readonly Mutation[] = [
   {
     breaks: 'a link takes the identity of another user',
-    file: 'src/accounts/account-linking.ts',
+    file: 'src/accounts/store-link.ts',
     from: 'link.user.id !== userId) throw',
     to: 'link.user.id === undefined) throw',
     test: 'test/api/link-ownership.cases.ts',
@@ -55,8 +55,25 @@ export const accounts: readonly Mutation[] = [
     title: 'is not linked to a user who was deleted',
   },
   {
+    breaks: 'a first link takes a transaction',
+    file: 'src/accounts/store-link.ts',
+    from: '? undefined : await storeFirst(deps, grant, userId)',
+    to: '? undefined : undefined',
+    test: 'test/accounts/store-link.cases.ts',
+    title: 'VLT-121 of a first one is one statement',
+  },
+  {
+    breaks: 'a first link takes an identity that was linked meanwhile',
+    file: 'src/accounts/link.repository.ts',
+    from: "putLinkSql('do nothing',",
+    to: "putLinkSql('do update set sub = excluded.sub',",
+    test: 'test/accounts/store-link.cases.ts',
+    title: 'VLT-110 finds the user of that link when',
+    needs: 'postgres',
+  },
+  {
     breaks: 'a link that another server overtakes fails',
-    file: 'src/accounts/account-linking.ts',
+    file: 'src/accounts/store-link.ts',
     from: 'if (!(error instanceof LinkedMeanwhileError) || tries >= MAX_ATTEMPTS) throw error;',
     to: 'throw error;',
     test: 'test/accounts/store-link.cases.ts',
@@ -319,9 +336,9 @@ export const accounts: readonly Mutation[] = [
   },
   {
     breaks: 'what a sign-in missed is forgotten',
-    file: 'src/accounts/account-linking.ts',
-    from: 'const isUserinfoDue = grant.userinfoFailure !== undefined;',
-    to: 'const isUserinfoDue = false;',
+    file: 'src/accounts/store-link.ts',
+    from: 'isUserinfoDue: userinfoFailure !== undefined',
+    to: 'isUserinfoDue: false',
     test: 'test/api/missed-userinfo.cases.ts',
     title: 'VLT-86 does not stop it when it',
   },

@@ -149,7 +149,7 @@ export const answers: readonly Mutation[] = [
   },
   {
     breaks: 'older tokens tell of a person',
-    file: 'src/accounts/account-linking.ts',
+    file: 'src/accounts/store-link.ts',
     from: 'if (error instanceof OlderTokensError) grant = withoutClaims(grant);',
     to: 'if (error instanceof OlderTokensError) throw error;',
     test: 'test/api/taken-over-again.cases.ts',
