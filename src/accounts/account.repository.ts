@@ -65,9 +65,9 @@ export async function findAccountsOfIdentities(
   subs: readonly string[],
 ): Promise<AccountRecord[]> {
   const rows: AccountRow[] = await em.execute(
-    `select a.* from jsonb_array_elements_text(?::jsonb) as s (sub)
+    `select a.* from (values ${subs.map(() => '(?)').join(', ')}) as s (sub)
      cross join lateral (select ${ACCOUNT_COLUMNS} from rollup_account where issuer = ? and sub = s.sub limit 1) a`,
-    [JSON.stringify(subs), issuer],
+    [...subs, issuer],
   );
   return rows.map(fromRow);
 }

@@ -21,10 +21,10 @@ export async function findUsersBySub(
 ): Promise<(UserRecord & { readonly sub: string })[]> {
   const rows: (Omit<UserRecord, 'createdAt'> & { sub: string; createdMs: string })[] = await em.execute(
     `select a.sub, u.id, u.name, u.picture, u.email, (extract(epoch from u.created_at) * 1000)::text as "createdMs"
-     from jsonb_array_elements_text(?::jsonb) as s (sub)
+     from (values ${subs.map(() => '(?)').join(', ')}) as s (sub)
      cross join lateral (select sub, user_id from rollup_account where issuer = ? and sub = s.sub limit 1) a
      cross join lateral (select * from app_user where id = a.user_id limit 1) u`,
-    [JSON.stringify(subs), issuer],
+    [...subs, issuer],
   );
   return rows.map(({ sub, id, name, picture, email, createdMs }) => {
     return { sub, id, name, picture, email, createdAt: new Date(Number(createdMs)) };

@@ -2,6 +2,7 @@ import type { SqlEntityManager } from '@mikro-orm/sql';
 import type { ClientRegistration } from '../token-set.js';
 import type { LeaseClaim, SealedRefresh } from './refresh-steps.js';
 import { CONTENT_COLUMNS, of, type SealedContent } from './sealed-row.repository.js';
+import { itemsAs, type ItemTypes } from './statement-items.js';
 
 /** New tokens of one account. See `RefreshLeaseRepository.putRefreshed`. */
 export interface Refreshed {
@@ -19,11 +20,44 @@ interface Placed {
 /** What becomes of a row that another transaction holds. */
 type OnHeld = 'wait' | 'skip';
 
-/** The row of `item`, unless it is another client's or of another generation. Two parameters, see `of`. */
-const lockedRow = (onHeld: OnHeld, condition = ''): string => `cross join lateral (
-  select account_id as id from sealed_tokens
-  where account_id = item."accountId" and issuer = ? and client_id = ? and generation = item.generation ${condition}
-  limit 1 for update ${onHeld === 'skip' ? 'skip locked' : ''}) locked where sealed_tokens.account_id = locked.id`;
+/**
+ * The row of each of `count` items, unless it is another client's or of another generation. Two parameters, see `of`.
+ *
+ * Of one item the row is looked up before anything else; of several, each is.
+ */
+function lockedRow(count: number, onHeld: OnHeld, condition = ''): string {
+  const row = `from sealed_tokens
+    where account_id = item."accountId" and issuer = ? and client_id = ? and generation = item.generation ${condition}`;
+  const lock = `for update ${onHeld === 'skip' ? 'skip locked' : ''}`;
+  return count === 1
+    ? `where sealed_tokens.account_id = (select account_id ${row} ${lock})`
+    : `cross join lateral (select account_id as id ${row} limit 1 ${lock}) locked
+       where sealed_tokens.account_id = locked.id`;
+}
+
+const CLAIM: ItemTypes<LeaseClaim & Placed & { readonly endsAtMs: number }> = {
+  n: 'int',
+  accountId: 'uuid',
+  generation: 'int',
+  leaseId: 'uuid',
+  leaseMs: 'float8',
+  takeOver: 'boolean',
+  madeAtMs: 'float8',
+  endsAtMs: 'float8',
+};
+const REFRESH: ItemTypes<SealedRefresh & Placed & Omit<Refreshed, 'tokens'>> = {
+  n: 'int',
+  accountId: 'uuid',
+  generation: 'int',
+  scope: 'text',
+  accessToken: 'text',
+  idToken: 'text',
+  refreshToken: 'text',
+  accessTokenIssuedAt: 'timestamptz',
+  accessTokenExpiresAt: 'timestamptz',
+  refreshTokenRotates: 'boolean',
+  delayMs: 'float8',
+};
 
 /** Nobody is refreshing the row, and it may be refreshed now. */
 const CLAIMABLE = `and status = 'ACTIVE'
@@ -47,14 +81,13 @@ export async function claimAll(
   claims: readonly LeaseClaim[],
 ): Promise<(SealedContent | undefined)[]> {
   const items = claims.map((claim, n) => ({ ...claim, endsAtMs: claim.madeAtMs + claim.leaseMs, n }));
+  const { sql, params } = itemsAs(CLAIM, items);
   const rows: (SealedContent & Placed)[] = await em.execute(
     `update sealed_tokens
      set lease_id = item."leaseId", lease_expires_at = clock_timestamp() + item."leaseMs" * interval '1 millisecond'
-     from jsonb_to_recordset(?::jsonb) as item (n int, "accountId" uuid, generation int, "leaseId" uuid,
-       "leaseMs" float8, "takeOver" boolean, "endsAtMs" float8)
-     ${lockedRow('skip', CLAIMABLE)}
+     from ${sql} ${lockedRow(claims.length, 'skip', CLAIMABLE)}
      returning ${CONTENT_COLUMNS}, item.n, ${COMMIT}`,
-    [JSON.stringify(items), ...of(client), claims.every(({ takeOver }) => takeOver)],
+    [...params, ...of(client), claims.every(({ takeOver }) => takeOver)],
   );
   const claimed = new Map(rows.map(({ n, ...content }) => [n, content]));
   return claims.map((_, n) => claimed.get(n));
@@ -68,13 +101,11 @@ export async function putAllRefreshed(
   onHeld: OnHeld,
 ): Promise<boolean[]> {
   const items = refreshed.map(({ tokens, ...item }, n) => ({ ...tokens, ...item, n }));
+  const { sql, params } = itemsAs(REFRESH, items);
   const rows: Placed[] = await em.execute(
     `update sealed_tokens set ${REFRESHED}
-     from jsonb_to_recordset(?::jsonb) as item (n int, "accountId" uuid, generation int, scope text,
-       "accessToken" text, "idToken" text, "refreshToken" text, "accessTokenIssuedAt" timestamptz,
-       "accessTokenExpiresAt" timestamptz, "refreshTokenRotates" boolean, "delayMs" float8)
-     ${lockedRow(onHeld)} returning item.n`,
-    [JSON.stringify(items), ...of(client)],
+     from ${sql} ${lockedRow(refreshed.length, onHeld)} returning item.n`,
+    [...params, ...of(client)],
   );
   const stored = new Set(rows.map(({ n }) => n));
   return refreshed.map((_, n) => stored.has(n));

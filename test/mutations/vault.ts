@@ -87,8 +87,8 @@ export const vault: readonly Mutation[] = [
   {
     breaks: 'a claim waits for the lock of another transaction',
     file: 'src/vault/refresh-batch.repository.ts',
-    from: `\${lockedRow('skip', CLAIMABLE)}`,
-    to: `\${lockedRow('wait', CLAIMABLE)}`,
+    from: `\${lockedRow(claims.length, 'skip', CLAIMABLE)}`,
+    to: `\${lockedRow(claims.length, 'wait', CLAIMABLE)}`,
     test: 'test/vault/refresh-steps.cases.ts',
     title: 'VLT-66 fails at once',
     needs: 'postgres',
@@ -144,8 +144,8 @@ export const vault: readonly Mutation[] = [
   {
     breaks: 'a response is stored only while the lease runs',
     file: 'src/vault/refresh-batch.repository.ts',
-    from: '${lockedRow(onHeld)}',
-    to: `\${lockedRow(onHeld, 'and lease_expires_at > clock_timestamp()')}`,
+    from: '${lockedRow(refreshed.length, onHeld)}',
+    to: `\${lockedRow(refreshed.length, onHeld, 'and lease_expires_at > clock_timestamp()')}`,
     test: 'test/vault/refresh-steps.cases.ts',
     title: 'by a holder whose lease is over',
   },
