@@ -215,8 +215,8 @@ async function startDomain(parts: RoomParts) {
   });
   await warmUpKeys(issuer, (err) => log.warn({ err }, 'the issuer is not reachable yet'));
   const { redirectUris } = config.rollup;
-  const { transact } = parts.database;
-  const deps = { em, transact, client, verifier, vault, redirectUris, ...accountEvents(log) };
+  const { transact, inTurn } = parts.database;
+  const deps = { em, transact, inTurn, client, verifier, vault, redirectUris, ...accountEvents(log) };
   return { vault, galaxy, accounts: createAccounts(config.accounts, deps) };
 }
 

@@ -10,3 +10,9 @@ export type Transact = <Result>(
   rows: string,
   work: (tx: SqlEntityManager) => Promise<Result>,
 ) => Promise<Result>;
+
+/**
+ * Runs work that needs no transaction in the turn that `Transact` gives to the same rows. It is no part of a transaction,
+ * and begins none: that would wait for its own end.
+ */
+export type InTurn = <Result>(rows: string, work: () => Promise<Result>) => Promise<Result>;

@@ -3,7 +3,7 @@ import type { SqlEntityManager } from '@mikro-orm/sql';
 import { LinkedToAnotherUserError } from '../errors.js';
 import type { Grant } from '../rollup/grant.js';
 import type { TokenSet } from '../token-set.js';
-import type { Transact } from '../transact.js';
+import type { InTurn, Transact } from '../transact.js';
 import type { LinkResult, LinkSource } from '../vault/link-tokens.js';
 import type { TokenVault } from '../vault/token-vault.js';
 import type { AccountRecord } from './account.repository.js';
@@ -17,6 +17,7 @@ export interface CompletedLink
 export interface StoreDeps {
   readonly em: SqlEntityManager;
   readonly transact: Transact;
+  readonly inTurn: InTurn;
   readonly vault: TokenVault;
   /** The account of an identity at the issuer; undefined when it is not linked. */
   readonly findAccount: (sub: string) => Promise<AccountRecord | undefined>;
@@ -43,8 +44,11 @@ export async function storeLink(
   takenOver?: LinkSource['takenOver'],
 ): Promise<CompletedLink> {
   const { vault, onChange, onUserinfoFailure } = deps;
-  const first = (await deps.findAccount(grant.sub)) ? undefined : await storeFirst(deps, grant, userId);
-  const { isRevocationAdded, ...link } = first ?? (await storeAgain(deps, grant, userId, takenOver));
+  const rows = `${grant.issuer} ${grant.sub}`;
+  const isKnown = (await deps.findAccount(grant.sub)) !== undefined;
+  // In turn: the insert waits for another one of the identity, and is to hold up one connection only.
+  const first = isKnown ? undefined : await deps.inTurn(rows, () => storeFirst(deps, grant, userId));
+  const { isRevocationAdded, ...link } = first ?? (await storeAgain(deps, rows, grant, userId, takenOver));
   onChange('linked', link.account);
   if (grant.userinfoFailure) onUserinfoFailure(link.account.id, grant.userinfoFailure);
   if (isRevocationAdded) vault.revocations.run();
@@ -67,11 +71,11 @@ async function storeFirst(
 /** Of two concurrent links of one identity the second may have to be run again to see the user of the first. */
 async function storeAgain(
   { transact, vault }: StoreDeps,
+  rows: string,
   verified: Grant,
   userId: string | undefined,
   takenOver: LinkSource['takenOver'],
 ): Promise<Stored> {
-  const rows = `${verified.issuer} ${verified.sub}`;
   const source = { canRevoke: await vault.revocations.isPossible(), takenOver };
   let grant = verified;
   for (let tries = 1; ; tries += 1) {

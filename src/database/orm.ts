@@ -1,7 +1,6 @@
 import { MikroORM, type Options } from '@mikro-orm/core';
 import { PgliteDriver } from '@mikro-orm/pglite';
 import type { SqlEntityManager } from '@mikro-orm/sql';
-import type { Transact } from '../transact.js';
 import { connectionOptions } from './connection-options.js';
 import { claimDataDirectory, embeddedPath } from './data-directory.js';
 import { entities } from './entities.js';
@@ -11,13 +10,11 @@ import { HealingPostgresDriver } from './postgres-driver.js';
 import { isWritable, readClock } from './server-facts.js';
 import type { DatabaseSettings } from './settings.js';
 import { awaitDatabase, type OnWait } from './startup.js';
-import { transactions } from './transaction.js';
+import { transactions, type Turns } from './transaction.js';
 
-/** The facade of the room. Always `em.fork()` for one unit of work. */
-export interface Database {
+/** The facade of the room. Always `em.fork()` for one unit of work. See `transactions` for those that lock rows. */
+export interface Database extends Turns {
   readonly em: SqlEntityManager;
-  /** See `transactions`. */
-  readonly transact: Transact;
   /** Applies what is missing; safe when several processes call it at once. See `migrate`. */
   migrate(): Promise<readonly string[]>;
   /** True when it takes writes and no migration is missing; never throws. */
@@ -95,7 +92,7 @@ export async function openDatabase(
     await awaitDatabase(em.fork(), onWait);
     return {
       em,
-      transact: transactions(em, settings.timeoutMs),
+      ...transactions(em, settings.timeoutMs),
       migrate: async () => ((await isMigrated(em.fork())) ? [] : migrateSlowly(settings, em, onWait)),
       isReady: () => checkReadiness(em.fork()),
       readClock: () => readClock(em.fork()),

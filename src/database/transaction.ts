@@ -1,11 +1,17 @@
 import { IsolationLevel } from '@mikro-orm/core';
 import type { SqlEntityManager } from '@mikro-orm/sql';
-import type { Transact } from '../transact.js';
+import type { InTurn, Transact } from '../transact.js';
 import { KeyedQueue } from './keyed-queue.js';
 import { retrySerializationFailures } from './outage.js';
 
 /** After so long without a statement its process is frozen or gone, and its row locks are released. */
 const IDLE_TIMEOUT_MS = '5000';
+
+/** Work on rows that others may lock. */
+export interface Turns {
+  readonly transact: Transact;
+  readonly inTurn: InTurn;
+}
 
 /**
  * Transactions of a unit of work each, with limits of their own at the server: they hold also when this process is gone.
@@ -13,7 +19,7 @@ const IDLE_TIMEOUT_MS = '5000';
  *
  * @param timeoutMs how long a statement may wait for a lock, and a transaction for its turn.
  */
-export function transactions(em: SqlEntityManager, timeoutMs: number): Transact {
+export function transactions(em: SqlEntityManager, timeoutMs: number): Turns {
   const queue = new KeyedQueue(timeoutMs);
   const inTransaction = <Result>(work: (tx: SqlEntityManager) => Promise<Result>): Promise<Result> =>
     retrySerializationFailures(() =>
@@ -28,5 +34,8 @@ export function transactions(em: SqlEntityManager, timeoutMs: number): Transact 
         { isolationLevel: IsolationLevel.READ_COMMITTED },
       ),
     );
-  return (rows, work) => queue.run(rows, () => inTransaction(work));
+  return {
+    transact: (rows, work) => queue.run(rows, () => inTransaction(work)),
+    inTurn: (rows, work) => queue.run(rows, work),
+  };
 }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { SqlEntityManager } from '@mikro-orm/sql';
 import { createPerson } from '../../src/dev/rollup-id/people.js';
 import { LinkRollupAccountDocument } from '../generated/graphql.js';
 import { waitUntil } from '../kit/eventually.js';
@@ -70,6 +71,34 @@ describe('storing a link', () => {
   });
 
   onPostgres('while another server links the same identity', () => {
+    async function insertLink(tx: SqlEntityManager, userId: string, sub: string): Promise<void> {
+      await tx.execute('insert into app_user (id) values (?)', [userId]);
+      await tx.execute(
+        'insert into rollup_account (id, user_id, issuer, sub) values (gen_random_uuid(), ?, ?, ?)',
+        [userId, world.rollup.url, sub],
+      );
+    }
+
+    async function countWaiting(tx: SqlEntityManager): Promise<number> {
+      await tx.execute('select pg_stat_clear_snapshot()');
+      return (await tx.execute(WAITING_FOR_LOCKS)).length;
+    }
+
+    test('VLT-64 many of them wait with one connection, and the others are for everybody else', async () => {
+      const person = createPerson();
+      const links = await world.em().transactional(async (tx) => {
+        await insertLink(tx, randomUUID(), person.sub);
+        const waiting = Array.from({ length: 12 }, () => takeOver(person));
+        await waitUntil(async () => (await countWaiting(tx)) > 0);
+        expect((await takeOver()).isNewUser).toBe(true);
+        expect(await countWaiting(tx)).toBe(1);
+        return { waiting };
+      });
+      for (const { isNewUser, userErrors } of await Promise.all(links.waiting)) {
+        expect({ isNewUser, userErrors }).toEqual({ isNewUser: false, userErrors: [] });
+      }
+    });
+
     test.each(['no one', 'another user'])(
       'VLT-110 finds the user of that link when %s is signed in',
       async (who) => {
@@ -77,16 +106,9 @@ describe('storing a link', () => {
         const token = who === 'no one' ? undefined : ((await takeOver()).accessToken ?? '');
         const userId = randomUUID();
         const [link] = await world.em().transactional(async (tx) => {
-          await tx.execute('insert into app_user (id) values (?)', [userId]);
-          await tx.execute(
-            'insert into rollup_account (id, user_id, issuer, sub) values (gen_random_uuid(), ?, ?, ?)',
-            [userId, world.rollup.url, person.sub],
-          );
+          await insertLink(tx, userId, person.sub);
           const waiting = [takeOver(person, token)];
-          await waitUntil(async () => {
-            await tx.execute('select pg_stat_clear_snapshot()');
-            return (await tx.execute(WAITING_FOR_LOCKS)).length === 1;
-          });
+          await waitUntil(async () => (await countWaiting(tx)) === 1);
           return waiting;
         });
         const { user, isNewUser, userErrors } = (await link) ?? {};

@@ -57,10 +57,19 @@ export const accounts: readonly Mutation[] = [
   {
     breaks: 'a first link takes a transaction',
     file: 'src/accounts/store-link.ts',
-    from: '? undefined : await storeFirst(deps, grant, userId)',
-    to: '? undefined : undefined',
+    from: 'isKnown ? undefined : await deps.inTurn(rows, () => storeFirst(deps, grant, userId))',
+    to: 'isKnown ? undefined : undefined',
     test: 'test/accounts/store-link.cases.ts',
     title: 'VLT-121 of a first one is one statement',
+  },
+  {
+    breaks: 'first links of one identity take all connections',
+    file: 'src/accounts/store-link.ts',
+    from: 'await deps.inTurn(rows, () => storeFirst(deps, grant, userId))',
+    to: 'await storeFirst(deps, grant, userId)',
+    test: 'test/accounts/store-link.cases.ts',
+    title: 'VLT-64 many of them wait with one connection',
+    needs: 'postgres',
   },
   {
     breaks: 'a first link takes an identity that was linked meanwhile',

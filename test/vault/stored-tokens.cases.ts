@@ -81,6 +81,7 @@ describe('stored tokens', () => {
       const shared = {
         em: world.em(),
         transact: () => Promise.reject(new Error('no link is stored')),
+        inTurn: () => Promise.reject(new Error('no link is stored')),
         migrate: async () => [],
         isReady: async () => true,
         readClock: async () => world.clock.now(),
