@@ -68,9 +68,11 @@ needs('postgres', 'pgbouncer').each<[string, boolean]>([
   test('VLT-68 links of one identity, twenty at once, all succeed in repeatable read', async () => {
     const person = createPerson();
     const { accountId } = await world.linkPerson(person);
-    await Promise.all(
+    const links = await Promise.all(
       Array.from({ length: CONCURRENT }, (_, index) => world.linkPerson(person, serverAt(world, index))),
     );
-    expect(await world.row(accountId)).toMatchObject({ generation: CONCURRENT + 1 });
+    expect(new Set(links.map((link) => link.accountId))).toEqual(new Set([accountId]));
+    // Tokens of an earlier second may come later, and then replace none.
+    expect(Number((await world.row(accountId))['generation'])).toBeGreaterThan(1);
   });
 });
