@@ -105,18 +105,14 @@ describe('unusable responses', () => {
 describe('endless responses', () => {
   const DATA_DIR = createDataDirectory();
   const all = useStarted(() => startServers(1));
-  const server = useStarted(() => startProcess({ ...all.env, DATA_DIR, ROLLUP_TIMEOUT_MS: '3000' }));
+  const server = useStarted(() => startProcess({ ...all.env, DATA_DIR, ROLLUP_TIMEOUT_MS: '6000' }));
   afterAll(() => rm(DATA_DIR, { recursive: true, force: true }));
   beforeAll(async () => {
     all.rollup.switches.accessTokenLifetimeSeconds = 55; // inside the margin, so every renewal calls the provider
   });
 
   test.each<[string, RegExp, () => Fault]>([
-    [
-      'a body of 200 MB',
-      /larger than|TimeoutError/,
-      () => ({ body: Buffer.alloc(200 * MEGABYTE, ' '), headers: json }),
-    ],
+    ['a body of 200 MB', /larger than/, () => ({ body: Buffer.alloc(200 * MEGABYTE, ' '), headers: json })],
     ['one byte a second', /TimeoutError/, () => ({ dripMs: 1_000 })],
     [
       'a gzip bomb of 256 MB',
