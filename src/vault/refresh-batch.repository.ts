@@ -35,7 +35,7 @@ function lockedRow(count: number, onHeld: OnHeld, condition = ''): string {
        where sealed_tokens.account_id = locked.id`;
 }
 
-const CLAIM: ItemTypes<LeaseClaim & Placed & { readonly endsAtMs: number }> = {
+const CLAIM: ItemTypes<LeaseClaim & Placed> = {
   n: 'int',
   accountId: 'uuid',
   generation: 'int',
@@ -43,7 +43,6 @@ const CLAIM: ItemTypes<LeaseClaim & Placed & { readonly endsAtMs: number }> = {
   leaseMs: 'float8',
   takeOver: 'boolean',
   madeAtMs: 'float8',
-  endsAtMs: 'float8',
 };
 const REFRESH: ItemTypes<SealedRefresh & Placed & Omit<Refreshed, 'tokens'>> = {
   n: 'int',
@@ -64,7 +63,7 @@ const CLAIMABLE = `and status = 'ACTIVE'
   and (lease_id is null
     or (lease_expires_at <= clock_timestamp() and (item."takeOver" or pending_response is not null)))
   and (retry_at is null or retry_at <= clock_timestamp())
-  and clock_timestamp() < to_timestamp(item."endsAtMs" / 1000)`;
+  and clock_timestamp() < to_timestamp((item."madeAtMs" + item."leaseMs") / 1000)`;
 
 /**
  * Claims that may be taken over are committed without waiting for the disk: when the database crashes within the second,
@@ -80,7 +79,7 @@ export async function claimAll(
   client: ClientRegistration,
   claims: readonly LeaseClaim[],
 ): Promise<(SealedContent | undefined)[]> {
-  const items = claims.map((claim, n) => ({ ...claim, endsAtMs: claim.madeAtMs + claim.leaseMs, n }));
+  const items = claims.map((claim, n) => ({ ...claim, n }));
   const { sql, params } = itemsAs(CLAIM, items);
   const rows: (SealedContent & Placed)[] = await em.execute(
     `update sealed_tokens

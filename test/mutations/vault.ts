@@ -45,8 +45,8 @@ export const vault: readonly Mutation[] = [
   {
     breaks: 'a claim that is carried out late stands',
     file: 'src/vault/refresh-batch.repository.ts',
-    from: 'clock_timestamp() < to_timestamp(item."endsAtMs" / 1000)',
-    to: 'item."endsAtMs" is not null',
+    from: 'clock_timestamp() < to_timestamp((item."madeAtMs" + item."leaseMs") / 1000)',
+    to: 'item."madeAtMs" is not null',
     test: 'test/vault/refresh-steps.cases.ts',
     title: 'VLT-66 carried out late',
   },
