@@ -55,20 +55,27 @@ export async function findAccountOfUser(
 }
 
 /**
+ * Identities of one issuer as the relation `a`; parameters: the subs, and then the issuer. Each is looked up by the unique
+ * index: with `limit` there is no other way, whatever the statistics say.
+ */
+export function fromIdentities(subs: readonly string[], columns: string): string {
+  return `from (values ${subs.map(() => '(?)').join(', ')}) as s (sub)
+    cross join lateral (select ${columns} from rollup_account where issuer = ? and sub = s.sub limit 1) a`;
+}
+
+/**
  * Accounts of identities of one issuer, in one statement; those that are not linked are left out. Plain SQL: every
- * renewal begins with it. Each is looked up by the unique index: with `limit` there is no other way, whatever the
- * statistics say.
+ * renewal begins with it.
  */
 export async function findAccountsOfIdentities(
   em: SqlEntityManager,
   issuer: string,
   subs: readonly string[],
 ): Promise<AccountRecord[]> {
-  const rows: AccountRow[] = await em.execute(
-    `select a.* from (values ${subs.map(() => '(?)').join(', ')}) as s (sub)
-     cross join lateral (select ${ACCOUNT_COLUMNS} from rollup_account where issuer = ? and sub = s.sub limit 1) a`,
-    [...subs, issuer],
-  );
+  const rows: AccountRow[] = await em.execute(`select a.* ${fromIdentities(subs, ACCOUNT_COLUMNS)}`, [
+    ...subs,
+    issuer,
+  ]);
   return rows.map(fromRow);
 }
 

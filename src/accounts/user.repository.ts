@@ -1,4 +1,5 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
+import { fromIdentities } from './account.repository.js';
 
 /** A user as a plain value, detached from the unit of work. */
 export interface UserRecord {
@@ -9,11 +10,7 @@ export interface UserRecord {
   readonly createdAt: Date;
 }
 
-/**
- * Users by their identities at one issuer, in one statement. Unlinked ones are left out.
- *
- * Each is looked up by the unique index: with `limit` there is no other way, whatever the statistics say.
- */
+/** Users by their identities at one issuer, in one statement. Unlinked ones are left out. */
 export async function findUsersBySub(
   em: SqlEntityManager,
   issuer: string,
@@ -21,8 +18,7 @@ export async function findUsersBySub(
 ): Promise<(UserRecord & { readonly sub: string })[]> {
   const rows: (Omit<UserRecord, 'createdAt'> & { sub: string; createdMs: string })[] = await em.execute(
     `select a.sub, u.id, u.name, u.picture, u.email, (extract(epoch from u.created_at) * 1000)::text as "createdMs"
-     from (values ${subs.map(() => '(?)').join(', ')}) as s (sub)
-     cross join lateral (select sub, user_id from rollup_account where issuer = ? and sub = s.sub limit 1) a
+     ${fromIdentities(subs, 'sub, user_id')}
      cross join lateral (select * from app_user where id = a.user_id limit 1) u`,
     [...subs, issuer],
   );

@@ -296,7 +296,7 @@ export const accounts: readonly Mutation[] = [
   },
   {
     breaks: 'a subject of another issuer is the caller',
-    file: 'src/accounts/user.repository.ts',
+    file: 'src/accounts/account.repository.ts',
     from: 'where issuer = ? and sub = s.sub',
     to: 'where (issuer = ? or true) and sub = s.sub',
     test: 'test/api/accounts.cases.ts',
