@@ -1,5 +1,7 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import { parseScope } from '../scope.js';
+import { type SealedOf, type SealedRow, toSealedRow } from '../vault/sealed-row.repository.js';
+import type { SqlPart } from '../vault/sealed-tokens.repository.js';
 import { RollupAccount } from './rollup-account.entity.js';
 
 /** An identity as the provider names it; both compared byte for byte. */
@@ -17,6 +19,12 @@ export interface AccountRecord extends Identity {
   readonly grantedScopes: readonly string[];
   /** Since when, or from when on, userinfo is to be read for what a sign-in missed; null when it missed nothing. */
   readonly userinfoDueAt: Date | null;
+}
+
+/** A linked identity, and its tokens as they are stored. */
+export interface LinkedIdentity {
+  readonly account: AccountRecord;
+  readonly stored: SealedRow | undefined;
 }
 
 /** A row as `ACCOUNT_COLUMNS` select it. */
@@ -64,26 +72,37 @@ export function fromIdentities(subs: readonly string[], columns: string): string
 }
 
 /**
- * Accounts of identities of one issuer, in one statement; those that are not linked are left out. Plain SQL: every
+ * Accounts of identities of one issuer with their tokens, in one statement; those that are not linked are left out. Every
  * renewal begins with it.
+ *
+ * @param tokens see `TokenVault.joinStored`.
  */
-export async function findAccountsOfIdentities(
+export async function findLinkedIdentities(
   em: SqlEntityManager,
   issuer: string,
   subs: readonly string[],
-): Promise<AccountRecord[]> {
-  const rows: AccountRow[] = await em.execute(`select a.* ${fromIdentities(subs, ACCOUNT_COLUMNS)}`, [
-    ...subs,
-    issuer,
-  ]);
-  return rows.map(fromRow);
+  tokens: SqlPart,
+): Promise<LinkedIdentity[]> {
+  const rows: (AccountRow & SealedOf)[] = await em.execute(
+    `select a.*, sealed.* ${fromIdentities(subs, ACCOUNT_COLUMNS)} ${tokens.sql}`,
+    [...subs, issuer, ...tokens.params],
+  );
+  return rows.map((row) => ({ account: fromRow(row), stored: toSealedRow(row) }));
 }
 
 /** The record of a row. */
-export function fromRow({ grantedScope, linkedMs, dueMs, ...identity }: AccountRow): AccountRecord {
+export function fromRow({
+  id,
+  userId,
+  issuer,
+  sub,
+  grantedScope,
+  linkedMs,
+  dueMs,
+}: AccountRow): AccountRecord {
   const linkedAt = new Date(Number(linkedMs));
   const userinfoDueAt = dueMs === null ? null : new Date(Number(dueMs));
-  return { ...identity, linkedAt, grantedScopes: parseScope(grantedScope), userinfoDueAt };
+  return { id, userId, issuer, sub, linkedAt, grantedScopes: parseScope(grantedScope), userinfoDueAt };
 }
 
 /** Locks an account until the transaction ends; before its tokens, as a link does. False when it is gone. */

@@ -4,8 +4,8 @@ import type { FreshAccessToken, TokenState } from '../token-set.js';
 import {
   type AccountRecord,
   findAccountOfUser,
-  findAccountsOfIdentities,
   findAccountsOfUsers,
+  findLinkedIdentities,
   type Identity,
 } from './account.repository.js';
 import { AccountLinking, type LinkingDeps } from './account-linking.js';
@@ -35,26 +35,31 @@ export interface Accounts {
 }
 
 /** What the room depends on. `em` is forked for every use. */
-export type AccountsDeps = Omit<LinkingDeps, keyof AccountsSettings | 'findAccount'>;
+export type AccountsDeps = Omit<LinkingDeps, keyof AccountsSettings | 'findIdentity'>;
 
 export function createAccounts(settings: AccountsSettings, deps: AccountsDeps): Accounts {
   const { em, client, vault, verifier, onUserinfoFailure } = deps;
   const { issuer } = verifier.issuer;
   const bySub = ({ sub }: { readonly sub: string }): string => sub;
-  const findAccount = batchedLookup((subs) => findAccountsOfIdentities(em.fork(), issuer, subs), bySub);
+  const findIdentity = batchedLookup(
+    (subs) => findLinkedIdentities(em.fork(), issuer, subs, vault.joinStored),
+    ({ account }) => account.sub,
+  );
   return {
-    linking: new AccountLinking({ ...deps, ...settings, findAccount }),
+    linking: new AccountLinking({ ...deps, ...settings, findIdentity }),
     userinfo: new UserinfoReader({ em, client, vault, onFailure: onUserinfoFailure }),
     lookUpUser: batchedLookup((subs) => findUsersBySub(em.fork(), issuer, subs), bySub),
     findAccounts: (userIds) => findAccountsOfUsers(em.fork(), userIds),
     findTokenStates: (accountIds) => vault.states(em.fork(), accountIds),
     renew: async (caller, accountId, minTtlSeconds) => {
-      const own = await findAccount(caller.sub);
+      const own = await findIdentity(caller.sub);
       if (!own) throw new NotLinkedError();
-      const account =
-        accountId === undefined ? own : await findAccountOfUser(em.fork(), own.userId, accountId);
+      const isOwn = accountId === undefined || accountId === own.account.id;
+      const { account, stored } = isOwn
+        ? own
+        : { account: await findAccountOfUser(em.fork(), own.account.userId, accountId), stored: undefined };
       if (!account) throw new AccountNotFoundError();
-      return { account, ...(await vault.accessToken(account.id, minTtlSeconds)) };
+      return { account, ...(await vault.accessToken(account.id, minTtlSeconds, stored)) };
     },
   };
 }

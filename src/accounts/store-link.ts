@@ -6,7 +6,7 @@ import type { TokenSet } from '../token-set.js';
 import type { InTurn, Transact } from '../transact.js';
 import type { LinkResult, LinkSource } from '../vault/link-tokens.js';
 import type { TokenVault } from '../vault/token-vault.js';
-import type { AccountRecord } from './account.repository.js';
+import type { AccountRecord, LinkedIdentity } from './account.repository.js';
 import { type LinkRecord, putFirstLink, putLink, type StoredLink } from './link.repository.js';
 
 /** A completed link, and the access token of the identity for its own user. */
@@ -19,8 +19,8 @@ export interface StoreDeps {
   readonly transact: Transact;
   readonly inTurn: InTurn;
   readonly vault: TokenVault;
-  /** The account of an identity at the issuer; undefined when it is not linked. */
-  readonly findAccount: (sub: string) => Promise<AccountRecord | undefined>;
+  /** An identity at the issuer; undefined when it is not linked. */
+  readonly findIdentity: (sub: string) => Promise<LinkedIdentity | undefined>;
   /** Receives the error of userinfo that could not be read, which fails no link. */
   readonly onUserinfoFailure: (accountId: string, error: unknown) => void;
   readonly onChange: (change: 'linked' | 'unlinked', account: AccountRecord) => void;
@@ -45,7 +45,7 @@ export async function storeLink(
 ): Promise<CompletedLink> {
   const { vault, onChange, onUserinfoFailure } = deps;
   const rows = `${grant.issuer} ${grant.sub}`;
-  const isKnown = (await deps.findAccount(grant.sub)) !== undefined;
+  const isKnown = (await deps.findIdentity(grant.sub)) !== undefined;
   // In turn: the insert waits for another one of the identity, and is to hold up one connection only.
   const first = isKnown ? undefined : await deps.inTurn(rows, () => storeFirst(deps, grant, userId));
   const { isRevocationAdded, ...link } = first ?? (await storeAgain(deps, rows, grant, userId, takenOver));

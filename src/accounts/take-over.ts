@@ -2,8 +2,8 @@ import { LinkedToAnotherUserError } from '../errors.js';
 import { type Grant, proveRefreshToken, verifyGrant } from '../rollup/grant.js';
 import { isOpaque } from '../rollup/refresh-token.js';
 import type { Tokens } from '../token-set.js';
-import { findAccountsOfIdentities } from './account.repository.js';
 import type { LinkAttemptDeps } from './link-attempt.js';
+import type { StoreDeps } from './store-link.js';
 
 /**
  * Verifies tokens that were obtained elsewhere. An opaque refresh token is proved by using it once, but not for a link that
@@ -13,7 +13,11 @@ import type { LinkAttemptDeps } from './link-attempt.js';
  * `ProviderMisconfiguredError`.
  */
 export async function verifyTakenOver(
-  { em, client, verifier }: Pick<LinkAttemptDeps, 'em' | 'client' | 'verifier'>,
+  {
+    findIdentity,
+    client,
+    verifier,
+  }: Pick<LinkAttemptDeps, 'client' | 'verifier'> & Pick<StoreDeps, 'findIdentity'>,
   tokens: Tokens,
   userId: string | undefined,
 ): Promise<Grant> {
@@ -21,8 +25,8 @@ export async function verifyTakenOver(
   const { refreshToken } = tokens;
   if (refreshToken === undefined || !isOpaque(refreshToken)) return grant;
   if (userId !== undefined) {
-    const [account] = await findAccountsOfIdentities(em.fork(), grant.issuer, [grant.sub]);
-    if (account && account.userId !== userId) throw new LinkedToAnotherUserError();
+    const known = await findIdentity(grant.sub);
+    if (known && known.account.userId !== userId) throw new LinkedToAnotherUserError();
   }
   return proveRefreshToken(grant, refreshToken, client, verifier);
 }

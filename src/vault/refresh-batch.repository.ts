@@ -1,7 +1,8 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import type { ClientRegistration } from '../token-set.js';
 import type { LeaseClaim, SealedRefresh } from './refresh-steps.js';
-import { CONTENT_COLUMNS, of, type SealedContent } from './sealed-row.repository.js';
+import { CONTENT_COLUMNS, type SealedContent } from './sealed-row.repository.js';
+import { of } from './sealed-tokens.repository.js';
 import { itemsAs, type ItemTypes } from './statement-items.js';
 
 /** New tokens of one account. See `RefreshLeaseRepository.putRefreshed`. */

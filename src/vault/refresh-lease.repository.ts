@@ -3,8 +3,8 @@ import { batched, batchedLookup } from '../batched.js';
 import type { ClientRegistration } from '../token-set.js';
 import { claimAll, putAllRefreshed, type Refreshed } from './refresh-batch.repository.js';
 import type { RefreshLeaseRepository } from './refresh-steps.js';
-import { of, readSealed } from './sealed-row.repository.js';
-import { changesRows } from './sealed-tokens.repository.js';
+import { readSealed } from './sealed-row.repository.js';
+import { changesRows, of } from './sealed-tokens.repository.js';
 
 /** The row whose tokens are those of this client. */
 const OURS = 'account_id = ? and issuer = ? and client_id = ?';

@@ -1,7 +1,7 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import { parseScope } from '../scope.js';
 import type { ClientRegistration, TokenState } from '../token-set.js';
-import type { Ciphertexts } from './sealed-tokens.repository.js';
+import { type Ciphertexts, of, type SqlPart } from './sealed-tokens.repository.js';
 
 /** What a refresh decides by: clear columns. Every duration was computed by the clock of the database. */
 export interface RefreshState extends TokenState {
@@ -61,6 +61,17 @@ type RawRow = RawState &
   Pick<RefreshState, 'generation' | 'refreshTokenRotates' | 'leaseId' | 'failureCount'> &
   Record<Duration, string> & { readonly issuedMs: string | null };
 
+/** The columns that `joinSealed` adds to the rows of a statement. */
+export type SealedOf = RawRow | { readonly accountId: null };
+
+/** Two parameters, see `of`. */
+const ROW_COLUMNS = `${STATE_COLUMNS}, ${CONTENT_COLUMNS},
+  generation, refresh_token_rotates as "refreshTokenRotates", lease_id as "leaseId", failure_count as "failureCount",
+  (extract(epoch from access_token_issued_at) * 1000)::text as "issuedMs",
+  coalesce(extract(epoch from lease_expires_at - clock_timestamp()) * 1000, 0)::text as "leaseRemainingMs",
+  coalesce(extract(epoch from retry_at - clock_timestamp()) * 1000, 0)::text as "retryInMs",
+  (extract(epoch from clock_timestamp()) * 1000)::text as "readAtMs"`;
+
 /** Clear state of several accounts in one statement. */
 export async function findTokenStates(
   em: SqlEntityManager,
@@ -86,21 +97,22 @@ export async function readSealed(
   lock = false,
 ): Promise<SealedRow[]> {
   const rows: RawRow[] = await em.execute(
-    `select ${STATE_COLUMNS}, ${CONTENT_COLUMNS},
-       generation, refresh_token_rotates as "refreshTokenRotates", lease_id as "leaseId", failure_count as "failureCount",
-       (extract(epoch from access_token_issued_at) * 1000)::text as "issuedMs",
-       coalesce(extract(epoch from lease_expires_at - clock_timestamp()) * 1000, 0)::text as "leaseRemainingMs",
-       coalesce(extract(epoch from retry_at - clock_timestamp()) * 1000, 0)::text as "retryInMs",
-       (extract(epoch from clock_timestamp()) * 1000)::text as "readAtMs"
-     from sealed_tokens where account_id = any(string_to_array(?, ',')::uuid[]) ${lock ? 'for update' : ''}`,
+    `select ${ROW_COLUMNS} from sealed_tokens
+     where account_id = any(string_to_array(?, ',')::uuid[]) ${lock ? 'for update' : ''}`,
     [...of(client), accountIds.join(',')],
   );
   return rows.map(toRow);
 }
 
-/** Issuer and client, in the order in which statements compare them. */
-export function of({ issuer, clientId }: ClientRegistration): [string, string] {
-  return [issuer, clientId];
+/** Joins the row of the account `a`, if there is one, to a statement: see `toSealedRow`. */
+export function joinSealed(client: ClientRegistration): SqlPart {
+  const row = `select ${ROW_COLUMNS} from sealed_tokens where account_id = a.id`;
+  return { sql: `left join lateral (${row}) as sealed on true`, params: of(client) };
+}
+
+/** The row that `joinSealed` joined; undefined when there was none. */
+export function toSealedRow(raw: SealedOf): SealedRow | undefined {
+  return raw.accountId === null ? undefined : toRow(raw);
 }
 
 function toState({ accountId, isOurs, status, scope, expiresMs, refreshedMs }: RawState): TokenState {

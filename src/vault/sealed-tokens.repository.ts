@@ -25,6 +25,11 @@ export interface SqlPart {
   readonly params: readonly unknown[];
 }
 
+/** Issuer and client, in the order in which statements compare them. */
+export function of({ issuer, clientId }: ClientRegistration): [string, string] {
+  return [issuer, clientId];
+}
+
 const COLUMNS = `account_id, issuer, client_id, key_id, data_key, access_token, id_token, refresh_token, scope,
   access_token_issued_at, access_token_expires_at, status, generation`;
 const VALUES = `?, ?, ?, ?, ?, ?, ?, ?, ?::timestamptz, ?::timestamptz, 'ACTIVE', 1`;

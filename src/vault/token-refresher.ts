@@ -11,11 +11,12 @@ import { endBrokenSeal } from './end-grant.js';
 import { RefreshAttempt } from './refresh-attempt.js';
 import type { Outcome, ReadRow, ReadState, RefreshDeps } from './refresh-deps.js';
 import { decideRefresh, remainingMs } from './refresh-decision.js';
+import type { SealedRow } from './sealed-row.repository.js';
 import { SharedAttempts } from './shared-attempts.js';
 
 /**
- * Refreshes exactly once: a single-flight for each account in this process, and a lease for each generation among all
- * processes. No database connection is held during the call to the provider. See README.md beside this file.
+ * Refreshes exactly once: a single-flight for each account here, and a lease for each generation among all processes. No
+ * connection is held during the call to the provider. See README.md beside this file.
  */
 export class TokenRefresher {
   readonly #deps: RefreshDeps;
@@ -34,20 +35,23 @@ export class TokenRefresher {
   }
 
   /**
-   * An access token that lives at least `minTtlMs`, or the best there is.
+   * An access token that lives at least `minTtlMs`, or the best there is; `stored` is the row, if it was read just now.
    *
    * Throws `AccountNotFoundError`, `ReauthenticationRequiredError`, `ProviderUnavailableError` or
    * `ProviderMisconfiguredError`; the last two only when the stored token has expired.
    */
-  async accessToken(accountId: string, minTtlMs: number = this.#deps.marginMs): Promise<FreshAccessToken> {
+  async accessToken(
+    accountId: string,
+    minTtlMs: number = this.#deps.marginMs,
+    stored?: SealedRow,
+  ): Promise<FreshAccessToken> {
     const deadline = this.#deps.now() + this.#deps.waitMs;
     for (let round = 0; ; round += 1) {
-      const row = await this.#read(accountId);
+      const row = await this.#read(accountId, round === 0 ? stored : undefined);
       const token = await this.#step(row, minTtlMs, deadline, round);
       if (token) return token;
-      if (this.#deps.now() >= deadline) {
-        return this.#stillValid(accountId, new ProviderUnavailableError(1_000));
-      }
+      const isLate = this.#deps.now() >= deadline;
+      if (isLate) return this.#stillValid(accountId, new ProviderUnavailableError(1_000));
     }
   }
 
@@ -73,18 +77,16 @@ export class TokenRefresher {
         return undefined;
       case 'wait':
         return this.#attempts.has(accountId) ? this.#refresh(row.state, deadline) : this.#poll(round);
-      case 'refresh': {
+      case 'refresh':
         // Without a result another process was faster, or holds the row.
         return (
           (await this.#refresh(row.state, deadline)) ?? (now() < deadline ? this.#poll(round) : undefined)
         );
-      }
     }
   }
 
-  #poll(round: number): Promise<undefined> {
-    const { random, sleep } = this.#deps;
-    return this.#whileWaiting(() => sleep(pollMs(round, random())).then(() => undefined));
+  async #poll(round: number): Promise<undefined> {
+    await this.#whileWaiting(() => this.#deps.sleep(pollMs(round, this.#deps.random())));
   }
 
   /**
@@ -129,20 +131,18 @@ export class TokenRefresher {
     throw error;
   }
 
-  async #read(accountId: string): Promise<ReadRow> {
+  async #read(accountId: string, stored?: SealedRow): Promise<ReadRow> {
     const { leases, rotation, now } = this.#deps;
-    const row = await leases.read(accountId);
+    const row = stored ?? (await leases.read(accountId));
     if (!row) throw new AccountNotFoundError();
-    const { state, content } = row;
-    const refreshTokenRotates = rotation === 'auto' ? state.refreshTokenRotates : rotation === 'always';
-    return { state: { ...state, refreshTokenRotates, seenAtMs: now() }, content };
+    const refreshTokenRotates = rotation === 'auto' ? row.state.refreshTokenRotates : rotation === 'always';
+    return { content: row.content, state: { ...row.state, refreshTokenRotates, seenAtMs: now() } };
   }
 
   async #open({ state, content }: ReadRow): Promise<FreshAccessToken> {
-    const { accessTokenExpiresAt, generation } = state;
     try {
       const accessToken = await this.#deps.cipher.open(content, 'accessToken');
-      return { accessToken, accessTokenExpiresAt, generation };
+      return { accessToken, accessTokenExpiresAt: state.accessTokenExpiresAt, generation: state.generation };
     } catch (error) {
       throw error instanceof SealBrokenError ? await endBrokenSeal(this.#deps, content, state, error) : error;
     }

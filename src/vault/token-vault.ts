@@ -9,7 +9,7 @@ import type { RefreshDeps } from './refresh-deps.js';
 import { refreshLeaseRepository } from './refresh-lease.repository.js';
 import type { SealedRefreshToken } from './pending-revocation.repository.js';
 import { RevocationOutbox, type RevocationOutboxDeps } from './revocation-outbox.js';
-import { findTokenStates } from './sealed-row.repository.js';
+import { findTokenStates, joinSealed, type SealedRow } from './sealed-row.repository.js';
 import { firstSealed, type SqlPart } from './sealed-tokens.repository.js';
 import type { VaultSettings } from './settings.js';
 import { TokenRefresher } from './token-refresher.js';
@@ -24,8 +24,10 @@ export interface TokenVault {
   readonly revocations: RevocationOutbox;
   /** Clear columns only; opens no ciphertext. */
   states(em: SqlEntityManager, accountIds: readonly string[]): Promise<TokenState[]>;
+  /** See `joinSealed`. */
+  readonly joinStored: SqlPart;
   /** See `TokenRefresher.accessToken`. */
-  accessToken(accountId: string, minTtlSeconds?: number): Promise<FreshAccessToken>;
+  accessToken(accountId: string, minTtlSeconds?: number, stored?: SealedRow): Promise<FreshAccessToken>;
   /** See `endGrant`: for a provider that reports a dead grant elsewhere than at a refresh. */
   endGrant(accountId: string, generation: number): Promise<boolean>;
   /** Resolves when no refresh and no revocation is in flight in this process. */
@@ -66,8 +68,13 @@ export function createTokenVault(
     sealFirst: async (accountId, tokens) => firstSealed(await cipher.sealLink(accountId, tokens)),
     revocations,
     states: (reader, accountIds) => findTokenStates(reader, registration, accountIds),
-    accessToken: (accountId, minTtlSeconds) =>
-      refresher.accessToken(accountId, minTtlSeconds === undefined ? undefined : minTtlSeconds * 1_000),
+    joinStored: joinSealed(registration),
+    accessToken: (accountId, minTtlSeconds, stored) =>
+      refresher.accessToken(
+        accountId,
+        minTtlSeconds === undefined ? undefined : minTtlSeconds * 1_000,
+        stored,
+      ),
     endGrant: (accountId, generation) => endGrant({ leases, onEvent }, accountId, generation),
     drain: async () => {
       await Promise.all([refresher.drain(), revocations.drain()]);

@@ -49,6 +49,17 @@ describe('renewAccessToken', () => {
     expect(data.renewAccessToken.account?.lastRefreshedAt).not.toBeNull();
   });
 
+  test('VLT-125 reads the identity with its tokens, claims and stores: three statements', async () => {
+    world.clock.advance((LIFETIME_SECONDS - MARGIN_SECONDS + 1) * 1_000);
+    world.statements.length = 0;
+    await renew();
+    expect(world.statements.slice(0, 3)).toEqual([
+      expect.stringMatching(/^select[^]* from rollup_account [^]* from sealed_tokens /),
+      expect.stringMatching(/^update sealed_tokens\s+set lease_id/),
+      expect.stringMatching(/^update sealed_tokens set status/),
+    ]);
+  });
+
   test.each([
     ['does not call the provider for a token far from its expiry', 0, 0],
     ['calls once inside the margin', LIFETIME_SECONDS - MARGIN_SECONDS + 5, 1],

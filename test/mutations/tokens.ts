@@ -189,7 +189,7 @@ export const tokens: readonly Mutation[] = [
   {
     breaks: 'a refresh token is spent for a link that is refused',
     file: 'src/accounts/take-over.ts',
-    from: 'if (account && account.userId !== userId) throw',
+    from: 'if (known && known.account.userId !== userId) throw',
     to: 'if (false) throw',
     test: 'test/api/standard-provider.cases.ts',
     title: 'VLT-85 is not spent',
